@@ -29,7 +29,7 @@ int lwfc_parallel_available(void)
     return 1;
 }
 
-int lwfc_parallel_width(int num_threads)
+int lwfc_parallel_width(int64_t nblocks, int num_threads)
 {
 #ifdef HAVE_FORK
     pthread_once(&watch_once, watch);
@@ -37,24 +37,21 @@ int lwfc_parallel_width(int num_threads)
     if (atomic_load(&in_child) || omp_in_parallel()) {
         return 1;
     }
-    return num_threads > 0 ? num_threads : omp_get_max_threads();
+    const int wanted = num_threads > 0 ? num_threads : omp_get_max_threads();
+    return wanted < nblocks ? wanted : (nblocks > 0 ? (int)nblocks : 1);
 }
 
-void lwfc_parallel_for(int64_t nblocks, int num_threads, void (*fn)(void *, int64_t), void *context)
+void lwfc_parallel_for(int64_t nblocks, int width, lwfc_block_fn *fn, void *context)
 {
-    int width = lwfc_parallel_width(num_threads);
-    if (width > nblocks) {
-        width = (int)nblocks;
-    }
     if (width <= 1) {
         for (int64_t i = 0; i < nblocks; i++) {
-            fn(context, i);
+            fn(context, i, 0);
         }
         return;
     }
 #pragma omp parallel for schedule(dynamic, 1) num_threads(width)
     for (int64_t i = 0; i < nblocks; i++) {
-        fn(context, i);
+        fn(context, i, omp_get_thread_num());
     }
 }
 
@@ -65,17 +62,18 @@ int lwfc_parallel_available(void)
     return 0;
 }
 
-int lwfc_parallel_width(int num_threads)
+int lwfc_parallel_width(int64_t nblocks, int num_threads)
 {
+    (void)nblocks;
     (void)num_threads;
     return 1;
 }
 
-void lwfc_parallel_for(int64_t nblocks, int num_threads, void (*fn)(void *, int64_t), void *context)
+void lwfc_parallel_for(int64_t nblocks, int width, lwfc_block_fn *fn, void *context)
 {
-    (void)num_threads;
+    (void)width;
     for (int64_t i = 0; i < nblocks; i++) {
-        fn(context, i);
+        fn(context, i, 0);
     }
 }
 

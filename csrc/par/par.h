@@ -4,16 +4,20 @@
 
 #include <stdint.h>
 
-/* Calls fn(context, block) once for each block 0..nblocks-1, on at most
- * `num_threads` threads (0: as many as OMP_NUM_THREADS or the machine gives).
- * Blocks are handed out one at a time, in no fixed order, so fn must write
- * only to places owned by its block. In a child after fork it runs serially:
- * an OpenMP runtime does not survive fork. */
-void lwfc_parallel_for(int64_t nblocks, int num_threads, void (*fn)(void *context, int64_t block),
-                       void *context);
+/* Does one block's work. `worker` is below the width asked for and belongs to
+ * one thread at a time, so it may index scratch memory. */
+typedef void lwfc_block_fn(void *context, int64_t block, int worker);
 
-/* How many threads lwfc_parallel_for would use for `num_threads`. */
-int lwfc_parallel_width(int num_threads);
+/* Calls fn once for each block 0..nblocks-1, on `width` threads (a result of
+ * lwfc_parallel_width). Blocks are handed out one at a time, in no fixed
+ * order, so fn must write only to places owned by its block or worker. */
+void lwfc_parallel_for(int64_t nblocks, int width, lwfc_block_fn *fn, void *context);
+
+/* How many threads to use for nblocks blocks when the caller asked for
+ * `num_threads` (0: as many as OMP_NUM_THREADS or the machine gives). It is 1
+ * inside a parallel region, and in a child after fork: an OpenMP runtime does
+ * not survive fork. */
+int lwfc_parallel_width(int64_t nblocks, int num_threads);
 
 /* 1 if this build has OpenMP. */
 int lwfc_parallel_available(void);
