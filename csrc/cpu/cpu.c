@@ -32,7 +32,7 @@ static uint32_t detect(void)
         features |= LWFC_CPU_SSE42;
     }
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi2") &&
-        __builtin_cpu_supports("fma")) {
+        __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c")) {
         features |= LWFC_CPU_AVX2;
     }
     if ((features & LWFC_CPU_AVX2) && __builtin_cpu_supports("avx512f") &&

@@ -1,0 +1,31 @@
+/* Element types of tensors to and from float32.
+ *
+ * float16 and bfloat16 round to nearest, ties to even; float64 is rounded to
+ * float32 on the way in: all arithmetic here is float32's. */
+#ifndef LWFC_KERNELS_CONVERT_H
+#define LWFC_KERNELS_CONVERT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Pinned: these numbers are in the stream. */
+enum lwfc_dtype {
+    LWFC_FLOAT32 = 0,
+    LWFC_FLOAT16 = 1,
+    LWFC_BFLOAT16 = 2,
+    LWFC_FLOAT64 = 3,
+    LWFC_DTYPE_COUNT = 4
+};
+
+/* Bytes of one element. */
+size_t lwfc_dtype_nbytes(enum lwfc_dtype dtype);
+
+struct lwfc_convert_kernels {
+    /* n elements of `dtype` at `in`, `stride` bytes apart, to floats. */
+    void (*load)(const void *in, ptrdiff_t stride, enum lwfc_dtype dtype, size_t n, float *out);
+    void (*store)(const float *in, size_t n, enum lwfc_dtype dtype, ptrdiff_t stride, void *out);
+};
+
+const struct lwfc_convert_kernels *lwfc_convert_kernels_for(uint32_t features);
+
+#endif

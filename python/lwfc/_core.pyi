@@ -1,0 +1,67 @@
+"""Types of the C extension. Nothing here is public; `lwfc.ops` and `lwfc.Codec` are."""
+
+from collections.abc import Buffer
+from typing import Any
+
+import numpy as np
+
+openmp: bool
+
+class FormatErrorBase(Exception): ...
+
+# --- stages (csrc/pyext/py_stages.c) ---------------------------------------------------------
+quantize: np.ufunc  # (x: e f d, lo: f, hi: f, levels: l) -> B
+dequantize: np.ufunc  # (q: B, lo: f, hi: f, levels: l) -> f
+digitize: np.ufunc  # gufunc (),(t)->()   f,f->B
+lookup: np.ufunc  # gufunc (),(n)->()   B,f->f
+
+def moments(x: np.ndarray, num_threads: int = 1) -> dict[str, float]:
+    """Count, nonfinite, zeros, min, max, sum, sum_squares, sum_magnitudes of any strided array."""
+
+def cpu() -> str:
+    """The SIMD level in use: "scalar", "avx2", ..."""
+
+def limit_cpu(name: str | None) -> None:
+    """For tests: use no level above this one (None: all)."""
+
+# --- codecs (csrc/pyext/py_codec.c); a handle is an opaque capsule, immutable ------------------
+def codec_make(
+    levels: int,
+    thresholds: Buffer,  # float32 (groups, levels - 1), groups = 1 or channels
+    values: Buffer,  # float32 (groups, levels)
+    coder: int,  # 0 raw, 1 cabac, 2 rans, 3 context
+    channel_axis: int | None,  # None: chosen by rank (>= 4: 1; 2, 3: the last axis; else none)
+    bound: bool,  # streams name this codec's digest instead of carrying its values
+    inner_shape: tuple[int, ...],  # usual shape without axis 0; () if unknown. Saves header bytes
+    rate_weight: float,  # squared error per bit in the rate-distortion pass; 0: none
+    nan: int,  # 0: NaN becomes symbol 0; 1: NaN and infinities raise
+    context: bytes | None,  # model of coder 3
+    restore: bytes | None,  # weights of the restoration
+    metadata: bytes,  # JSON for people; not part of the digest
+) -> Any: ...
+def codec_write(codec: Any) -> bytes:
+    """The codec file: canonical, checked by codec_read."""
+
+def codec_read(data: Buffer) -> Any: ...
+def codec_fields(codec: Any) -> dict[str, Any]:
+    """The arguments of codec_make (arrays as bytes), plus digest: int."""
+
+def encode(codec: Any, x: np.ndarray, num_threads: int = 1) -> bytes: ...
+def decode(
+    data: Buffer,
+    codec: Any | None = None,
+    out: np.ndarray | None = None,
+    max_nbytes: int = 2**30,
+    num_threads: int = 1,
+) -> np.ndarray:
+    """dtype from the stream; bfloat16 comes back as uint16 bit patterns."""
+
+def inspect(data: Buffer, codec: Any | None = None) -> dict[str, Any]: ...
+def simulate(codec: Any, x: np.ndarray, out: np.ndarray, num_threads: int = 1) -> None:
+    """out = decode(encode(x)) without making bytes; same shape and dtype as x."""
+
+def symbols(codec: Any, x: np.ndarray, num_threads: int = 1) -> np.ndarray:
+    """The symbols encode would code, after the rate-distortion pass: uint8 of x's shape."""
+
+# --- the model (csrc/pyext/py_model.c): see python/lwfc/activation.py and design.py ------------
+def __getattr__(name: str) -> Any: ...
