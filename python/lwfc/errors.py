@@ -1,0 +1,19 @@
+"""The exceptions of lwfc. The C extension raises these classes too."""
+
+__all__ = ["CalibrationWarning", "FormatError", "LwfcError", "ParameterError"]
+
+
+class LwfcError(Exception):
+    """Base class of every error lwfc raises on purpose."""
+
+
+class FormatError(LwfcError, ValueError):
+    """Bytes which are no valid stream or codec file, or belong to another codec; names the field."""
+
+
+class ParameterError(LwfcError, ValueError):
+    """A parameter or an array that cannot work; the message says what would."""
+
+
+class CalibrationWarning(UserWarning):
+    """The samples fit no activation model; a documented range was taken instead."""
