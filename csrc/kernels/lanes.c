@@ -1,0 +1,106 @@
+#include "kernels/lanes.h"
+
+#include "cpu/cpu.h"
+
+#include <string.h>
+
+static void gather_scalar(uint8_t *columns, const uint8_t *const *runs, int lanes, size_t n)
+{
+    memset(columns, 0, n * LWFC_LANES);
+    for (int lane = 0; lane < lanes; lane++) {
+        for (size_t i = 0; i < n; i++) {
+            columns[i * LWFC_LANES + (size_t)lane] = runs[lane][i];
+        }
+    }
+}
+
+static void scatter_scalar(uint8_t *const *runs, const uint8_t *columns, int lanes, size_t n)
+{
+    for (int lane = 0; lane < lanes; lane++) {
+        for (size_t i = 0; i < n; i++) {
+            runs[lane][i] = columns[i * LWFC_LANES + (size_t)lane];
+        }
+    }
+}
+
+/* Left code of the symbol in column x, symbols outside the row being 0. */
+static int left_code(const uint8_t *row, size_t x, size_t lane, int levels)
+{
+    const int left = x >= 1 ? row[(x - 1) * LWFC_LANES + lane] : 0;
+    const int left2 = x >= 2 ? row[(x - 2) * LWFC_LANES + lane] : 0;
+    return lwfc_lanes_left(left, left2, levels);
+}
+
+static int sum_above(const uint8_t *above, size_t x, size_t width, size_t lane, int levels)
+{
+    const uint8_t *u = above + x * LWFC_LANES + lane;
+    return lwfc_lanes_sum(x >= 1 ? u[-LWFC_LANES] : 0, *u, x + 1 < width ? u[LWFC_LANES] : 0,
+                          levels);
+}
+
+static void contexts_scalar(uint8_t *codes, const uint8_t *above, const uint8_t *row, size_t width,
+                            int levels)
+{
+    for (size_t x = 0; x < width; x++) {
+        for (size_t lane = 0; lane < LWFC_LANES; lane++) {
+            codes[x * LWFC_LANES + lane] =
+                (uint8_t)(left_code(row, x, lane, levels) * 16 +
+                          sum_above(above, x, width, lane, levels));
+        }
+    }
+}
+
+/* Thresholds of one symbol; they lie LWFC_LANES_CONTEXTS bytes apart. */
+static const uint8_t *thresholds_of(const struct lwfc_lanes_model *m, const uint8_t *above,
+                                    const uint8_t *row, size_t x, size_t width, size_t lane)
+{
+    const int left = left_code(row, x, lane, m->levels);
+    const int sum = sum_above(above, x, width, lane, m->levels);
+    return &m->threshold[0][(m->left[left] + m->up[sum]) & (LWFC_LANES_CONTEXTS - 1)];
+}
+
+static const uint8_t *decode_scalar(uint16_t (*states)[LWFC_LANES],
+                                    const struct lwfc_lanes_model *model,
+                                    const struct lwfc_lanes_row *r, const uint8_t *in)
+{
+    for (size_t x = 0; x < r->width; x++) {
+        for (int c = 0; c < r->chains; c++) {
+            uint8_t *to = r->row[c] + x * LWFC_LANES;
+            const size_t lanes = (size_t)r->lanes[c];
+            for (size_t lane = 0; lane < lanes; lane++) {
+                const uint8_t *t = thresholds_of(model, r->above[c], r->row[c], x, r->width, lane);
+                to[lane] = (uint8_t)lwfc_lane_decode(&states[c][lane], t, LWFC_LANES_CONTEXTS,
+                                                     model->levels, &in);
+            }
+            memset(to + lanes, 0, LWFC_LANES - lanes);
+        }
+    }
+    return in;
+}
+
+static uint8_t *encode_scalar(uint16_t (*states)[LWFC_LANES], const struct lwfc_lanes_model *model,
+                              const struct lwfc_lanes_row *r, uint8_t *out)
+{
+    for (size_t x = r->width; x-- > 0;) {
+        for (int c = r->chains; c-- > 0;) {
+            for (size_t lane = (size_t)r->lanes[c]; lane-- > 0;) {
+                const uint8_t *t = thresholds_of(model, r->above[c], r->row[c], x, r->width, lane);
+                const int s = r->row[c][x * LWFC_LANES + lane];
+                const unsigned start = s ? t[(s - 1) * LWFC_LANES_CONTEXTS] : 0;
+                const unsigned end =
+                    s + 1 < model->levels ? t[s * LWFC_LANES_CONTEXTS] : 256;
+                lwfc_lane_encode(&states[c][lane], start, end - start, &out);
+            }
+        }
+    }
+    return out;
+}
+
+const struct lwfc_lanes_kernels *lwfc_lanes_kernels_for(uint32_t features)
+{
+    static const struct lwfc_lanes_kernels scalar = {gather_scalar, scatter_scalar,
+                                                     contexts_scalar, decode_scalar,
+                                                     encode_scalar};
+    (void)features;
+    return &scalar;
+}
