@@ -4,6 +4,10 @@
 
 #include <string.h>
 
+#if LWFC_X86
+#include "kernels/x86/lanes_avx2.h"
+#endif
+
 static void gather_scalar(uint8_t *columns, const uint8_t *const *runs, int lanes, size_t n)
 {
     memset(columns, 0, n * LWFC_LANES);
@@ -101,6 +105,14 @@ const struct lwfc_lanes_kernels *lwfc_lanes_kernels_for(uint32_t features)
     static const struct lwfc_lanes_kernels scalar = {gather_scalar, scatter_scalar,
                                                      contexts_scalar, decode_scalar,
                                                      encode_scalar};
+#if LWFC_X86
+    static const struct lwfc_lanes_kernels avx2 = {gather_avx2, scatter_avx2, contexts_avx2,
+                                                   decode_avx2, encode_avx2};
+    if (features & LWFC_CPU_AVX2) {
+        return &avx2;
+    }
+#else
     (void)features;
+#endif
     return &scalar;
 }
