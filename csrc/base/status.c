@@ -11,6 +11,10 @@ const char *lwfc_status_text(enum lwfc_status status)
         return "the output buffer is too small";
     case LWFC_ERROR_NONFINITE:
         return "the tensor holds NaN or infinity";
+    case LWFC_ERROR_CHANNELS:
+        return "the codec has one quantizer per channel and the tensor has another channel count";
+    case LWFC_ERROR_MISMATCH:
+        return "the output's shape or dtype differs from the stream's";
     case LWFC_ERROR_MEMORY:
         return "out of memory";
     case LWFC_ERROR_MAGIC:

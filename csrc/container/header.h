@@ -11,6 +11,7 @@ enum {
     /* How the value tables of a self-contained stream are stored. */
     LWFC_VALUES_UNIFORM = 0, /* the two ends; the rest by lwfc_quantizer_uniform */
     LWFC_VALUES_TABLE = 1,
+    LWFC_INDEX_ENTRY_MAX = 14, /* bytes of one block's index entry */
     LWFC_HEADER_FIXED_MAX = 32 /* bytes before dimensions and values, generously */
 };
 
@@ -50,7 +51,7 @@ struct lwfc_extent {
 };
 
 /* The index of nblocks > 1 blocks: length varint and CRC-32C of each. Returns the
- * bytes written; at most 14 for each block. */
+ * bytes written. */
 size_t lwfc_index_write(const struct lwfc_extent *extents, int64_t nblocks, uint8_t *out);
 
 /* Checks the stream's outer checksum and cuts it into nblocks extents; `extents`

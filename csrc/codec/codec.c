@@ -1,0 +1,219 @@
+#include "codec/codec.h"
+
+#include "base/bytes.h"
+#include "base/memory.h"
+#include "container/codec_file.h"
+#include "cpu/cpu.h"
+#include "par/par.h"
+
+#include <string.h>
+
+static size_t threshold_count(const struct lwfc_codec_options *o)
+{
+    return o->groups * (size_t)(o->levels - 1);
+}
+
+static size_t value_count(const struct lwfc_codec_options *o)
+{
+    return o->groups * (size_t)o->levels;
+}
+
+static int is_uniform(const struct lwfc_codec_options *o)
+{
+    float thresholds[LWFC_LEVELS_MAX], values[LWFC_LEVELS_MAX];
+    for (size_t g = 0; g < o->groups; g++) {
+        const float *v = o->values + g * (size_t)o->levels;
+        if (lwfc_quantizer_uniform(v[0], v[o->levels - 1], o->levels, thresholds, values) !=
+                LWFC_OK ||
+            memcmp(v, values, (size_t)o->levels * sizeof *v) != 0) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+/* Floats in the file are little-endian bytes; the tables are this machine's. */
+static enum lwfc_status load_tables(struct lwfc_codec *codec)
+{
+    struct lwfc_codec_options *o = &codec->options;
+    const size_t count = threshold_count(o) + value_count(o);
+    codec->tables = lwfc_alloc(count * sizeof(float));
+    if (codec->tables == NULL) {
+        return LWFC_ERROR_MEMORY;
+    }
+    const uint8_t *stored = (const uint8_t *)o->thresholds;
+    for (size_t i = 0; i < count; i++) {
+        codec->tables[i] = lwfc_load_f32(stored + 4 * i);
+    }
+    o->thresholds = codec->tables;
+    o->values = codec->tables + threshold_count(o);
+    codec->uniform = is_uniform(o);
+    return LWFC_OK;
+}
+
+/* Takes ownership of `file`. */
+static enum lwfc_status codec_open(uint8_t *file, size_t nbytes, struct lwfc_codec **out)
+{
+    struct lwfc_codec *codec = lwfc_alloc(sizeof *codec);
+    if (codec == NULL) {
+        lwfc_free(file);
+        return LWFC_ERROR_MEMORY;
+    }
+    memset(codec, 0, sizeof *codec);
+    codec->file = file;
+    codec->file_nbytes = nbytes;
+    enum lwfc_status status = lwfc_codec_file_read(file, nbytes, &codec->options, &codec->digest);
+    if (status == LWFC_OK) {
+        status = load_tables(codec);
+    }
+    if (status != LWFC_OK) {
+        lwfc_codec_release(codec);
+        codec = NULL;
+    }
+    *out = codec;
+    return status;
+}
+
+enum lwfc_status lwfc_codec_make(const struct lwfc_codec_options *options, struct lwfc_codec **codec)
+{
+    *codec = NULL;
+    if (options->struct_size != sizeof *options) {
+        return LWFC_ERROR_ARGUMENT;
+    }
+    const enum lwfc_status status = lwfc_codec_options_check(options);
+    if (status != LWFC_OK) {
+        return status;
+    }
+    uint8_t *file = lwfc_alloc(lwfc_codec_file_bound(options));
+    if (file == NULL) {
+        return LWFC_ERROR_MEMORY;
+    }
+    return codec_open(file, lwfc_codec_file_write(options, file), codec);
+}
+
+enum lwfc_status lwfc_codec_read(const uint8_t *data, size_t nbytes, struct lwfc_codec **codec)
+{
+    *codec = NULL;
+    uint8_t *file = lwfc_alloc(nbytes);
+    if (file == NULL) {
+        return LWFC_ERROR_MEMORY;
+    }
+    if (nbytes > 0) {
+        memcpy(file, data, nbytes);
+    }
+    return codec_open(file, nbytes, codec);
+}
+
+const uint8_t *lwfc_codec_write(const struct lwfc_codec *codec, size_t *nbytes)
+{
+    *nbytes = codec->file_nbytes;
+    return codec->file;
+}
+
+void lwfc_codec_describe(const struct lwfc_codec *codec, struct lwfc_codec_options *options)
+{
+    *options = codec->options;
+}
+
+uint64_t lwfc_codec_digest(const struct lwfc_codec *codec)
+{
+    return codec->digest;
+}
+
+void lwfc_codec_release(struct lwfc_codec *codec)
+{
+    if (codec != NULL) {
+        lwfc_free(codec->tables);
+        lwfc_free(codec->file);
+        lwfc_free(codec);
+    }
+}
+
+int lwfc_codec_whole_samples(const struct lwfc_codec *codec)
+{
+    return codec->options.coder == LWFC_CODER_CONTEXT || codec->options.restore_nbytes > 0;
+}
+
+int lwfc_codec_needs_values(const struct lwfc_codec *codec)
+{
+    return codec != NULL && (codec->options.rate_weight > 0 || codec->options.restore_nbytes > 0);
+}
+
+enum lwfc_status lwfc_codec_tables(const struct lwfc_codec *codec, const struct lwfc_geometry *g,
+                                   struct lwfc_tables *tables)
+{
+    const struct lwfc_codec_options *o = &codec->options;
+    if (o->groups > 1 && (int64_t)o->groups != g->channels && g->nblocks > 0) {
+        return LWFC_ERROR_CHANNELS;
+    }
+    *tables = (struct lwfc_tables){o->levels, o->groups, o->thresholds, o->values};
+    return LWFC_OK;
+}
+
+enum lwfc_status lwfc_plan_make(const struct lwfc_tensor *tensor, int channel_axis,
+                                int whole_samples, int num_threads, struct lwfc_plan *plan)
+{
+    struct lwfc_geometry geometry;
+    if (tensor->rank < 0 || tensor->rank > LWFC_RANK_MAX || tensor->dtype < 0 ||
+        tensor->dtype >= LWFC_DTYPE_COUNT || num_threads < 0) {
+        return LWFC_ERROR_ARGUMENT;
+    }
+    const int axis = lwfc_channel_axis_resolve(channel_axis, tensor->rank);
+    if (axis < -1 || lwfc_geometry_make(tensor->shape, tensor->rank, axis, whole_samples,
+                                        &geometry) != 0) {
+        return LWFC_ERROR_SHAPE;
+    }
+    lwfc_view_make(tensor, &geometry, &plan->view);
+    const uint32_t features = lwfc_cpu_features();
+    plan->passes.quantize = lwfc_quantize_kernels_for(features);
+    plan->passes.convert = lwfc_convert_kernels_for(features);
+    plan->width = lwfc_parallel_width(geometry.nblocks, num_threads);
+    return LWFC_OK;
+}
+
+enum lwfc_status lwfc_codec_plan(const struct lwfc_codec *codec, const struct lwfc_tensor *tensor,
+                                 int num_threads, struct lwfc_plan *plan)
+{
+    const enum lwfc_status status =
+        lwfc_plan_make(tensor, codec->options.channel_axis, lwfc_codec_whole_samples(codec),
+                       num_threads, plan);
+    return status == LWFC_OK ? lwfc_codec_tables(codec, &plan->view.geometry, &plan->tables)
+                             : status;
+}
+
+int lwfc_tensor_matches(const struct lwfc_tensor *t, int dtype, int rank, const int64_t *shape)
+{
+    int same = t->dtype == dtype && t->rank == rank;
+    for (int i = 0; same && i < rank; i++) {
+        same = t->shape[i] == shape[i];
+    }
+    return same;
+}
+
+/* The sizes that pieces of an axis come in: the step, and the remainder. */
+static int piece_sizes(int64_t n, int64_t step, int32_t sizes[2])
+{
+    int count = 0;
+    if (n >= step) {
+        sizes[count++] = (int32_t)step;
+    }
+    if (n % step != 0) {
+        sizes[count++] = (int32_t)(n % step);
+    }
+    return count;
+}
+
+int lwfc_plan_extents(const struct lwfc_geometry *g, struct lwfc_block extents[16])
+{
+    int32_t s[2], c[2], h[2], w[2];
+    const int ns = piece_sizes(g->samples, g->samples_step, s);
+    const int nc = piece_sizes(g->channels, g->channels_step, c);
+    const int nh = piece_sizes(g->height, g->rows_step, h);
+    const int nw = piece_sizes(g->width, g->columns_step, w);
+    int count = 0;
+    for (int i = 0; i < ns * nc * nh * nw; i++) {
+        extents[count++] = (struct lwfc_block){s[i / (nc * nh * nw)], c[i / (nh * nw) % nc],
+                                               h[i / nw % nh], w[i % nw]};
+    }
+    return count;
+}

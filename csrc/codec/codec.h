@@ -1,0 +1,51 @@
+/* The codec object, and the steps that encode, decode and simulate share. */
+#ifndef LWFC_CODEC_CODEC_H
+#define LWFC_CODEC_CODEC_H
+
+#include "codec/view.h"
+#include "lwfc.h"
+
+struct lwfc_codec {
+    struct lwfc_codec_options options; /* blobs point into `file`, tables below */
+    uint64_t digest;
+    uint8_t *file;
+    size_t file_nbytes;
+    float *tables; /* thresholds, then values */
+    int uniform;   /* the values follow from their ends */
+};
+
+/* One tensor on its way in or out. */
+struct lwfc_plan {
+    struct lwfc_view view;
+    struct lwfc_passes passes;
+    struct lwfc_tables tables;
+    int width; /* threads */
+};
+
+/* Fills everything but `tables`. `whole_samples` cuts as context-coded streams do. */
+enum lwfc_status lwfc_plan_make(const struct lwfc_tensor *tensor, int channel_axis,
+                                int whole_samples, int num_threads, struct lwfc_plan *plan);
+
+/* The whole plan for a tensor that `codec` codes. */
+enum lwfc_status lwfc_codec_plan(const struct lwfc_codec *codec, const struct lwfc_tensor *tensor,
+                                 int num_threads, struct lwfc_plan *plan);
+
+/* Every different block shape of a geometry; returns how many (at most 16). */
+int lwfc_plan_extents(const struct lwfc_geometry *geometry, struct lwfc_block extents[16]);
+
+/* The tables of a codec; LWFC_ERROR_CHANNELS if it has one quantizer per channel
+ * and the tensor has another number of channels. */
+enum lwfc_status lwfc_codec_tables(const struct lwfc_codec *codec,
+                                   const struct lwfc_geometry *geometry, struct lwfc_tables *tables);
+
+/* 1 if the codec's streams are cut into whole samples: context coding and
+ * restoration look across all channels. */
+int lwfc_codec_whole_samples(const struct lwfc_codec *codec);
+
+/* 1 if a pass of the codec (may be NULL) works on float blocks. */
+int lwfc_codec_needs_values(const struct lwfc_codec *codec);
+
+int lwfc_tensor_matches(const struct lwfc_tensor *tensor, int dtype, int rank,
+                        const int64_t *shape);
+
+#endif

@@ -1,0 +1,185 @@
+#include "base/crc32c.h"
+#include "base/memory.h"
+#include "codec/block.h"
+#include "codec/symbols.h"
+#include "container/header.h"
+#include "par/par.h"
+
+/* What the threads of one decode share. */
+struct job {
+    const struct lwfc_codec *codec; /* NULL for self-contained streams */
+    struct lwfc_plan plan;
+    struct lwfc_scratch *scratch;
+    struct lwfc_extent *extents;
+    enum lwfc_status *statuses;
+    float *values; /* of a self-contained stream */
+};
+
+static void decode_block(void *context, int64_t block, int worker)
+{
+    struct job *job = context;
+    struct lwfc_scratch *scratch = &job->scratch[worker];
+    const struct lwfc_geometry *geometry = &job->plan.view.geometry;
+    const struct lwfc_region region = lwfc_geometry_region(geometry, block);
+    const struct lwfc_extent *extent = &job->extents[block];
+    if (geometry->nblocks > 1 && lwfc_crc32c(0, extent->data, extent->nbytes) != extent->crc) {
+        job->statuses[block] = LWFC_ERROR_CHECKSUM;
+        return;
+    }
+    job->statuses[block] =
+        lwfc_block_decode(job->codec, extent->data, extent->nbytes, &region.extent,
+                          job->plan.tables.levels, scratch->symbols, scratch->workspace);
+    if (job->statuses[block] == LWFC_OK) {
+        lwfc_symbols_restore(job->codec, &job->plan, &region, scratch);
+    }
+}
+
+/* The header, and the codec that the stream is bound to or NULL. */
+static enum lwfc_status read_header(const uint8_t *data, size_t nbytes,
+                                    const struct lwfc_codec **codec, struct lwfc_header *header)
+{
+    static const int64_t no_shape[1];
+    const int64_t *inner_shape = *codec != NULL ? (*codec)->options.inner_shape : no_shape;
+    const int inner_rank = *codec != NULL ? (*codec)->options.inner_rank : 0;
+    const enum lwfc_status status =
+        lwfc_header_read(data, nbytes, inner_shape, inner_rank, header);
+    if (status != LWFC_OK) {
+        /* Another codec's inner shape may not fit; say what is really wrong. */
+        const int foreign = header->bound && *codec != NULL &&
+                            header->digest_tag != (uint32_t)(*codec)->digest;
+        return foreign && status == LWFC_ERROR_SHAPE ? LWFC_ERROR_CODEC_DIGEST : status;
+    }
+    if (!header->bound) {
+        *codec = NULL;
+        return LWFC_OK;
+    }
+    if (*codec != NULL && header->digest_tag != (uint32_t)(*codec)->digest) {
+        return LWFC_ERROR_CODEC_DIGEST;
+    }
+    return LWFC_OK;
+}
+
+static int cuts_whole_samples(const struct lwfc_header *header, const struct lwfc_codec *codec)
+{
+    return codec != NULL ? lwfc_codec_whole_samples(codec) : header->coder == LWFC_CODER_CONTEXT;
+}
+
+enum lwfc_status lwfc_inspect(const uint8_t *data, size_t nbytes, const struct lwfc_codec *codec,
+                              struct lwfc_info *info)
+{
+    struct lwfc_header h;
+    const enum lwfc_status status = read_header(data, nbytes, &codec, &h);
+    if (status != LWFC_OK) {
+        return status;
+    }
+    *info = (struct lwfc_info){.version = LWFC_STREAM_VERSION,
+                               .bound = h.bound,
+                               .coder = h.coder,
+                               .dtype = h.dtype,
+                               .rank = h.rank,
+                               .channel_axis = h.channel_axis,
+                               .levels = codec != NULL ? codec->options.levels : h.levels,
+                               .digest_tag = h.digest_tag,
+                               .header_nbytes = h.nbytes,
+                               .nblocks = -1};
+    for (int i = 0; i < h.rank; i++) {
+        info->shape[i] = h.shape[i];
+    }
+    if (h.bound && codec == NULL) {
+        return LWFC_OK; /* how it is cut into blocks is known to the codec */
+    }
+    struct lwfc_geometry geometry;
+    if ((h.inner_known && codec->options.inner_rank == 0) ||
+        lwfc_geometry_make(h.shape, h.rank, h.channel_axis, cuts_whole_samples(&h, codec),
+                           &geometry) != 0) {
+        return LWFC_ERROR_SHAPE;
+    }
+    if (!lwfc_index_plausible(geometry.nblocks, nbytes)) {
+        return LWFC_ERROR_TRUNCATED;
+    }
+    info->nblocks = geometry.nblocks;
+    struct lwfc_extent *extents =
+        lwfc_alloc(lwfc_size_mul((size_t)geometry.nblocks, sizeof *extents));
+    if (extents == NULL) {
+        return LWFC_ERROR_MEMORY;
+    }
+    const enum lwfc_status index_status = lwfc_index_read(
+        data, nbytes, h.nbytes, geometry.nblocks, extents, &info->header_nbytes);
+    lwfc_free(extents);
+    return index_status;
+}
+
+/* Everything between the checked plan and the output. */
+static enum lwfc_status run(struct job *job, const uint8_t *data, size_t nbytes, size_t start)
+{
+    const struct lwfc_geometry *geometry = &job->plan.view.geometry;
+    size_t header_nbytes;
+    enum lwfc_status status =
+        lwfc_index_read(data, nbytes, start, geometry->nblocks, job->extents, &header_nbytes);
+    if (status != LWFC_OK) {
+        return status;
+    }
+    const struct lwfc_scratch_sizes sizes =
+        lwfc_scratch_sizes_for(job->codec, job->plan.tables.levels, geometry);
+    job->scratch = lwfc_scratch_make(job->plan.width, &sizes);
+    if (job->scratch == NULL) {
+        return LWFC_ERROR_MEMORY;
+    }
+    lwfc_parallel_for(geometry->nblocks, job->plan.width, decode_block, job);
+    for (int64_t i = 0; i < geometry->nblocks && status == LWFC_OK; i++) {
+        status = job->statuses[i];
+    }
+    return status;
+}
+
+/* The value tables: the codec's, or the header's in fresh memory. */
+static enum lwfc_status find_tables(struct job *job, const struct lwfc_header *h)
+{
+    if (h->bound) {
+        return lwfc_codec_tables(job->codec, &job->plan.view.geometry, &job->plan.tables);
+    }
+    job->values = lwfc_alloc(h->groups * (size_t)h->levels * sizeof *job->values);
+    if (job->values == NULL) {
+        return LWFC_ERROR_MEMORY;
+    }
+    lwfc_header_values(h, job->values);
+    job->plan.tables = (struct lwfc_tables){h->levels, h->groups, NULL, job->values};
+    return LWFC_OK;
+}
+
+enum lwfc_status lwfc_decode(const uint8_t *data, size_t nbytes, const struct lwfc_codec *codec,
+                             const struct lwfc_tensor *out, int num_threads)
+{
+    struct lwfc_header h;
+    struct job job = {.codec = codec};
+    enum lwfc_status status = read_header(data, nbytes, &job.codec, &h);
+    if (status != LWFC_OK) {
+        return status;
+    }
+    if (h.bound && codec == NULL) {
+        return LWFC_ERROR_CODEC_MISSING;
+    }
+    if (!lwfc_tensor_matches(out, h.dtype, h.rank, h.shape)) {
+        return LWFC_ERROR_MISMATCH;
+    }
+    const int axis = h.channel_axis < 0 ? LWFC_AXIS_AUTO : h.channel_axis;
+    status = lwfc_plan_make(out, axis, cuts_whole_samples(&h, job.codec), num_threads, &job.plan);
+    if (status != LWFC_OK) {
+        return status;
+    }
+    const int64_t nblocks = job.plan.view.geometry.nblocks;
+    if (!lwfc_index_plausible(nblocks, nbytes)) {
+        return LWFC_ERROR_TRUNCATED;
+    }
+    job.extents = lwfc_alloc(lwfc_size_mul((size_t)nblocks, sizeof *job.extents));
+    job.statuses = lwfc_alloc(lwfc_size_mul((size_t)nblocks, sizeof *job.statuses));
+    status = job.extents && job.statuses ? find_tables(&job, &h) : LWFC_ERROR_MEMORY;
+    if (status == LWFC_OK) {
+        status = run(&job, data, nbytes, h.nbytes);
+    }
+    lwfc_scratch_release(job.scratch);
+    lwfc_free(job.values);
+    lwfc_free(job.extents);
+    lwfc_free(job.statuses);
+    return status;
+}

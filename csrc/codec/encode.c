@@ -1,0 +1,142 @@
+#include "base/bytes.h"
+#include "base/crc32c.h"
+#include "base/memory.h"
+#include "codec/block.h"
+#include "codec/symbols.h"
+#include "container/header.h"
+#include "par/par.h"
+
+#include <string.h>
+
+/* What the threads of one encode share. */
+struct job {
+    const struct lwfc_codec *codec;
+    struct lwfc_plan plan;
+    struct lwfc_scratch *scratch; /* one for each worker */
+    struct lwfc_extent *extents;  /* each block's bytes, allocated */
+    enum lwfc_status *statuses;   /* each block's */
+};
+
+static void encode_block(void *context, int64_t block, int worker)
+{
+    struct job *job = context;
+    struct lwfc_scratch *scratch = &job->scratch[worker];
+    const struct lwfc_region region = lwfc_geometry_region(&job->plan.view.geometry, block);
+    job->statuses[block] = lwfc_symbols_make(job->codec, &job->plan, &region, scratch);
+    if (job->statuses[block] != LWFC_OK) {
+        return;
+    }
+    const size_t nbytes = lwfc_block_encode(job->codec, scratch->symbols, &region.extent,
+                                            scratch->coded, scratch->workspace);
+    uint8_t *own = lwfc_alloc(nbytes);
+    if (own == NULL) {
+        job->statuses[block] = LWFC_ERROR_MEMORY;
+        return;
+    }
+    memcpy(own, scratch->coded, nbytes);
+    job->extents[block] = (struct lwfc_extent){own, nbytes, lwfc_crc32c(0, own, nbytes)};
+}
+
+static void describe(const struct lwfc_codec *codec, const struct lwfc_tensor *x,
+                     const struct lwfc_geometry *geometry, struct lwfc_header *h)
+{
+    const struct lwfc_codec_options *o = &codec->options;
+    memset(h, 0, sizeof *h);
+    h->bound = o->bound;
+    h->coder = o->coder;
+    h->dtype = x->dtype;
+    h->rank = x->rank;
+    h->channel_axis = geometry->channel_axis;
+    h->digest_tag = (uint32_t)codec->digest;
+    h->levels = o->levels;
+    h->values_kind = codec->uniform ? LWFC_VALUES_UNIFORM : LWFC_VALUES_TABLE;
+    h->groups = o->groups;
+    h->inner_known = o->bound && o->inner_rank > 0 && x->rank == o->inner_rank + 1;
+    for (int i = 0; i < x->rank; i++) {
+        h->shape[i] = x->shape[i];
+        h->inner_known = h->inner_known && (i == 0 || x->shape[i] == o->inner_shape[i - 1]);
+    }
+}
+
+/* Header, index, checksum and blocks into one buffer. */
+static enum lwfc_status assemble(const struct job *job, const struct lwfc_tensor *x, uint8_t **data,
+                                 size_t *nbytes)
+{
+    const struct lwfc_extent *extents = job->extents;
+    const int64_t nblocks = job->plan.view.geometry.nblocks;
+    struct lwfc_header header;
+    describe(job->codec, x, &job->plan.view.geometry, &header);
+    size_t total = lwfc_header_bound(&header) + 4;
+    for (int64_t i = 0; i < nblocks; i++) {
+        total = lwfc_size_add(total, extents[i].nbytes + LWFC_INDEX_ENTRY_MAX);
+    }
+    uint8_t *out = lwfc_alloc(total);
+    if (out == NULL) {
+        return LWFC_ERROR_MEMORY;
+    }
+    uint8_t *p = out + lwfc_header_write(&header, job->codec->options.values, out);
+    if (nblocks > 1) {
+        p += lwfc_index_write(extents, nblocks, p);
+    }
+    uint32_t crc = lwfc_crc32c(0, out, (size_t)(p - out));
+    if (nblocks == 1) {
+        crc = lwfc_crc32c(crc, extents[0].data, extents[0].nbytes);
+    }
+    lwfc_store_u32(p, crc);
+    p += 4;
+    for (int64_t i = 0; i < nblocks; i++) {
+        memcpy(p, extents[i].data, extents[i].nbytes);
+        p += extents[i].nbytes;
+    }
+    *data = out;
+    *nbytes = (size_t)(p - out);
+    return LWFC_OK;
+}
+
+static enum lwfc_status run(struct job *job, const struct lwfc_tensor *x, uint8_t **data,
+                            size_t *nbytes)
+{
+    const int64_t nblocks = job->plan.view.geometry.nblocks;
+    const struct lwfc_scratch_sizes sizes = lwfc_scratch_sizes_for(
+        job->codec, job->codec->options.levels, &job->plan.view.geometry);
+    job->scratch = lwfc_scratch_make(job->plan.width, &sizes);
+    if (job->scratch == NULL || job->extents == NULL || job->statuses == NULL) {
+        return LWFC_ERROR_MEMORY;
+    }
+    memset(job->extents, 0, (size_t)nblocks * sizeof *job->extents);
+    lwfc_parallel_for(nblocks, job->plan.width, encode_block, job);
+    enum lwfc_status status = LWFC_OK;
+    for (int64_t i = 0; i < nblocks && status == LWFC_OK; i++) {
+        status = job->statuses[i];
+    }
+    if (status == LWFC_OK) {
+        status = assemble(job, x, data, nbytes);
+    }
+    for (int64_t i = 0; i < nblocks; i++) {
+        lwfc_free((uint8_t *)(uintptr_t)job->extents[i].data);
+    }
+    return status;
+}
+
+enum lwfc_status lwfc_encode(const struct lwfc_codec *codec, const struct lwfc_tensor *x,
+                             int num_threads, uint8_t **data, size_t *nbytes)
+{
+    struct job job = {.codec = codec};
+    enum lwfc_status status = lwfc_codec_plan(codec, x, num_threads, &job.plan);
+    if (status != LWFC_OK) {
+        return status;
+    }
+    const size_t nblocks = (size_t)job.plan.view.geometry.nblocks;
+    job.extents = lwfc_alloc(lwfc_size_mul(nblocks, sizeof *job.extents));
+    job.statuses = lwfc_alloc(lwfc_size_mul(nblocks, sizeof *job.statuses));
+    status = run(&job, x, data, nbytes);
+    lwfc_scratch_release(job.scratch);
+    lwfc_free(job.extents);
+    lwfc_free(job.statuses);
+    return status;
+}
+
+void lwfc_free_bytes(uint8_t *data)
+{
+    lwfc_free(data);
+}

@@ -1,0 +1,293 @@
+#include "codec/view.h"
+
+#include "base/attributes.h"
+
+enum {
+    CHUNK = 2048, /* floats converted at a time: they stay in the first-level cache */
+    TILE = 64     /* side of a channels-last tile of symbols */
+};
+
+static struct lwfc_axes axes_make(const struct lwfc_tensor *t, int begin, int end)
+{
+    struct lwfc_axes a = {0};
+    for (int i = begin; i < end; i++) {
+        if (t->shape[i] == 1) {
+            continue;
+        }
+        /* An axis whose stride spans the next one merges with it. */
+        if (a.count > 0 && a.strides[a.count - 1] == t->strides[i] * (ptrdiff_t)t->shape[i]) {
+            a.sizes[a.count - 1] *= t->shape[i];
+            a.strides[a.count - 1] = (ptrdiff_t)t->strides[i];
+        } else {
+            a.sizes[a.count] = t->shape[i];
+            a.strides[a.count++] = (ptrdiff_t)t->strides[i];
+        }
+    }
+    return a;
+}
+
+static ptrdiff_t axes_offset(const struct lwfc_axes *a, int64_t index)
+{
+    if (LWFC_LIKELY(a->count <= 1)) {
+        return a->count == 0 ? 0 : a->strides[0] * (ptrdiff_t)index;
+    }
+    ptrdiff_t offset = 0;
+    for (int i = a->count - 1; i >= 0; i--) {
+        offset += a->strides[i] * (ptrdiff_t)(index % a->sizes[i]);
+        index /= a->sizes[i];
+    }
+    return offset;
+}
+
+/* The stride of an axis that may have one element only, hence any stride. */
+static ptrdiff_t single_stride(const struct lwfc_axes *a, ptrdiff_t otherwise)
+{
+    return a->count == 0 ? otherwise : a->count == 1 ? a->strides[0] : 0;
+}
+
+void lwfc_view_make(const struct lwfc_tensor *t, const struct lwfc_geometry *g, struct lwfc_view *v)
+{
+    v->data = t->data;
+    v->dtype = (enum lwfc_dtype)t->dtype;
+    v->geometry = *g;
+    const ptrdiff_t item = (ptrdiff_t)lwfc_dtype_nbytes(v->dtype);
+    const int last = g->spatial_end - 1;
+    v->samples = axes_make(t, 0, g->sample_end);
+    v->rows = axes_make(t, g->spatial_begin, last > g->spatial_begin ? last : g->spatial_begin);
+    v->column_stride = g->width == 1 ? item : (ptrdiff_t)t->strides[last];
+    v->row_stride = single_stride(&v->rows, v->column_stride * (ptrdiff_t)g->width);
+    v->planes_even = v->row_stride == v->column_stride * (ptrdiff_t)g->width;
+    const ptrdiff_t plane = v->row_stride * (ptrdiff_t)g->height;
+    v->channel_stride = g->channels == 1 ? plane : (ptrdiff_t)t->strides[g->channel_axis];
+    v->sample_stride = single_stride(&v->samples, v->channel_stride * (ptrdiff_t)g->channels);
+    v->flat = v->column_stride == item && v->planes_even && v->channel_stride == plane &&
+              v->sample_stride == v->channel_stride * (ptrdiff_t)g->channels;
+    v->channels_last = !v->flat && g->channels >= 8 && v->channel_stride == item;
+}
+
+/* Equally spaced elements of one channel. */
+struct run {
+    char *data;
+    ptrdiff_t stride;
+    size_t count;
+    size_t symbol; /* where its first element stands in the block */
+    size_t group;
+};
+
+static int64_t run_count(const struct lwfc_view *v, const struct lwfc_region *r, int by_channel)
+{
+    if (v->flat && !by_channel) {
+        return 1;
+    }
+    const int64_t planes = (int64_t)r->extent.samples * r->extent.channels;
+    return v->planes_even ? planes : planes * r->extent.height;
+}
+
+static struct run run_at(const struct lwfc_view *v, const struct lwfc_region *r, int by_channel,
+                         int64_t i)
+{
+    const struct lwfc_block *e = &r->extent;
+    struct run run;
+    int64_t row = 0, plane = i;
+    run.count = (size_t)e->height * (size_t)e->width;
+    if (v->flat && !by_channel) {
+        run.count = lwfc_block_size(e);
+    } else if (!v->planes_even) {
+        row = i % e->height;
+        plane = i / e->height;
+        run.count = (size_t)e->width;
+    }
+    const int64_t channel = r->channel + plane % e->channels;
+    const int64_t sample = r->sample + plane / e->channels;
+    run.stride = v->column_stride;
+    run.symbol = (size_t)((plane * e->height + row) * e->width);
+    run.group = (size_t)channel;
+    run.data = v->data + axes_offset(&v->samples, sample) +
+               v->channel_stride * (ptrdiff_t)channel + axes_offset(&v->rows, r->row + row) +
+               v->column_stride * (ptrdiff_t)r->column;
+    return run;
+}
+
+static int is_plain(const struct lwfc_view *v, const struct run *run)
+{
+    return v->dtype == LWFC_FLOAT32 && run->stride == (ptrdiff_t)sizeof(float);
+}
+
+static int quantize_run(const struct lwfc_view *v, const struct run *run,
+                        const struct lwfc_tables *t, const struct lwfc_passes *p,
+                        int reject_nonfinite, uint8_t *symbols)
+{
+    const float *thresholds =
+        t->thresholds + (t->groups > 1 ? run->group * (size_t)(t->levels - 1) : 0);
+    float chunk[CHUNK];
+    for (size_t i = 0; i < run->count; i += CHUNK) {
+        const size_t n = run->count - i < CHUNK ? run->count - i : CHUNK;
+        const char *at = run->data + run->stride * (ptrdiff_t)i;
+        const float *x = (const float *)(const void *)at;
+        if (!is_plain(v, run)) {
+            p->convert->load(at, run->stride, v->dtype, n, chunk);
+            x = chunk;
+        }
+        if (reject_nonfinite && p->quantize->has_nonfinite(x, n)) {
+            return 1;
+        }
+        p->quantize->quantize(x, n, thresholds, t->levels - 1, symbols + i);
+    }
+    return 0;
+}
+
+static void dequantize_run(const struct lwfc_view *v, const struct run *run,
+                           const struct lwfc_tables *t, const struct lwfc_passes *p,
+                           const uint8_t *symbols)
+{
+    const float *values = t->values + (t->groups > 1 ? run->group * (size_t)t->levels : 0);
+    if (is_plain(v, run)) {
+        p->quantize->dequantize(symbols, run->count, values, t->levels,
+                                (float *)(void *)run->data);
+        return;
+    }
+    float chunk[CHUNK];
+    for (size_t i = 0; i < run->count; i += CHUNK) {
+        const size_t n = run->count - i < CHUNK ? run->count - i : CHUNK;
+        p->quantize->dequantize(symbols + i, n, values, t->levels, chunk);
+        p->convert->store(chunk, n, v->dtype, run->stride, run->data + run->stride * (ptrdiff_t)i);
+    }
+}
+
+/* A tile of a channels-last region: up to TILE positions of one row, whose
+ * channels are adjacent in memory, by up to TILE channels. */
+struct tile {
+    struct run channels; /* the first position's */
+    int positions;
+    size_t plane; /* symbols between channels */
+};
+
+typedef int tile_fn(const struct lwfc_view *v, const struct tile *tile,
+                    const struct lwfc_tables *t, const struct lwfc_passes *p, int reject_nonfinite,
+                    uint8_t *symbols);
+
+static int for_each_tile(const struct lwfc_view *v, const struct lwfc_region *r,
+                         const struct lwfc_tables *t, const struct lwfc_passes *p,
+                         int reject_nonfinite, uint8_t *symbols, tile_fn *fn)
+{
+    const int by_rows = 1;
+    struct lwfc_region row = *r;
+    struct lwfc_view rows = *v;
+    rows.planes_even = 0; /* walk by rows */
+    const struct lwfc_block *e = &r->extent;
+    const size_t plane = (size_t)e->height * (size_t)e->width;
+    row.extent.channels = 1;
+    for (int64_t i = 0; i < (int64_t)e->samples * e->height; i++) {
+        const struct run run = run_at(&rows, &row, by_rows, i);
+        const size_t sample = (size_t)(i / e->height);
+        for (int32_t x = 0; x < e->width; x += TILE) {
+            for (int32_t c = 0; c < e->channels; c += TILE) {
+                struct tile tile;
+                tile.positions = e->width - x < TILE ? e->width - x : TILE;
+                tile.plane = plane;
+                tile.channels.data = run.data + run.stride * x + v->channel_stride * c;
+                tile.channels.stride = v->channel_stride;
+                tile.channels.count = (size_t)(e->channels - c < TILE ? e->channels - c : TILE);
+                tile.channels.group = 0;
+                tile.channels.symbol = (sample * (size_t)e->channels + (size_t)c) * plane +
+                                       (size_t)(i % e->height) * (size_t)e->width + (size_t)x;
+                if (fn(v, &tile, t, p, reject_nonfinite, symbols)) {
+                    return 1;
+                }
+            }
+        }
+    }
+    return 0;
+}
+
+static int quantize_tile(const struct lwfc_view *v, const struct tile *tile,
+                         const struct lwfc_tables *t, const struct lwfc_passes *p,
+                         int reject_nonfinite, uint8_t *symbols)
+{
+    uint8_t buffer[TILE][TILE];
+    struct run run = tile->channels;
+    for (int x = 0; x < tile->positions; x++, run.data += v->column_stride) {
+        if (quantize_run(v, &run, t, p, reject_nonfinite, buffer[x])) {
+            return 1;
+        }
+    }
+    for (size_t c = 0; c < run.count; c++) {
+        uint8_t *out = symbols + run.symbol + c * tile->plane;
+        for (int x = 0; x < tile->positions; x++) {
+            out[x] = buffer[x][c];
+        }
+    }
+    return 0;
+}
+
+static int dequantize_tile(const struct lwfc_view *v, const struct tile *tile,
+                           const struct lwfc_tables *t, const struct lwfc_passes *p,
+                           int reject_nonfinite, uint8_t *symbols)
+{
+    (void)reject_nonfinite;
+    uint8_t buffer[TILE][TILE];
+    struct run run = tile->channels;
+    for (size_t c = 0; c < run.count; c++) {
+        const uint8_t *in = symbols + run.symbol + c * tile->plane;
+        for (int x = 0; x < tile->positions; x++) {
+            buffer[x][c] = in[x];
+        }
+    }
+    for (int x = 0; x < tile->positions; x++, run.data += v->column_stride) {
+        dequantize_run(v, &run, t, p, buffer[x]);
+    }
+    return 0;
+}
+
+int lwfc_view_quantize(const struct lwfc_view *v, const struct lwfc_region *r,
+                       const struct lwfc_tables *t, const struct lwfc_passes *p,
+                       int reject_nonfinite, uint8_t *symbols)
+{
+    if (v->channels_last && t->groups == 1) {
+        return for_each_tile(v, r, t, p, reject_nonfinite, symbols, quantize_tile);
+    }
+    const int64_t count = run_count(v, r, t->groups > 1);
+    for (int64_t i = 0; i < count; i++) {
+        const struct run run = run_at(v, r, t->groups > 1, i);
+        if (quantize_run(v, &run, t, p, reject_nonfinite, symbols + run.symbol)) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+void lwfc_view_dequantize(const struct lwfc_view *v, const struct lwfc_region *r,
+                          const struct lwfc_tables *t, const struct lwfc_passes *p,
+                          const uint8_t *symbols)
+{
+    if (v->channels_last && t->groups == 1) {
+        /* The tile pass reads the symbols only. */
+        for_each_tile(v, r, t, p, 0, (uint8_t *)(uintptr_t)symbols, dequantize_tile);
+        return;
+    }
+    const int64_t count = run_count(v, r, t->groups > 1);
+    for (int64_t i = 0; i < count; i++) {
+        const struct run run = run_at(v, r, t->groups > 1, i);
+        dequantize_run(v, &run, t, p, symbols + run.symbol);
+    }
+}
+
+void lwfc_view_load(const struct lwfc_view *v, const struct lwfc_region *r,
+                    const struct lwfc_passes *p, float *out)
+{
+    const int64_t count = run_count(v, r, 0);
+    for (int64_t i = 0; i < count; i++) {
+        const struct run run = run_at(v, r, 0, i);
+        p->convert->load(run.data, run.stride, v->dtype, run.count, out + run.symbol);
+    }
+}
+
+void lwfc_view_store(const struct lwfc_view *v, const struct lwfc_region *r,
+                     const struct lwfc_passes *p, const float *in)
+{
+    const int64_t count = run_count(v, r, 0);
+    for (int64_t i = 0; i < count; i++) {
+        const struct run run = run_at(v, r, 0, i);
+        p->convert->store(in + run.symbol, run.count, v->dtype, run.stride, run.data);
+    }
+}

@@ -1,0 +1,98 @@
+#define LWFC_PYEXT_MODULE
+#include "pyext/pyext.h"
+
+#include <numpy/ufuncobject.h>
+
+static PyObject *exception_named(const char *name)
+{
+    PyObject *errors = PyImport_ImportModule("lwfc.errors");
+    if (errors == NULL) {
+        return NULL;
+    }
+    PyObject *exception = PyObject_GetAttrString(errors, name);
+    Py_DECREF(errors);
+    return exception;
+}
+
+PyObject *lwfc_py_raise(enum lwfc_status status)
+{
+    if (status == LWFC_ERROR_MEMORY) {
+        return PyErr_NoMemory();
+    }
+    const char *name = status >= LWFC_ERROR_MAGIC ? "FormatError" : "ParameterError";
+    PyObject *exception = exception_named(name);
+    if (exception != NULL) {
+        PyErr_SetString(exception, lwfc_status_text(status));
+        Py_DECREF(exception);
+    }
+    return NULL;
+}
+
+int lwfc_py_tensor(PyArrayObject *array, struct lwfc_tensor *tensor)
+{
+    switch (PyArray_TYPE(array)) {
+    case NPY_FLOAT:
+        tensor->dtype = LWFC_TYPE_FLOAT32;
+        break;
+    case NPY_HALF:
+        tensor->dtype = LWFC_TYPE_FLOAT16;
+        break;
+    case NPY_USHORT:
+        tensor->dtype = LWFC_TYPE_BFLOAT16;
+        break;
+    case NPY_DOUBLE:
+        tensor->dtype = LWFC_TYPE_FLOAT64;
+        break;
+    default:
+        PyErr_SetString(PyExc_TypeError, "lwfc codes float16, bfloat16, float32 and float64 tensors");
+        return -1;
+    }
+    if (PyArray_NDIM(array) > LWFC_RANK_MAX) {
+        lwfc_py_raise(LWFC_ERROR_SHAPE);
+        return -1;
+    }
+    tensor->data = PyArray_DATA(array);
+    tensor->rank = PyArray_NDIM(array);
+    for (int i = 0; i < tensor->rank; i++) {
+        tensor->shape[i] = PyArray_DIM(array, i);
+        tensor->strides[i] = PyArray_STRIDE(array, i);
+    }
+    return 0;
+}
+
+PyArrayObject *lwfc_py_array(PyObject *object)
+{
+    return (PyArrayObject *)PyArray_FROM_OF(object, NPY_ARRAY_ALIGNED | NPY_ARRAY_NOTSWAPPED);
+}
+
+static int module_exec(PyObject *module)
+{
+    import_array1(-1);
+    import_umath1(-1);
+    PyObject *openmp = lwfc_parallel_available() ? Py_True : Py_False;
+    Py_INCREF(openmp);
+    if (PyModule_AddObject(module, "openmp", openmp) < 0) {
+        Py_DECREF(openmp);
+        return -1;
+    }
+    return lwfc_py_add_stages(module) < 0 || lwfc_py_add_codec(module) < 0 ||
+                   lwfc_py_add_model(module) < 0
+               ? -1
+               : 0;
+}
+
+/* One initialisation per process: NumPy itself refuses sub-interpreters. */
+static PyModuleDef_Slot slots[] = {{Py_mod_exec, module_exec},
+#ifdef Py_mod_multiple_interpreters
+                                   {Py_mod_multiple_interpreters,
+                                    Py_MOD_MULTIPLE_INTERPRETERS_NOT_SUPPORTED},
+#endif
+                                   {0, NULL}};
+
+static struct PyModuleDef definition = {
+    PyModuleDef_HEAD_INIT, "_core", "The C core of lwfc.", 0, NULL, slots, NULL, NULL, NULL};
+
+PyMODINIT_FUNC PyInit__core(void)
+{
+    return PyModuleDef_Init(&definition);
+}
