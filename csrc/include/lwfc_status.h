@@ -13,6 +13,8 @@ enum lwfc_status {
     LWFC_ERROR_ARGUMENT = 1, /* a parameter is outside its documented range */
     LWFC_ERROR_CAPACITY = 2, /* the output buffer is too small */
     LWFC_ERROR_NONFINITE = 3, /* NaN or infinity met under the policy "raise" */
+    LWFC_ERROR_CHANNELS = 4, /* per-channel codec, tensor with other channels */
+    LWFC_ERROR_MISMATCH = 5, /* the output's shape or dtype is not the stream's */
 
     /* The machine. */
     LWFC_ERROR_MEMORY = 10,
