@@ -107,7 +107,7 @@ enum lwfc_lengths {
 
 struct lwfc_ecsq_options {
     int levels;
-    double lo;
+    double lo; /* lo < hi, both within the finite floats */
     double hi;
     double rate_weight; /* squared error per bit, >= 0 */
     int pinned;         /* keep the outer values at lo and hi */

@@ -239,8 +239,8 @@ static int design_from(const struct source *source, const struct lwfc_ecsq_optio
                        struct lwfc_ecsq_design *design)
 {
     struct state state;
-    if (options->levels < 2 || options->levels > LEVELS_MAX || !isfinite(options->lo)
-        || !isfinite(options->hi) || !(options->lo < options->hi)
+    if (options->levels < 2 || options->levels > LEVELS_MAX || !(options->lo >= -FLT_MAX)
+        || !(options->hi <= FLT_MAX) || !(options->lo < options->hi)
         || !(options->rate_weight >= 0.0) || isinf(options->rate_weight)
         || !(options->tolerance >= 0.0) || options->iterations_max < 1) {
         return LWFC_MODEL_ARGUMENT;

@@ -1,7 +1,7 @@
 /* The clipping range of least total error: a coarse scan of
  *     E(lo, hi) = Var Y + (E[Y] - lo)^2 - 2 D sum_i E[max(Y - t_i, 0)]
- * for the right valley, then a damped Newton iteration with the exact first
- * and second derivatives (derived), which never climbs. */
+ * for the valleys, there may be several, then in each a damped Newton iteration
+ * with the exact first and second derivatives (derived), which never climbs. */
 #include "lwfc_model.h"
 #include "model/law.h"
 #include "model/solve.h"
@@ -9,7 +9,7 @@
 #include <float.h>
 #include <math.h>
 
-enum { STARTS = 41, WIDTHS = 81, WIDTHS_ALONE = 321, STEPS_MAX = 200 };
+enum { STARTS = 33, WIDTHS = 81, WIDTHS_ALONE = 321, CAP_LEVELS = 10, STEPS_MAX = 60 };
 
 struct surface {
     double error;
@@ -76,20 +76,21 @@ static int newton_step(const struct surface *s, int free_lo, double damping, dou
     return a > 0.0 && c > 0.0 && determinant > 1e-14 * a * c;
 }
 
-static void descend(const struct lwfc_law *law, int levels, int free_lo, double *lo, double *hi)
+/* The valley below *lo, *hi; the error at its bottom. */
+static double descend(const struct lwfc_law *law, int levels, int free_lo, double *lo, double *hi)
 {
     const double noise = 4.0 * DBL_EPSILON * (law->variance + law->mean * law->mean);
     struct surface here;
     evaluate(law, *lo, *hi, levels, &here);
     double damping = 0.0;
-    for (int i = 0; i < STEPS_MAX; i++) {
+    for (int i = 0; i < STEPS_MAX && damping < 1e16; i++) {
         double step_lo, step_hi;
         if (newton_step(&here, free_lo, damping, &step_lo, &step_hi)) {
             const double length = fabs(step_lo) + fabs(step_hi);
             const double width = *hi - *lo;
             struct surface there;
             if (length < 1e-15 * (fabs(*lo) + fabs(*hi))) {
-                return;
+                break;
             }
             if (length < 0.5 * width) {
                 evaluate(law, *lo + step_lo, *hi + step_hi, levels, &there);
@@ -103,30 +104,48 @@ static void descend(const struct lwfc_law *law, int levels, int free_lo, double 
             }
         }
         damping = fmax(4.0 * damping, 1e-6);
-        if (damping > 1e16) {
-            return;
-        }
+    }
+    return here.error;
+}
+
+/* The best valley found so far. */
+struct best {
+    double error;
+    double lo;
+    double hi;
+};
+
+static void try_start(const struct lwfc_law *law, int levels, int free_lo, double lo, double hi,
+                      struct best *best)
+{
+    const double e = descend(law, levels, free_lo, &lo, &hi);
+    if (e < best->error && isfinite(lo) && isfinite(hi) && lo < hi) {
+        *best = (struct best){e, lo, hi};
     }
 }
 
-/* The best of `count` widths on a geometric grid for one lo. Levels need not
- * lie inside the bulk of the law, so the step D, not the width, is bounded. */
-static double scan_width(const struct lwfc_law *law, int levels, double lo, double top, int count,
-                         double *best_hi)
+/* Every valley that a geometric grid of widths shows for one lo. Levels need
+ * not lie inside the bulk of the law, so the step D, not the width, is bounded. */
+static void scan_width(const struct lwfc_law *law, int levels, int free_lo, double lo, double top,
+                       int count, struct best *best)
 {
-    const double least = 2e-3 * (top - lo);
     const double ratio = pow(500.0 * 1.5 * (levels - 1), 1.0 / (count - 1));
-    double best = INFINITY;
-    double width = least;
+    double width = 2e-3 * (top - lo);
+    double before = INFINITY;
+    double here = total_error(law, lo, lo + width, levels);
     for (int i = 0; i < count; i++) {
-        const double e = total_error(law, lo, lo + width, levels);
-        if (e < best) {
-            best = e;
-            *best_hi = lo + width;
+        const double after = total_error(law, lo, lo + ratio * width, levels);
+        if (here <= before && here < after) {
+            try_start(law, levels, free_lo, lo, lo + width, best);
         }
+        before = here;
+        here = after;
         width *= ratio;
     }
-    return best;
+    /* An atom at the cap attracts a level, which one is open: narrow valleys. */
+    for (int j = levels - 1; isfinite(law->cap) && j > 0 && j >= levels - CAP_LEVELS; j--) {
+        try_start(law, levels, free_lo, lo, lo + (law->cap - lo) * (levels - 1) / j, best);
+    }
 }
 
 static double constant_slope(double u, const void *context)
@@ -164,27 +183,17 @@ int lwfc_activation_range(const struct lwfc_activation *model, int levels, int f
     }
     const double top = lwfc_law_map(&law, tail_start + 20.0 / law.theta);
     const double bottom = lwfc_law_map(&law, law.mu - 20.0 / law.phi);
-    if (!free_lo) {
-        if (!(*lo < top)) {
-            return LWFC_MODEL_NO_FIT;
-        }
-        scan_width(&law, levels, *lo, top, WIDTHS_ALONE, hi);
-    } else {
-        double best = INFINITY;
-        for (int i = 0; i < STARTS; i++) {
-            const double start = bottom + i * (law.mean - bottom) / STARTS;
-            double end = start;
-            const double e = scan_width(&law, levels, start, top, WIDTHS, &end);
-            if (e < best) {
-                best = e;
-                *lo = start;
-                *hi = end;
-            }
-        }
-        if (!(best < INFINITY)) {
-            return LWFC_MODEL_NO_FIT;
-        }
+    if (!free_lo && !(*lo < top)) {
+        return LWFC_MODEL_NO_FIT;
     }
-    descend(&law, levels, free_lo, lo, hi);
-    return isfinite(*lo) && isfinite(*hi) && *lo < *hi ? LWFC_MODEL_OK : LWFC_MODEL_NO_FIT;
+    struct best best = {INFINITY, 0.0, 0.0};
+    if (!free_lo) {
+        scan_width(&law, levels, 0, *lo, top, WIDTHS_ALONE, &best);
+    }
+    for (int i = 0; free_lo && i < STARTS; i++) {
+        scan_width(&law, levels, 1, bottom + i * (law.mean - bottom) / STARTS, top, WIDTHS, &best);
+    }
+    *lo = free_lo ? best.lo : *lo;
+    *hi = best.hi;
+    return best.error < INFINITY ? LWFC_MODEL_OK : LWFC_MODEL_NO_FIT;
 }
