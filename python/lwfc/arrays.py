@@ -1,0 +1,119 @@
+"""Any tensor to a NumPy array and back, with no copy where none is needed.
+
+What happens to each element type:
+
+=====================================  ==========================================================
+float16, float32, float64              used as it is, with any strides
+bfloat16 (PyTorch, JAX, ml_dtypes)     used through its 16-bit patterns, without a copy
+float8 and other small floats          converted to float32
+long double                            converted to float64
+bool, signed and unsigned integers     converted to float32
+big-endian                             converted to the machine's order
+complex, object, text                  refused with ParameterError
+=====================================  ==========================================================
+
+All arithmetic is float32's; the decoder gives back the type used here. PyTorch is looked up in
+``sys.modules`` only: a caller who has a tensor has imported it.
+"""
+
+import sys
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .errors import ParameterError
+
+__all__ = [
+    "Tensor",
+    "as_float32",
+    "as_tensor",
+    "from_bits",
+    "is_torch",
+    "torch_like",
+    "torch_view",
+    "widen",
+]
+
+
+class Tensor(NamedTuple):
+    """What the extension takes: float16, float32 or float64, or uint16 that means bfloat16."""
+
+    array: np.ndarray
+    bfloat16: bool
+
+    @property
+    def dtype_name(self) -> str:
+        return "bfloat16" if self.bfloat16 else self.array.dtype.name
+
+
+def is_torch(x: Any) -> bool:
+    """Whether x is a PyTorch tensor, without importing PyTorch."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(x, torch.Tensor)
+
+
+def torch_view(tensor: Any) -> Tensor:
+    """A PyTorch tensor's memory as an array of the same strides; copied only from a device."""
+    torch = sys.modules["torch"]
+    if tensor.layout is not torch.strided or tensor.is_complex() or tensor.is_quantized:
+        raise ParameterError(
+            f"tensors of layout {tensor.layout} and type {tensor.dtype} cannot be coded; "
+            "pass a dense, real tensor"
+        )
+    tensor = tensor.detach().cpu().resolve_neg()
+    if tensor.dtype == torch.bfloat16:
+        return Tensor(tensor.view(torch.int16).numpy().view(np.uint16), True)
+    if tensor.is_floating_point() and tensor.element_size() == 1:
+        tensor = tensor.float()
+    return Tensor(tensor.numpy(), False)
+
+
+def as_tensor(x: Any) -> Tensor:
+    """x (array, PyTorch tensor, anything ``np.asarray`` takes) for the extension; see above."""
+    array, bfloat16 = torch_view(x) if is_torch(x) else (np.asarray(x), False)
+    if array.ndim > 8:
+        raise ParameterError(f"a tensor of {array.ndim} axes: at most 8; reshape it")
+    if bfloat16:
+        return Tensor(array, True)
+    kind, size = array.dtype.kind, array.dtype.itemsize
+    if kind == "f" and size in (2, 4, 8):
+        return Tensor(array.astype(array.dtype.newbyteorder("="), copy=False), False)
+    if array.dtype.name == "bfloat16":
+        return Tensor(array.view(np.uint16), True)
+    if kind == "f":
+        return Tensor(array.astype(np.float64), False)
+    if kind in "biu" or (kind == "V" and array.dtype.name.startswith("float")):
+        return Tensor(array.astype(np.float32), False)
+    raise ParameterError(f"arrays of type {array.dtype} cannot be coded; convert to float32 first")
+
+
+def widen(bits: np.ndarray) -> np.ndarray:
+    """bfloat16 bit patterns (uint16) to the same values in float32, exactly."""
+    return (bits.astype(np.uint32) << np.uint32(16)).view(np.float32)
+
+
+def as_float32(x: Any) -> np.ndarray:
+    """x as a float32 array; copied only where its type is another."""
+    array, bfloat16 = as_tensor(x)
+    return widen(array) if bfloat16 else array.astype(np.float32, copy=False)
+
+
+def from_bits(array: np.ndarray, bfloat16: bool) -> np.ndarray:
+    """Decoded bfloat16 bit patterns as ml_dtypes.bfloat16, or float32 where that is missing."""
+    if not bfloat16:
+        return array
+    try:
+        import ml_dtypes
+    except ImportError:
+        return widen(array)
+    return array.view(ml_dtypes.bfloat16)
+
+
+def torch_like(array: np.ndarray, bfloat16: bool, tensor: Any) -> Any:
+    """A PyTorch tensor of array's values, with the type and device of ``tensor``."""
+    torch = sys.modules["torch"]
+    if bfloat16:
+        result = torch.from_numpy(array.view(np.int16)).view(torch.bfloat16)
+    else:
+        result = torch.from_numpy(array)
+    return result.to(device=tensor.device, dtype=tensor.dtype)

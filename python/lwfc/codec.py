@@ -1,0 +1,392 @@
+"""Codec: a calibrated quantizer, coder and restoration, as a value."""
+
+import base64
+import html
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from . import _core
+from .arrays import as_tensor, from_bits, is_torch, torch_like
+from .errors import FormatError, LwfcError, ParameterError
+from .ops import check_levels
+from .stream import CODERS, decode
+from .threads import thread_count
+
+__all__ = ["Codec", "choose"]
+
+NAN_POLICIES = ("zero", "raise")
+_BLOBS = ("context", "restore")
+
+
+def choose(name: str, value: str, names: Sequence[str]) -> int:
+    """The index of value in names, or a ParameterError that lists them."""
+    if value not in names:
+        raise ParameterError(f"{name}={value!r}: must be one of {', '.join(map(repr, names))}")
+    return names.index(value)
+
+
+def _table(name: str, rows: Any, count: int) -> np.ndarray:
+    table = np.ascontiguousarray(rows, np.float32)
+    table = table[None] if table.ndim == 1 else table
+    if table.ndim != 2 or table.shape[1] != count or not len(table):
+        raise ParameterError(
+            f"{name} of shape {table.shape}: must be ({count},), or (channels, {count})"
+        )
+    return table
+
+
+class Codec:
+    """Turns float tensors into bytes and back. Immutable, comparable, hashable, picklable.
+
+    Parameters (all but the first two by keyword)
+
+    ``thresholds``
+        Ascending floats, shape (levels - 1,), or (channels, levels - 1) for one set per channel.
+    ``values``
+        What each symbol decodes to, shape (levels,) or (channels, levels).
+    ``coder``
+        "raw" (packed symbols), "cabac" (the paper's binary arithmetic coder), "rans" (fastest) or
+        "context" (smallest; needs its calibrated model ``context``).
+    ``channel_axis``
+        Which axis holds the channels; None: axis 1 of four or more, the last of two or three.
+    ``bound``
+        True: streams are shorter, but decode with this codec only. False: they decode with
+        nothing else. None: as the calibrated parts demand.
+    ``inner_shape``
+        The usual shape without the first axis; saves header bytes of bound streams.
+    ``rate_weight``
+        Squared error one bit is worth in the encoder's rate-distortion pass; 0: no such pass.
+    ``nan``
+        "zero": NaN becomes symbol 0; "raise": NaN and infinities are refused.
+    ``context``, ``restore``
+        Calibrated models of the coder and of the restoration, as bytes.
+    ``metadata``
+        Notes for people, a JSON-able mapping; no part of the codec's identity.
+
+    Made by :func:`lwfc.calibrate`, :meth:`load`, :meth:`from_config`, or by hand.
+    """
+
+    __slots__ = ("__weakref__", "_digest", "_fields", "_handle")
+
+    def __init__(
+        self,
+        thresholds: Any,
+        values: Any,
+        *,
+        coder: str = "rans",
+        channel_axis: int | None = None,
+        bound: bool | None = None,
+        inner_shape: Sequence[int] = (),
+        rate_weight: float = 0.0,
+        nan: str = "zero",
+        context: bytes | None = None,
+        restore: bytes | None = None,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> None:
+        levels = check_levels(np.shape(values)[-1] if np.ndim(values) else 0)
+        number = choose("coder", coder, CODERS)
+        if (coder == "context") != (context is not None):
+            raise ParameterError(
+                'coder="context" and its calibrated model go together; use lwfc.calibrate'
+            )
+        if bound is None:
+            bound = context is not None or restore is not None
+        arguments = (
+            levels,
+            _table("thresholds", thresholds, levels - 1),
+            _table("values", values, levels),
+            number,
+            channel_axis,
+            bool(bound),
+            tuple(int(n) for n in inner_shape),
+            float(rate_weight),
+            choose("nan", nan, NAN_POLICIES),
+            context,
+            restore,
+            json.dumps(dict(metadata or {}), sort_keys=True, allow_nan=False).encode(),
+        )
+        if not bound and (context is not None or restore is not None):
+            raise ParameterError("streams of calibrated coders and restorations are always bound")
+        try:
+            handle = _core.codec_make(*arguments)
+        except FormatError as error:  # here it is the caller's mistake, not a file's
+            raise ParameterError(f"codec: {error}") from None
+        self._adopt(handle)
+
+    def _adopt(self, handle: Any) -> None:
+        fields = dict(_core.codec_fields(handle))
+        levels = fields["levels"]
+        for name, count in (("thresholds", levels - 1), ("values", levels)):
+            table = np.frombuffer(bytes(fields[name]), np.float32).reshape(-1, count)
+            table.setflags(write=False)
+            fields[name] = table
+        metadata = bytes(fields["metadata"] or b"{}")
+        try:
+            notes = json.loads(metadata)
+        except ValueError:
+            notes = None
+        if not isinstance(notes, dict):
+            raise FormatError("codec file: the metadata is not a JSON object")
+        fields["metadata"] = metadata
+        object.__setattr__(self, "_handle", handle)
+        object.__setattr__(self, "_digest", fields.pop("digest"))
+        object.__setattr__(self, "_fields", fields)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise AttributeError(f"a Codec never changes; make another with codec.replace({name}=...)")
+
+    def __delattr__(self, name: str) -> None:
+        raise AttributeError("a Codec never changes")
+
+    # --- what it is -----------------------------------------------------------------------------
+
+    @property
+    def levels(self) -> int:
+        """Number of symbols, 2 to 256."""
+        return self._fields["levels"]
+
+    @property
+    def thresholds(self) -> np.ndarray:
+        """Read-only float32 (groups, levels - 1); groups is 1, or the number of channels."""
+        return self._fields["thresholds"]
+
+    @property
+    def values(self) -> np.ndarray:
+        """Read-only float32 (groups, levels)."""
+        return self._fields["values"]
+
+    @property
+    def coder(self) -> str:
+        """Name of the entropy coder."""
+        return CODERS[self._fields["coder"]]
+
+    @property
+    def channel_axis(self) -> int | None:
+        """The channels' axis; None: chosen by rank."""
+        return self._fields["channel_axis"]
+
+    @property
+    def bound(self) -> bool:
+        """Whether streams need this codec to decode."""
+        return bool(self._fields["bound"])
+
+    @property
+    def inner_shape(self) -> tuple[int, ...]:
+        """The usual shape without the first axis; () if none was given."""
+        return tuple(self._fields["inner_shape"])
+
+    @property
+    def rate_weight(self) -> float:
+        """Squared error per bit in the rate-distortion pass; 0: none."""
+        return self._fields["rate_weight"]
+
+    @property
+    def nan(self) -> str:
+        """The policy for NaN and infinities: "zero" or "raise"."""
+        return NAN_POLICIES[self._fields["nan"]]
+
+    @property
+    def context(self) -> bytes | None:
+        """The context coder's model."""
+        return self._fields["context"] or None
+
+    @property
+    def restore(self) -> bytes | None:
+        """The restoration's weights."""
+        return self._fields["restore"] or None
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """Notes for people, e.g. how it was calibrated; a fresh copy."""
+        return json.loads(self._fields["metadata"])
+
+    @property
+    def digest(self) -> int:
+        """64 bits that tell codecs apart; bound streams carry them."""
+        return self._digest
+
+    # --- what it does ---------------------------------------------------------------------------
+
+    def encode(self, x: Any, *, num_threads: int | None = 1) -> bytes:
+        """The bytes of x: any float array or tensor of rank 0 to 8; see ``lwfc.arrays`` for types.
+
+        The bytes are equal on every CPU and for every ``num_threads`` (None or 0: all cores).
+        Errors: ParameterError for types and shapes that do not fit, and for NaN under "raise".
+        """
+        tensor = as_tensor(x)
+        try:
+            return _core.encode(self._handle, tensor.array, thread_count(num_threads))
+        except LwfcError as error:
+            error.add_note(f"while encoding {tensor.dtype_name} {tensor.array.shape} with {self!r}")
+            raise
+
+    def decode(
+        self,
+        data: Any,
+        *,
+        out: Any = None,
+        max_nbytes: int = 2**30,
+        num_threads: int | None = 1,
+    ) -> Any:
+        """The tensor in ``data`` (any bytes-like object), in the shape and type that was encoded.
+
+        ``out``: writable array or CPU tensor of that shape and type to fill and return;
+        ``max_nbytes``: refuse larger results before allocating them. A self-contained stream
+        decodes whatever codec wrote it. bfloat16 comes back as ml_dtypes.bfloat16 if that package
+        is there, else as float32. Errors: FormatError for bytes that are damaged or belong to
+        another codec; ParameterError for a wrong ``out``.
+        """
+        return decode(data, self, out=out, max_nbytes=max_nbytes, num_threads=num_threads)
+
+    def simulate(self, x: Any, *, num_threads: int | None = 1) -> Any:
+        """``decode(encode(x))`` without making bytes: equal to the last bit.
+
+        Arrays give arrays, PyTorch tensors give tensors of the same type and device.
+        """
+        tensor = as_tensor(x)
+        out = np.empty_like(tensor.array, subok=False)
+        try:
+            _core.simulate(self._handle, tensor.array, out, thread_count(num_threads))
+        except LwfcError as error:
+            error.add_note(f"while simulating {tensor.dtype_name} {out.shape} with {self!r}")
+            raise
+        if is_torch(x):
+            return torch_like(out, tensor.bfloat16, x)
+        return from_bits(out, tensor.bfloat16)
+
+    def symbols(self, x: Any, *, num_threads: int | None = 1) -> np.ndarray:
+        """The symbols ``encode`` would code, uint8 of x's shape."""
+        return _core.symbols(self._handle, as_tensor(x).array, thread_count(num_threads))
+
+    def replace(self, **changes: Any) -> "Codec":
+        """A codec with some constructor arguments changed."""
+        return Codec(**(self._arguments() | changes))
+
+    # --- storing it -----------------------------------------------------------------------------
+
+    def to_bytes(self) -> bytes:
+        """The codec file: canonical, checksummed, read by :meth:`from_bytes` on any machine."""
+        return _core.codec_write(self._handle)
+
+    @classmethod
+    def from_bytes(cls, data: Any) -> "Codec":
+        """The codec in a codec file's bytes. Errors: FormatError."""
+        codec = cls.__new__(cls)
+        codec._adopt(_core.codec_read(data))
+        return codec
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Write the codec file, replacing an older one only when complete."""
+        path = Path(path)
+        partial = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+        try:
+            partial.write_bytes(self.to_bytes())
+            os.replace(partial, path)
+        finally:
+            partial.unlink(missing_ok=True)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike) -> "Codec":
+        """Read a codec file. Errors: OSError, FormatError."""
+        try:
+            return cls.from_bytes(Path(path).read_bytes())
+        except FormatError as error:
+            error.add_note(f"while reading the codec file {os.fspath(path)!r}")
+            raise
+
+    def _arguments(self) -> dict[str, Any]:
+        names = ("coder", "channel_axis", "bound", "inner_shape", "rate_weight", "nan")
+        names += (*_BLOBS, "metadata")
+        return {name: getattr(self, name) for name in ("thresholds", "values", *names)}
+
+    def get_config(self) -> dict[str, Any]:
+        """The codec as JSON-able values; byte strings as base64."""
+        config = self._arguments()
+        for name in ("thresholds", "values"):
+            config[name] = config[name].tolist()
+        for name in _BLOBS:
+            blob = config[name]
+            config[name] = None if blob is None else base64.b64encode(blob).decode("ascii")
+        return {"id": "lwfc"} | config | {"inner_shape": list(self.inner_shape)}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> "Codec":
+        """The codec of a :meth:`get_config`. Errors: ParameterError."""
+        arguments = dict(config)
+        if arguments.pop("id", "lwfc") != "lwfc":
+            raise ParameterError(f"configuration of id {config['id']!r}: must be 'lwfc'")
+        try:
+            for name in _BLOBS:
+                if arguments.get(name) is not None:
+                    arguments[name] = base64.b64decode(arguments[name], validate=True)
+            return cls(**arguments)
+        except (TypeError, ValueError) as error:
+            if isinstance(error, LwfcError):
+                raise
+            raise ParameterError(f"codec configuration: {error}") from error
+
+    def __reduce__(self) -> tuple:
+        return Codec.from_bytes, (self.to_bytes(),)
+
+    def __copy__(self) -> "Codec":
+        return self
+
+    def __deepcopy__(self, memo: dict) -> "Codec":
+        return self
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Codec):
+            return NotImplemented
+        return self._digest == other._digest and all(
+            value.tobytes() == other._fields[name].tobytes()
+            if isinstance(value, np.ndarray)
+            else value == other._fields[name]
+            for name, value in self._fields.items()
+            if name != "metadata"
+        )
+
+    def __hash__(self) -> int:
+        return hash(self._digest)
+
+    # --- showing it -----------------------------------------------------------------------------
+
+    def summary(self) -> dict[str, Any]:
+        """What matters about it, as JSON-able values."""
+        values = self.values
+        groups = "tensor" if len(values) == 1 else f"{len(values)} channels"
+        return {
+            "levels": self.levels,
+            "range": f"[{values.min():.6g}, {values.max():.6g}]",
+            "quantizer per": groups,
+            "coder": self.coder,
+            "restoration": self.metadata.get("restore", "none" if not self.restore else "yes"),
+            "streams": "bound" if self.bound else "self-contained",
+            "digest": f"{self.digest:016x}",
+        }
+
+    def __repr__(self) -> str:
+        if len(self.values) == 1 and self.levels <= 16 and not (self.context or self.restore):
+            arguments = self._arguments() | {
+                "thresholds": self.thresholds[0].tolist(),
+                "values": self.values[0].tolist(),
+            }
+            arguments.pop("metadata")
+            defaults = {"channel_axis": None, "bound": False, "inner_shape": ()}
+            defaults |= {"rate_weight": 0.0, "nan": "zero", "context": None, "restore": None}
+            shown = [
+                f"{k}={v!r}" for k, v in arguments.items() if k not in defaults or v != defaults[k]
+            ]
+            return f"Codec({', '.join(shown)})"
+        return f"<Codec {', '.join(f'{k} {v}' for k, v in self.summary().items())}>"
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><th>{html.escape(k)}</th><td>{html.escape(str(v))}</td></tr>"
+            for k, v in self.summary().items()
+        )
+        return f"<table><caption>lwfc.Codec</caption>{rows}</table>"

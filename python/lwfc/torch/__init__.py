@@ -1,0 +1,14 @@
+"""lwfc on PyTorch models.
+
+codec = lwfc.torch.calibrate(model, "layer2", images, levels=4)
+with lwfc.torch.attach(model, {"layer2": codec}) as tap:
+    evaluate(model)
+print(tap.report())
+"""
+
+from .attach import Tap, attach
+from .features import calibrate, features
+from .operator import register
+from .report import Report
+
+__all__ = ["Report", "Tap", "attach", "calibrate", "features", "register"]
