@@ -18,6 +18,7 @@ enum {
 struct planes_work {
     struct lwfc_planes_tables tables;
     struct lwfc_planes_counts counts;
+    uint32_t part[4][4096];
     uint16_t states[LWFC_LANES_CHAINS][LWFC_LANES];
     uint8_t *zeros;
     uint8_t *codes;
@@ -135,25 +136,47 @@ static void group_scatter(const struct lwfc_lanes_kernels *k, const struct plane
     k->scatter(runs, columns + shared * LWFC_LANES, full, l->rows * l->width - shared);
 }
 
-/* Statistics of about SAMPLED symbols: every n-th row, n odd. */
+/* Counts the leading lanes (a multiple of 4, or rounded up: idle lanes hold
+ * zeros and barely matter). Neighbouring lanes use four tables in turn: equal
+ * symbols would else wait for each other's increment. */
+static void count_row(struct planes_work *w, const uint8_t *row, size_t width, int lanes,
+                      uint32_t levels)
+{
+    for (size_t x = 0; x < width; x++) {
+        const uint8_t *code = w->codes + x * LWFC_LANES;
+        const uint8_t *symbol = row + x * LWFC_LANES;
+        for (int i = 0; i < lanes; i += 4) {
+            w->part[0][code[i] * levels + symbol[i]]++;
+            w->part[1][code[i + 1] * levels + symbol[i + 1]]++;
+            w->part[2][code[i + 2] * levels + symbol[i + 2]]++;
+            w->part[3][code[i + 3] * levels + symbol[i + 3]]++;
+        }
+    }
+}
+
+/* Statistics of about SAMPLED symbols: rows at a fixed distance, shifted from
+ * group to group so that all heights are seen. */
 static void count_rows(const struct lwfc_lanes_kernels *k, const struct planes_layout *l,
                        struct planes_work *w, int levels, size_t symbols)
 {
-    const size_t every = (symbols / SAMPLED) | 1;
-    memset(&w->counts, 0, sizeof w->counts);
-    for (size_t i = every / 2; i < l->groups * l->rows; i += every) {
-        const size_t group = i / l->rows;
-        const size_t y = i % l->rows;
+    const size_t every = symbols / SAMPLED + 1;
+    const uint32_t codes = (uint32_t)lwfc_planes_left_codes(levels) * 16;
+    for (int i = 0; i < 4; i++) {
+        memset(w->part[i], 0, codes * (uint32_t)levels * sizeof(uint32_t));
+    }
+    for (size_t group = 0; group < l->groups; group++) {
         uint8_t *run = w->columns + group * l->rows * l->width * LWFC_LANES;
-        const struct lwfc_lanes_row r = row_at(l, w, run, group, y);
-        k->contexts(w->codes, r.above[0], r.row[0], l->width, levels);
-        uint32_t(*count)[16] = w->counts.count[0];
-        for (size_t x = 0; x < l->width; x++) {
-            const uint8_t *code = w->codes + x * LWFC_LANES;
-            const uint8_t *symbol = r.row[0] + x * LWFC_LANES;
-            for (int lane = 0; lane < r.lanes[0]; lane++) {
-                count[code[lane]][symbol[lane]]++;
-            }
+        for (size_t y = group * 3 % every; y < l->rows; y += every) {
+            const struct lwfc_lanes_row r = row_at(l, w, run, group, y);
+            k->contexts(w->codes, r.above[0], r.row[0], l->width, levels);
+            count_row(w, r.row[0], l->width, r.lanes[0], (uint32_t)levels);
+        }
+    }
+    uint32_t *const count = &w->counts.count[0][0][0];
+    for (uint32_t i = 0; i < codes; i++) {
+        for (uint32_t s = 0; s < (uint32_t)levels; s++) {
+            const uint32_t j = i * (uint32_t)levels + s;
+            count[i * 16 + s] = w->part[0][j] + w->part[1][j] + w->part[2][j] + w->part[3][j];
         }
     }
 }
@@ -254,7 +277,7 @@ static const uint8_t *read_tables(const uint8_t *in, const uint8_t *end, int lev
 static int choose_layout(const uint8_t *symbols, size_t n)
 {
     size_t changes = 0;
-    const size_t step = n / 4096 + 1;
+    const size_t step = n / 1024 + 1;
     size_t seen = 1;
     for (size_t i = 1; i < n; i += step, seen++) {
         changes += symbols[i] != symbols[i - 1];

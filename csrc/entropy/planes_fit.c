@@ -13,15 +13,26 @@ static const uint16_t log2_table[65] = {
     3514, 3565, 3615, 3665, 3715, 3764, 3812, 3861, 3908, 3956, 4003, 4050, 4096
 };
 
+static int leading_zeros(uint32_t x)
+{
+#if defined(__GNUC__)
+    return __builtin_clz(x);
+#else
+    int n = 0;
+    while (!(x >> 31)) {
+        x <<= 1;
+        n++;
+    }
+    return n;
+#endif
+}
+
 /* SCALE * log2(x) of x >= 1, within 1. */
 static uint32_t log2_scaled(uint32_t x)
 {
-    int e = 31;
-    while (!(x >> 31)) {
-        x <<= 1;
-        e--;
-    }
-    const uint32_t frac = x & 0x7fffffffu;
+    const int zeros = leading_zeros(x);
+    const int e = 31 - zeros;
+    const uint32_t frac = x << zeros & 0x7fffffffu;
     const uint32_t i = frac >> 25;
     const uint32_t t = frac >> 13 & 0xfffu;
     const uint32_t step = log2_table[i + 1] - (uint32_t)log2_table[i];

@@ -82,6 +82,14 @@ static void scatter_avx2(uint8_t *const *runs, const uint8_t *columns, int lanes
         }
         return;
     }
+    /* Local pointers, which the stores cannot alias; idle lanes go to a sink. */
+    uint8_t sink[16];
+    uint8_t *to[LWFC_LANES];
+    size_t step[LWFC_LANES];
+    for (int i = 0; i < LWFC_LANES; i++) {
+        to[i] = i < lanes ? runs[i] : sink;
+        step[i] = i < lanes;
+    }
     for (size_t done = 0; done < n;) {
         const size_t at = done + 16 <= n ? done : n - 16;
         __m256i t[16];
@@ -90,13 +98,9 @@ static void scatter_avx2(uint8_t *const *runs, const uint8_t *columns, int lanes
         }
         transpose_halves(t);
         for (int i = 0; i < 16; i++) {
-            if (i < lanes) {
-                _mm_storeu_si128((__m128i *)(runs[i] + at), _mm256_castsi256_si128(t[i]));
-            }
-            if (i + 16 < lanes) {
-                _mm_storeu_si128((__m128i *)(runs[i + 16] + at),
-                                 _mm256_extracti128_si256(t[i], 1));
-            }
+            _mm_storeu_si128((__m128i *)(to[i] + at * step[i]), _mm256_castsi256_si128(t[i]));
+            _mm_storeu_si128((__m128i *)(to[i + 16] + at * step[i + 16]),
+                             _mm256_extracti128_si256(t[i], 1));
         }
         done = at + 16;
     }

@@ -111,19 +111,18 @@ LWFC_INLINE __m256i lanes_decode_avx2(struct lanes_avx2 *s, const __m256i *c, in
     return symbol;
 }
 
-/* 65536 / freq to within 2^-11, at most 65535, as 16-bit lanes: recip[0] of
- * the even bytes, recip[1] of the odd ones. The encoder corrects its quotient
- * both ways, so any rounding (and any CPU's estimate) gives the same stream. */
+/* 65536 / freq, rounded, to within 2^-10 and below 65536, as 16-bit lanes: recip[0] of the
+ * even bytes, recip[1] of the odd ones. The encoder corrects its quotient both
+ * ways, so any rounding (and any CPU's estimate) gives the same stream. */
 LWFC_TARGET("avx2,bmi2")
 LWFC_INLINE void lanes_reciprocal_avx2(__m256i freq, __m256i recip[2])
 {
-    const __m256 one = _mm256_set1_ps(65536.0f);
+    const __m256 one = _mm256_set1_ps(65505.0f); /* freq 1 must not reach 65536 */
     const __m256i low = _mm256_set1_epi32(255);
     __m256i r[4];
     for (int i = 0; i < 4; i++) {
         const __m256i f = _mm256_and_si256(_mm256_srli_epi32(freq, 8 * i), low);
-        r[i] = _mm256_cvttps_epi32(_mm256_mul_ps(one, _mm256_rcp_ps(_mm256_cvtepi32_ps(f))));
-        r[i] = _mm256_min_epi32(r[i], _mm256_set1_epi32(65535));
+        r[i] = _mm256_cvtps_epi32(_mm256_mul_ps(one, _mm256_rcp_ps(_mm256_cvtepi32_ps(f))));
     }
     recip[0] = _mm256_or_si256(r[0], _mm256_slli_epi32(r[2], 16));
     recip[1] = _mm256_or_si256(r[1], _mm256_slli_epi32(r[3], 16));
