@@ -14,18 +14,27 @@ static PyObject *exception_named(const char *name)
     return exception;
 }
 
-PyObject *lwfc_py_raise(enum lwfc_status status)
+static PyObject *raise_named(const char *name, enum lwfc_status status)
 {
     if (status == LWFC_ERROR_MEMORY) {
         return PyErr_NoMemory();
     }
-    const char *name = status >= LWFC_ERROR_MAGIC ? "FormatError" : "ParameterError";
     PyObject *exception = exception_named(name);
     if (exception != NULL) {
         PyErr_SetString(exception, lwfc_status_text(status));
         Py_DECREF(exception);
     }
     return NULL;
+}
+
+PyObject *lwfc_py_raise(enum lwfc_status status)
+{
+    return raise_named(status >= LWFC_ERROR_MAGIC ? "FormatError" : "ParameterError", status);
+}
+
+PyObject *lwfc_py_raise_parameter(enum lwfc_status status)
+{
+    return raise_named("ParameterError", status);
 }
 
 int lwfc_py_tensor(PyArrayObject *array, struct lwfc_tensor *tensor)

@@ -121,7 +121,7 @@ static PyObject *py_codec_make(PyObject *self, PyObject *args, PyObject *kwargs)
         if (status == LWFC_OK) {
             status = lwfc_codec_make(&o, &codec);
         }
-        result = status == LWFC_OK ? codec_wrap(codec) : lwfc_py_raise(status);
+        result = status == LWFC_OK ? codec_wrap(codec) : lwfc_py_raise_parameter(status);
     }
     PyBuffer_Release(&thresholds);
     PyBuffer_Release(&values);

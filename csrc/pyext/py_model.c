@@ -1,9 +1,6 @@
 /* The activation model and the quantizer design for Python. Models travel as
  * tuples (rate, location, skew, slope, cap), arrays as C-contiguous buffers of
  * doubles; activation.py and design.py check arguments and word the errors. */
-#ifndef Py_LIMITED_API
-#define Py_LIMITED_API 0x030B0000
-#endif
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 

@@ -20,6 +20,9 @@
  * ParameterError for arguments, MemoryError. Returns NULL. */
 PyObject *lwfc_py_raise(enum lwfc_status status);
 
+/* The same where the bytes at fault are the caller's own arguments. */
+PyObject *lwfc_py_raise_parameter(enum lwfc_status status);
+
 /* Describes an array of float16, float32, float64, or of uint16, which stands
  * for bfloat16. `array` must be aligned and in native byte order. -1: raised. */
 int lwfc_py_tensor(PyArrayObject *array, struct lwfc_tensor *tensor);
