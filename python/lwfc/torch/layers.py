@@ -4,6 +4,7 @@ import copy
 import dataclasses
 import difflib
 import fnmatch
+import gc
 import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -36,26 +37,31 @@ def find_layers(model: nn.Module, pattern: str) -> Iterator[tuple[str, nn.Module
 
 
 def check_attachable(model: nn.Module) -> None:
-    """Refuse models whose compiled code would ignore a hook that comes later."""
+    """Refuse models whose compiled code would ignore a hook that comes later.
+
+    Code that torch.compile has cached for a model of the same class would be reused without the
+    hook (PyTorch does not guard hooks), so all cached code is dropped; it compiles anew when run.
+    """
     if isinstance(model, torch.jit.ScriptModule):
         raise ParameterError("a TorchScript model runs no Python hooks; attach before scripting it")
-    dynamo = sys.modules.get("torch._dynamo")
-    if dynamo is None:
-        return
-    from torch._dynamo.eval_frame import OptimizedModule, _debug_get_cache_entry_list
+    ours = set(model.modules())
+    compiled = any(getattr(module, "_compiled_call_impl", None) is not None for module in ours)
+    if compiled or any(not ours.isdisjoint(other.modules()) for other in _compiled_modules()):
+        raise ParameterError(
+            f"the {type(model).__name__} is compiled already, and compiled code silently ignores "
+            "later hooks: drop the compiled model, attach to the plain one, then torch.compile it"
+        )
+    if "torch._dynamo" in sys.modules:
+        torch._dynamo.reset()
 
-    for module in model.modules():
-        code = getattr(type(module).forward, "__code__", None)
-        if (
-            isinstance(module, OptimizedModule)
-            or getattr(module, "_compiled_call_impl", None) is not None
-            or (code is not None and _debug_get_cache_entry_list(code))
-        ):
-            raise ParameterError(
-                f"{type(module).__name__} is already compiled, and compiled code silently ignores "
-                "later hooks: attach to the plain model first and torch.compile it afterwards "
-                "(call torch._dynamo.reset() before attaching if it has run compiled)"
-            )
+
+def _compiled_modules() -> list[nn.Module]:
+    """All living results of torch.compile: a plain module does not know that it has one."""
+    if "torch._dynamo" not in sys.modules:
+        return []
+    from torch._dynamo.eval_frame import OptimizedModule
+
+    return [thing for thing in gc.get_objects() if issubclass(type(thing), OptimizedModule)]
 
 
 def _path(select: Select) -> tuple[int | str, ...]:
