@@ -454,7 +454,8 @@ static PyObject *model_design(PyObject *self, PyObject *args)
 }
 
 static PyMethodDef functions[] = {
-    {"model_fit", model_fit, METH_VARARGS, "mean, variance, skew, slope, cap -> status, rate, location"},
+    {"model_fit", model_fit, METH_VARARGS,
+     "mean, variance, skew, slope, cap -> status, rate, location"},
     {"model_valid", model_valid, METH_VARARGS, "model -> bool"},
     {"model_moments", model_moments, METH_VARARGS,
      "model -> mean, variance, E|Y - mean|, P(Y = 0), P(Y = cap)"},
