@@ -1,7 +1,7 @@
 #include "base/bytes.h"
 #include "base/crc32c.h"
 #include "base/memory.h"
-#include "codec/block.h"
+#include "codec/block_codec.h"
 #include "codec/symbols.h"
 #include "container/header.h"
 #include "par/par.h"

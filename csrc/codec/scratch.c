@@ -1,7 +1,7 @@
 #include "codec/scratch.h"
 
 #include "base/memory.h"
-#include "codec/block.h"
+#include "codec/block_codec.h"
 
 static size_t padded(size_t n)
 {

@@ -1,4 +1,4 @@
-#include "codec/block.h"
+#include "codec/block_codec.h"
 
 #include "base/memory.h"
 #include "entropy/cabac.h"

@@ -1,6 +1,6 @@
 /* One block's symbols to bytes and back: a method byte, then its payload. */
-#ifndef LWFC_CODEC_BLOCK_H
-#define LWFC_CODEC_BLOCK_H
+#ifndef LWFC_CODEC_BLOCK_CODEC_H
+#define LWFC_CODEC_BLOCK_CODEC_H
 
 #include "codec/codec.h"
 

@@ -1,0 +1,90 @@
+# make help lists the targets. Everything is built below build/ and .venv/.
+
+PYTHON ?= python3
+VENV ?= .venv
+CC ?= cc
+CLANG ?= clang
+CFLAGS ?= -O3 -g
+FUZZ_SECONDS ?= 20
+
+PY := $(VENV)/bin/python
+CORE := $(filter-out csrc/pyext/%,$(wildcard csrc/*/*.c csrc/*/*/*.c))
+HEADERS := $(wildcard csrc/*/*.h csrc/*/*/*.h)
+C_TESTS := $(patsubst tests/c/%.c,%,$(wildcard tests/c/*.c))
+FUZZERS := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
+STRICT := -std=c11 -Wall -Wextra -Wpedantic -Werror -ffp-contract=off -Icsrc -Icsrc/include
+SANITIZE := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+
+.PHONY: help build demo test test-c test-python asan fuzz layers bench golden lint clean
+.SUFFIXES:
+
+help: ## this list
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "%-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(VENV)/stamp: pyproject.toml setup.py constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(PY) -m pip install -q --upgrade pip
+	$(PY) -m pip install -q -c constraints.txt setuptools wheel numpy
+	$(PY) -m pip install -q -c constraints.txt --no-build-isolation -e '.[demo,dev,cli,viz]'
+	touch $@
+
+build: $(VENV)/stamp ## the extension, in place, in .venv
+	$(PY) setup.py -q build_ext --inplace
+
+demo: build ## the main job on real networks and data: table and plot
+	$(VENV)/bin/lwfc demo --plot build/demo.png
+
+test: layers test-c asan test-python fuzz ## everything that must be green
+
+test-python: build ## the Python tests
+	$(PY) -m pytest tests/python
+
+layers: ## who may include whom, as greps
+	$(PYTHON) tests/check_layers.py
+
+# The core as plain objects: no configure step, one compiler line each.
+build/c/%.o: %.c $(HEADERS)
+	@mkdir -p $(@D)
+	$(CC) $(STRICT) $(CFLAGS) -c $< -o $@
+
+build/asan/%.o: %.c $(HEADERS)
+	@mkdir -p $(@D)
+	$(CC) $(STRICT) $(SANITIZE) -c $< -o $@
+
+build/c/liblwfc.a: $(CORE:%.c=build/c/%.o)
+	$(AR) rcs $@ $^
+
+build/asan/liblwfc.a: $(CORE:%.c=build/asan/%.o)
+	$(AR) rcs $@ $^
+
+build/c/tests/%: tests/c/%.c build/c/liblwfc.a
+	@mkdir -p $(@D)
+	$(CC) $(STRICT) $(CFLAGS) $< build/c/liblwfc.a -lm -lpthread -o $@
+
+build/asan/tests/%: tests/c/%.c build/asan/liblwfc.a
+	@mkdir -p $(@D)
+	$(CC) $(STRICT) $(SANITIZE) $< build/asan/liblwfc.a -lm -lpthread -o $@
+
+test-c: $(C_TESTS:%=build/c/tests/%) ## the C tests, at every SIMD level
+	@for t in $^; do for cpu in scalar avx2 native; do \
+	    LWFC_CPU=$$cpu; test $$cpu = native && unset LWFC_CPU || export LWFC_CPU; \
+	    echo "$$t $$cpu"; $$t || exit 1; done; done
+
+asan: $(C_TESTS:%=build/asan/tests/%) ## the C tests under ASan and UBSan
+	@for t in $^; do echo $$t; $$t || exit 1; done
+
+# libFuzzer where clang has it, else the same target behind a small mutator.
+fuzz: ## FUZZ_SECONDS of each fuzz target
+	CLANG="$(CLANG)" CC="$(CC)" sh tests/fuzz/run.sh "$(FUZZ_SECONDS)" $(FUZZERS)
+
+bench: build ## all benchmarks; writes build/bench/*.json
+	$(PY) benchmarks/run.py
+
+golden: build ## add golden files for new stream features; never overwrites
+	$(PY) tests/golden/make.py
+
+lint: $(VENV)/stamp ## ruff
+	$(VENV)/bin/ruff check python tests benchmarks setup.py
+
+clean: ## remove all that make built
+	rm -rf build python/lwfc/_core*.so python/*.egg-info
