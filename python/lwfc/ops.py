@@ -98,7 +98,8 @@ def _call(ufunc: Any, inputs: tuple, signature: str | None, dtype: Any, options:
         options = options | {"out": _arrays(out)[0]}
     if signature is not None:
         options["signature"] = signature
-    result = ufunc(*inputs, **{k: v for k, v in options.items() if v is not None})
+    with np.errstate(all="ignore"):  # NaN, infinities and overflow have defined symbols
+        result = ufunc(*inputs, **{k: v for k, v in options.items() if v is not None})
     result = _finish(result, dtype, out)
     return _to_torch(result, out) if tensors else result
 
