@@ -1,6 +1,11 @@
 #include "kernels/joined.h"
 
+#include "base/attributes.h"
 #include "base/bytes.h"
+#include "cpu/cpu.h"
+#if LWFC_X86
+#include "kernels/x86/joined_x86.h"
+#endif
 
 /* A little-endian number with symbol i in byte i, times the number with
  * levels^(k-1-j) in byte j, has the joined value in byte k-1; no byte below
@@ -37,27 +42,26 @@ static void unpack(const uint8_t *joined, size_t count, int levels, int k,
     }
 }
 
-/* Four tables, so that runs of one value do not wait for their own stores. */
+/* Eight counters a value, so that runs of one value do not wait for their own
+ * stores. */
 static void histogram(const uint8_t *joined, size_t count, uint32_t *scratch, uint32_t *counts)
 {
-    memset(scratch, 0, 4 * 256 * sizeof *scratch);
+    memset(scratch, 0, 8 * 256 * sizeof *scratch);
     size_t j = 0;
     for (; j + 8 <= count; j += 8) {
         const uint64_t v = lwfc_load_u64(joined + j);
-        scratch[v & 255]++;
-        scratch[256 + ((v >> 8) & 255)]++;
-        scratch[512 + ((v >> 16) & 255)]++;
-        scratch[768 + ((v >> 24) & 255)]++;
-        scratch[(v >> 32) & 255]++;
-        scratch[256 + ((v >> 40) & 255)]++;
-        scratch[512 + ((v >> 48) & 255)]++;
-        scratch[768 + (v >> 56)]++;
+        for (int i = 0; i < 8; i++) {
+            scratch[8 * (v >> (8 * i) & 255) + (uint64_t)i]++;
+        }
     }
     for (; j < count; j++) {
-        scratch[joined[j]]++;
+        scratch[8 * (size_t)joined[j]]++;
     }
-    for (int i = 0; i < 256; i++) {
-        counts[i] = scratch[i] + scratch[256 + i] + scratch[512 + i] + scratch[768 + i];
+    for (size_t v = 0; v < 256; v++) {
+        counts[v] = 0;
+        for (size_t i = 0; i < 8; i++) {
+            counts[v] += scratch[8 * v + i];
+        }
     }
 }
 
@@ -123,6 +127,14 @@ const struct lwfc_joined_kernels lwfc_joined_scalar = {
 
 const struct lwfc_joined_kernels *lwfc_joined_kernels_for(uint32_t features)
 {
+#if LWFC_X86
+    if (features & LWFC_CPU_AVX512) {
+        return &lwfc_joined_avx512;
+    }
+    if (features & LWFC_CPU_AVX2) {
+        return &lwfc_joined_avx2;
+    }
+#endif
     (void)features;
     return &lwfc_joined_scalar;
 }

@@ -34,7 +34,7 @@ struct lwfc_joined_kernels {
      * write 64 bytes behind the symbols. */
     void (*unpack)(const uint8_t *joined, size_t count, int levels, int k,
                    const uint8_t *digits, uint8_t *symbols);
-    /* counts[256] of the values; scratch holds 4 * 256 numbers. */
+    /* counts[256] of the values; scratch holds 8 * 256 numbers. */
     void (*histogram)(const uint8_t *joined, size_t count, uint32_t *scratch, uint32_t *counts);
     /* Appends to out the values v with rare[v] != 0 in order; returns their
      * number. out has room for all and 64 bytes more. */

@@ -1,0 +1,10 @@
+/* The x86 variants of kernels/joined.h. */
+#ifndef LWFC_KERNELS_X86_JOINED_X86_H
+#define LWFC_KERNELS_X86_JOINED_X86_H
+
+#include "kernels/joined.h"
+
+extern const struct lwfc_joined_kernels lwfc_joined_avx2;
+extern const struct lwfc_joined_kernels lwfc_joined_avx512;
+
+#endif
