@@ -45,25 +45,27 @@ layers: ## who may include whom, as greps
 # The core as plain objects: no configure step, one compiler line each.
 build/c/%.o: %.c $(HEADERS)
 	@mkdir -p $(@D)
-	$(CC) $(STRICT) $(CFLAGS) -c $< -o $@
+	@echo CC $<
+	@$(CC) $(STRICT) $(CFLAGS) -c $< -o $@
 
 build/asan/%.o: %.c $(HEADERS)
 	@mkdir -p $(@D)
-	$(CC) $(STRICT) $(SANITIZE) -c $< -o $@
+	@echo CC asan $<
+	@$(CC) $(STRICT) $(SANITIZE) -c $< -o $@
 
 build/c/liblwfc.a: $(CORE:%.c=build/c/%.o)
-	$(AR) rcs $@ $^
+	@$(AR) rcs $@ $^
 
 build/asan/liblwfc.a: $(CORE:%.c=build/asan/%.o)
-	$(AR) rcs $@ $^
+	@$(AR) rcs $@ $^
 
 build/c/tests/%: tests/c/%.c build/c/liblwfc.a
 	@mkdir -p $(@D)
-	$(CC) $(STRICT) $(CFLAGS) $< build/c/liblwfc.a -lm -lpthread -o $@
+	@$(CC) $(STRICT) $(CFLAGS) $< build/c/liblwfc.a -lm -lpthread -o $@
 
 build/asan/tests/%: tests/c/%.c build/asan/liblwfc.a
 	@mkdir -p $(@D)
-	$(CC) $(STRICT) $(SANITIZE) $< build/asan/liblwfc.a -lm -lpthread -o $@
+	@$(CC) $(STRICT) $(SANITIZE) $< build/asan/liblwfc.a -lm -lpthread -o $@
 
 test-c: $(C_TESTS:%=build/c/tests/%) ## the C tests, at every SIMD level
 	@for t in $^; do for cpu in scalar avx2 native; do \

@@ -167,6 +167,7 @@ enum lwfc_status lwfc_plan_make(const struct lwfc_tensor *tensor, int channel_ax
     const uint32_t features = lwfc_cpu_features();
     plan->passes.quantize = lwfc_quantize_kernels_for(features);
     plan->passes.convert = lwfc_convert_kernels_for(features);
+    plan->passes.lanes = lwfc_lanes_kernels_for(features);
     plan->width = lwfc_parallel_width(geometry.nblocks, num_threads);
     return LWFC_OK;
 }

@@ -1,10 +1,11 @@
 #include "codec/view.h"
 
 #include "base/attributes.h"
+#include "kernels/lanes.h"
 
 enum {
-    CHUNK = 2048, /* floats converted at a time: they stay in the first-level cache */
-    TILE = 64     /* side of a channels-last tile of symbols */
+    CHUNK = 2048,       /* floats converted at a time: they stay in the first-level cache */
+    TILE_POSITIONS = 64 /* by LWFC_LANES channels: a channels-last tile of symbols */
 };
 
 static struct lwfc_axes axes_make(const struct lwfc_tensor *t, int begin, int end)
@@ -154,8 +155,8 @@ static void dequantize_run(const struct lwfc_view *v, const struct run *run,
     }
 }
 
-/* A tile of a channels-last region: up to TILE positions of one row, whose
- * channels are adjacent in memory, by up to TILE channels. */
+/* A tile of a channels-last region: up to TILE_POSITIONS positions of one row,
+ * whose channels are adjacent in memory, by up to LWFC_LANES channels. */
 struct tile {
     struct run channels; /* the first position's */
     int positions;
@@ -170,27 +171,25 @@ static int for_each_tile(const struct lwfc_view *v, const struct lwfc_region *r,
                          const struct lwfc_tables *t, const struct lwfc_passes *p,
                          int reject_nonfinite, uint8_t *symbols, tile_fn *fn)
 {
-    const int by_rows = 1;
-    struct lwfc_region row = *r;
-    struct lwfc_view rows = *v;
-    rows.planes_even = 0; /* walk by rows */
     const struct lwfc_block *e = &r->extent;
-    const size_t plane = (size_t)e->height * (size_t)e->width;
-    row.extent.channels = 1;
+    struct lwfc_region first_channel = *r;
+    first_channel.extent.channels = 1;
+    struct lwfc_view by_rows = *v;
+    by_rows.planes_even = 0;
+    struct tile tile = {.plane = (size_t)e->height * (size_t)e->width};
     for (int64_t i = 0; i < (int64_t)e->samples * e->height; i++) {
-        const struct run run = run_at(&rows, &row, by_rows, i);
-        const size_t sample = (size_t)(i / e->height);
-        for (int32_t x = 0; x < e->width; x += TILE) {
-            for (int32_t c = 0; c < e->channels; c += TILE) {
-                struct tile tile;
-                tile.positions = e->width - x < TILE ? e->width - x : TILE;
-                tile.plane = plane;
-                tile.channels.data = run.data + run.stride * x + v->channel_stride * c;
-                tile.channels.stride = v->channel_stride;
-                tile.channels.count = (size_t)(e->channels - c < TILE ? e->channels - c : TILE);
-                tile.channels.group = 0;
-                tile.channels.symbol = (sample * (size_t)e->channels + (size_t)c) * plane +
-                                       (size_t)(i % e->height) * (size_t)e->width + (size_t)x;
+        const struct run row = run_at(&by_rows, &first_channel, 1, i);
+        const size_t sample = (size_t)(i / e->height) * (size_t)e->channels * tile.plane;
+        for (int32_t x = 0; x < e->width; x += TILE_POSITIONS) {
+            tile.positions = e->width - x < TILE_POSITIONS ? e->width - x : TILE_POSITIONS;
+            for (int32_t c = 0; c < e->channels; c += LWFC_LANES) {
+                const int32_t left = e->channels - c;
+                tile.channels = (struct run){
+                    .data = row.data + row.stride * x + v->channel_stride * c,
+                    .stride = v->channel_stride,
+                    .count = (size_t)(left < LWFC_LANES ? left : LWFC_LANES),
+                    .symbol = sample + (size_t)c * tile.plane +
+                              (size_t)(i % e->height) * (size_t)e->width + (size_t)x};
                 if (fn(v, &tile, t, p, reject_nonfinite, symbols)) {
                     return 1;
                 }
@@ -200,23 +199,28 @@ static int for_each_tile(const struct lwfc_view *v, const struct lwfc_region *r,
     return 0;
 }
 
+/* Where each channel of a tile has its symbols. */
+static void tile_rows(const struct tile *tile, uint8_t *symbols, uint8_t *rows[LWFC_LANES])
+{
+    for (size_t c = 0; c < tile->channels.count; c++) {
+        rows[c] = symbols + tile->channels.symbol + c * tile->plane;
+    }
+}
+
 static int quantize_tile(const struct lwfc_view *v, const struct tile *tile,
                          const struct lwfc_tables *t, const struct lwfc_passes *p,
                          int reject_nonfinite, uint8_t *symbols)
 {
-    uint8_t buffer[TILE][TILE];
+    uint8_t columns[TILE_POSITIONS * LWFC_LANES];
+    uint8_t *rows[LWFC_LANES];
     struct run run = tile->channels;
     for (int x = 0; x < tile->positions; x++, run.data += v->column_stride) {
-        if (quantize_run(v, &run, t, p, reject_nonfinite, buffer[x])) {
+        if (quantize_run(v, &run, t, p, reject_nonfinite, columns + x * LWFC_LANES)) {
             return 1;
         }
     }
-    for (size_t c = 0; c < run.count; c++) {
-        uint8_t *out = symbols + run.symbol + c * tile->plane;
-        for (int x = 0; x < tile->positions; x++) {
-            out[x] = buffer[x][c];
-        }
-    }
+    tile_rows(tile, symbols, rows);
+    p->lanes->scatter(rows, columns, (int)run.count, (size_t)tile->positions);
     return 0;
 }
 
@@ -225,16 +229,14 @@ static int dequantize_tile(const struct lwfc_view *v, const struct tile *tile,
                            int reject_nonfinite, uint8_t *symbols)
 {
     (void)reject_nonfinite;
-    uint8_t buffer[TILE][TILE];
+    uint8_t columns[TILE_POSITIONS * LWFC_LANES];
+    uint8_t *rows[LWFC_LANES];
     struct run run = tile->channels;
-    for (size_t c = 0; c < run.count; c++) {
-        const uint8_t *in = symbols + run.symbol + c * tile->plane;
-        for (int x = 0; x < tile->positions; x++) {
-            buffer[x][c] = in[x];
-        }
-    }
+    tile_rows(tile, symbols, rows);
+    p->lanes->gather(columns, (const uint8_t *const *)rows, (int)run.count,
+                     (size_t)tile->positions);
     for (int x = 0; x < tile->positions; x++, run.data += v->column_stride) {
-        dequantize_run(v, &run, t, p, buffer[x]);
+        dequantize_run(v, &run, t, p, columns + x * LWFC_LANES);
     }
     return 0;
 }

@@ -5,6 +5,7 @@
 
 #include "container/geometry.h"
 #include "kernels/convert.h"
+#include "kernels/lanes.h"
 #include "kernels/quantize.h"
 #include "lwfc.h"
 
@@ -37,6 +38,7 @@ struct lwfc_tables {
 struct lwfc_passes {
     const struct lwfc_quantize_kernels *quantize;
     const struct lwfc_convert_kernels *convert;
+    const struct lwfc_lanes_kernels *lanes; /* for their transposes */
 };
 
 /* Describes `tensor` under `geometry`, which was made from its shape. */
