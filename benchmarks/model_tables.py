@@ -49,8 +49,10 @@ def print_tables():
             row(levels, *(f"{g:.{d}f}" for g, d in zip(got, checks.DIGITS, strict=True)))
             for g, w, digits in zip(got, want, checks.DIGITS, strict=True):
                 worst = max(worst, abs(g - w) * 10**digits)
-        print("\nLargest difference from the table in tests/python/test_activation.py: "
-              f"{worst:.2f} of the last digit.")
+        print(
+            "\nLargest difference from the table in tests/python/test_activation.py: "
+            f"{worst:.2f} of the last digit."
+        )
 
 
 def deviations():

@@ -119,7 +119,9 @@ static void try_start(const struct lwfc_law *law, int levels, int free_lo, doubl
                       struct best *best)
 {
     const double e = descend(law, levels, free_lo, &lo, &hi);
-    if (e < best->error && isfinite(lo) && isfinite(hi) && lo < hi) {
+    /* A symmetric law has mirrored best ranges: take the first, whatever way
+     * the last digits of their errors fall. */
+    if (e < best->error - 1e-11 * law->variance && isfinite(lo) && isfinite(hi) && lo < hi) {
         *best = (struct best){e, lo, hi};
     }
 }

@@ -120,7 +120,7 @@ class ActivationModel:
         variance: float,
         activation: str = "relu",
         slope: float | None = None,
-        kappa: float = 0.5,
+        kappa: float | None = 0.5,
     ) -> "ActivationModel":
         """The model whose output has this mean and variance; there is at most one.
 
@@ -131,8 +131,9 @@ class ActivationModel:
         activation : {"relu", "leaky_relu", "relu6", "identity"}
         slope : float, optional
             Of ``"leaky_relu"``, 0 to 1; 0.1 if None.
-        kappa : float
-            The skew. The paper fixes 0.5; 1 is the ordinary Laplace law.
+        kappa : float or None
+            The skew. The paper fixes 0.5; 1 is the ordinary Laplace law. None: 0.5, but 1 for
+            ``"identity"``, whose values have no preferred sign.
 
         Raises
         ------
@@ -141,6 +142,8 @@ class ActivationModel:
             for ``"identity"``; for ``"relu6"`` also mean >= 6 or variance >= mean * (6 - mean).
         """
         slope, cap = activation_shape(activation, slope)
+        if kappa is None:
+            kappa = 1.0 if activation == "identity" else 0.5
         mean, variance, kappa = float(mean), float(variance), float(kappa)
         if not 1e-3 <= kappa <= 1e3:
             raise ParameterError(f"kappa={kappa}: must be from 0.001 to 1000")

@@ -127,7 +127,7 @@ def clip_range_samples(
     activation: str = "relu",
     *,
     slope: float | None = None,
-    kappa: float = 0.5,
+    kappa: float | None = 0.5,
     percentile: float = 99.9,
 ) -> tuple[float, float]:
     """The clipping range (lo, hi) that a method takes for these samples.

@@ -195,8 +195,10 @@ def test_fit_extreme_moments(slope, ratio):
 
 
 def test_fit_identity_takes_any_mean():
+    assert ActivationModel.fit(1.0, 2.0, "relu", kappa=None).skew == 0.5
     for mean in (-3.0, 0.0, 2.5):
-        model = ActivationModel.fit(mean, 2.0, "identity", kappa=1.0)
+        model = ActivationModel.fit(mean, 2.0, "identity", kappa=None)
+        assert model.skew == 1.0
         assert model.location == pytest.approx(mean)
         assert model.mean == pytest.approx(mean)
         assert model.variance == pytest.approx(2.0)
