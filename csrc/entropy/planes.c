@@ -16,6 +16,8 @@ enum {
 /* Scratch of either direction. columns: all groups (encoder) or the groups of
  * one turn (decoder); pad: the last bytes of the stream with zeros behind. */
 struct planes_work {
+    int code; /* the layout byte */
+    struct planes_layout layout;
     struct lwfc_planes_tables tables;
     struct lwfc_planes_counts counts;
     uint32_t part[4][4096];
@@ -181,96 +183,13 @@ static void count_rows(const struct lwfc_lanes_kernels *k, const struct planes_l
     }
 }
 
-/* Bits go into the header lowest first. */
-static uint8_t *put_bits(uint8_t *base, size_t *at, uint32_t bits, int n)
+static void start_states(struct planes_work *w)
 {
-    for (int i = 0; i < n; i++, ++*at) {
-        if (*at % 8 == 0) {
-            base[*at / 8] = 0;
-        }
-        base[*at / 8] = (uint8_t)(base[*at / 8] | (bits >> i & 1) << *at % 8);
-    }
-    return base + (*at + 7) / 8;
-}
-
-static uint32_t get_bits(const uint8_t *base, size_t *at, int n)
-{
-    uint32_t bits = 0;
-    for (int i = 0; i < n; i++, ++*at) {
-        bits |= (uint32_t)(base[*at / 8] >> *at % 8 & 1) << i;
-    }
-    return bits;
-}
-
-static uint8_t *write_tables(uint8_t *out, const struct lwfc_planes_tables *t)
-{
-    const int levels = t->model.levels;
-    struct lwfc_planes_tables used = *t;
-    lwfc_planes_maps(levels, &used);
-    size_t at = 0;
-    put_bits(out, &at, t->left_cuts, lwfc_planes_left_codes(levels) - 1);
-    uint8_t *p = put_bits(out, &at, t->up_cuts, lwfc_planes_sums(levels) - 1);
-    for (int i = 1; i < LWFC_LANES_CONTEXTS; i++) {
-        if (used.own >> i & 1) {
-            p = put_bits(out, &at, t->own >> i & 1, 1);
+    for (int c = 0; c < LWFC_LANES_CHAINS; c++) {
+        for (int i = 0; i < LWFC_LANES; i++) {
+            w->states[c][i] = LWFC_LANE_START;
         }
     }
-    for (int i = 0; i < LWFC_LANES_CONTEXTS; i++) {
-        if (t->own >> i & 1) {
-            for (int k = 0; k < levels - 1; k++) {
-                *p++ = t->model.threshold[k][i];
-            }
-        }
-    }
-    return p;
-}
-
-/* The byte behind the tables, NULL if they are cut off or inconsistent. */
-static const uint8_t *read_tables(const uint8_t *in, const uint8_t *end, int levels,
-                                  struct lwfc_planes_tables *t)
-{
-    const int left = lwfc_planes_left_codes(levels) - 1;
-    const int up = lwfc_planes_sums(levels) - 1;
-    const int cut_bytes = (left + up + 7) / 8;
-    size_t at = 0;
-    memset(t, 0, sizeof *t);
-    if (end - in < cut_bytes) {
-        return NULL;
-    }
-    t->left_cuts = (uint16_t)get_bits(in, &at, left);
-    t->up_cuts = (uint16_t)get_bits(in, &at, up);
-    if (lwfc_planes_maps(levels, t) != 0) {
-        return NULL;
-    }
-    int contexts = 0;
-    for (int i = 0; i < LWFC_LANES_CONTEXTS; i++) {
-        contexts += t->own >> i & 1;
-    }
-    if (end - in < (left + up + contexts - 1 + 7) / 8) {
-        return NULL;
-    }
-    for (int i = 1; i < LWFC_LANES_CONTEXTS; i++) {
-        if ((t->own >> i & 1) && !get_bits(in, &at, 1)) {
-            t->own &= ~(1u << i);
-        }
-    }
-    in += (at + 7) / 8;
-    for (int i = 0; i < LWFC_LANES_CONTEXTS; i++) {
-        if (t->own >> i & 1) {
-            if (end - in < levels - 1) {
-                return NULL;
-            }
-            for (int k = 0, last = 0; k < levels - 1; k++, in++) {
-                if (*in <= last) {
-                    return NULL;
-                }
-                last = *in;
-                t->model.threshold[k][i] = *in;
-            }
-        }
-    }
-    lwfc_planes_inherit(levels, t);
-    return in;
 }
 
 /* Lanes by the payload to expect, so that the states stay a small part of it. */
@@ -287,73 +206,103 @@ static int choose_layout(const uint8_t *symbols, size_t n)
     return bytes >= 6144 ? 6 : bytes >= 2560 ? 2 : bytes >= 1024 ? 1 : 0;
 }
 
-size_t lwfc_planes_encode(const uint8_t *symbols, const struct lwfc_block *block, int levels,
-                          uint8_t *out, size_t capacity, void *workspace)
+size_t lwfc_planes_prepare(const uint8_t *symbols, const struct lwfc_block *block, int levels,
+                           void *workspace)
 {
     const size_t n = lwfc_block_size(block);
-    if (levels < 2 || levels > LEVELS_MOST || capacity < 1) {
-        return 0;
-    }
+    struct planes_work *w = work_make(workspace, block);
     if (memcmp(symbols, symbols + 1, n - 1) == 0) {
-        *out = (uint8_t)(CONSTANT | symbols[0]);
+        w->code = CONSTANT | symbols[0];
         return 1;
     }
     const struct lwfc_lanes_kernels *k = lwfc_lanes_kernels_for(lwfc_cpu_features());
-    struct planes_work *w = work_make(workspace, block);
-    struct planes_layout l;
-    const int code = choose_layout(symbols, n);
-    if (capacity < HEADER_MOST + STATES_MOST || planes_layout_make(&l, block, code) != 0) {
-        return 0;
+    w->code = choose_layout(symbols, n);
+    planes_layout_make(&w->layout, block, w->code);
+    const struct planes_layout *l = &w->layout;
+    for (size_t g = 0; g < l->groups; g++) {
+        group_gather(k, l, g, symbols, w->columns + g * l->rows * l->width * LWFC_LANES);
     }
-    const size_t run = l.rows * l.width * LWFC_LANES;
-    for (size_t g = 0; g < l.groups; g++) {
-        group_gather(k, &l, g, symbols, w->columns + g * run);
-    }
-    count_rows(k, &l, w, levels, n);
-    lwfc_planes_fit(&w->counts, levels, n, &w->tables);
-    out[0] = (uint8_t)code;
-    uint8_t *const head = write_tables(out + 1, &w->tables);
+    count_rows(k, l, w, levels, n);
+    return lwfc_planes_fit(&w->counts, levels, n, &w->tables) +
+           (size_t)(l->lanes * l->chains) * 2;
+}
 
-    for (int c = 0; c < l.chains; c++) {
-        for (int i = 0; i < LWFC_LANES; i++) {
-            w->states[c][i] = LWFC_LANE_START;
-        }
-    }
-    uint8_t *const low = head + (size_t)l.chains * (size_t)l.lanes * 2;
-    const size_t bound = lwfc_planes_bound(block, levels);
-    uint8_t *const top = out + (capacity < bound ? capacity : bound);
-    uint8_t *p = top;
-    const size_t need = (size_t)l.chains * LWFC_LANES * l.width + LWFC_LANES;
-    if (l.tail) {
-        const struct lwfc_lanes_row r = tail_row(&l, w);
+/* Codes all rows backwards from `top` down, not below `low`; the lowest byte
+ * written, or NULL when there is no room. */
+static uint8_t *encode_rows(struct planes_work *w, const uint8_t *symbols, uint8_t *low,
+                            uint8_t *top)
+{
+    const struct lwfc_lanes_kernels *k = lwfc_lanes_kernels_for(lwfc_cpu_features());
+    const struct planes_layout *l = &w->layout;
+    const size_t need = (size_t)l->chains * LWFC_LANES * l->width + LWFC_LANES;
+    if (l->tail) {
+        const struct lwfc_lanes_row r = tail_row(l, w);
         const uint8_t *runs[LWFC_LANES];
         for (int i = 0; i < r.lanes[0]; i++) {
-            runs[i] = symbols + (size_t)(i + 1) * l.plane - l.tail;
+            runs[i] = symbols + (size_t)(i + 1) * l->plane - l->tail;
         }
-        k->gather(w->tail, runs, r.lanes[0], l.tail);
-        if ((size_t)(p - low) < need) {
+        k->gather(w->tail, runs, r.lanes[0], l->tail);
+        if (top < low || (size_t)(top - low) < need) {
+            return NULL;
+        }
+        top = k->encode(w->states, &w->tables.model, &r, top);
+    }
+    const size_t run = l->rows * l->width * LWFC_LANES;
+    for (size_t turn = planes_ceil(l->groups, (size_t)l->chains); turn-- > 0;) {
+        const size_t g = turn * (size_t)l->chains;
+        for (size_t y = l->rows; y-- > 0;) {
+            const struct lwfc_lanes_row r = row_at(l, w, w->columns + g * run, g, y);
+            if (top < low || (size_t)(top - low) < need) {
+                return NULL;
+            }
+            top = k->encode(w->states, &w->tables.model, &r, top);
+        }
+    }
+    return top;
+}
+
+size_t lwfc_planes_finish(const uint8_t *symbols, const struct lwfc_block *block, int levels,
+                          uint8_t *out, size_t capacity, void *workspace)
+{
+    struct planes_work *w = workspace;
+    if (w->code & CONSTANT) {
+        if (capacity < 1) {
             return 0;
         }
-        p = k->encode(w->states, &w->tables.model, &r, p);
+        *out = (uint8_t)w->code;
+        return 1;
     }
-    for (size_t turn = planes_ceil(l.groups, (size_t)l.chains); turn-- > 0;) {
-        const size_t g = turn * (size_t)l.chains;
-        for (size_t y = l.rows; y-- > 0;) {
-            const struct lwfc_lanes_row r = row_at(&l, w, w->columns + g * run, g, y);
-            if ((size_t)(p - low) < need) {
-                return 0;
-            }
-            p = k->encode(w->states, &w->tables.model, &r, p);
-        }
+    if (capacity < HEADER_MOST + STATES_MOST) {
+        return 0;
     }
-    uint8_t *s = head;
-    for (int c = 0; c < l.chains; c++) {
-        for (int i = 0; i < l.lanes; i++, s += 2) {
+    const struct planes_layout *l = &w->layout;
+    out[0] = (uint8_t)w->code;
+    uint8_t *s = lwfc_planes_write(out + 1, &w->tables);
+    uint8_t *const low = s + (size_t)l->chains * (size_t)l->lanes * 2;
+    const size_t bound = lwfc_planes_bound(block, levels);
+    uint8_t *const top = out + (capacity < bound ? capacity : bound);
+    start_states(w);
+    const uint8_t *const p = encode_rows(w, symbols, low, top);
+    if (!p) {
+        return 0;
+    }
+    for (int c = 0; c < l->chains; c++) {
+        for (int i = 0; i < l->lanes; i++, s += 2) {
             lwfc_store_u16(s, w->states[c][i]);
         }
     }
     memmove(low, p, (size_t)(top - p));
     return (size_t)(low - out) + (size_t)(top - p);
+}
+
+size_t lwfc_planes_encode(const uint8_t *symbols, const struct lwfc_block *block, int levels,
+                          uint8_t *out, size_t capacity, void *workspace)
+{
+    if (levels < 2 || levels > LEVELS_MOST) {
+        return 0;
+    }
+    lwfc_planes_prepare(symbols, block, levels, workspace);
+    return lwfc_planes_finish(symbols, block, levels, out, capacity, workspace);
 }
 
 /* The stream of a decoder: from the input while a whole row is surely there,
@@ -375,6 +324,39 @@ static void source_prepare(struct planes_source *s, uint8_t *pad, size_t need)
     }
 }
 
+static const uint8_t *decode_rows(struct planes_work *w, struct planes_source *s,
+                                  uint8_t *symbols)
+{
+    const struct lwfc_lanes_kernels *k = lwfc_lanes_kernels_for(lwfc_cpu_features());
+    const struct planes_layout *l = &w->layout;
+    const size_t need = (size_t)l->chains * LWFC_LANES * l->width + LWFC_LANES;
+    const size_t run = l->rows * l->width * LWFC_LANES;
+    for (size_t g = 0; g < l->groups; g += (size_t)l->chains) {
+        for (size_t y = 0; y < l->rows; y++) {
+            const struct lwfc_lanes_row r = row_at(l, w, w->columns, g, y);
+            source_prepare(s, w->pad, need);
+            s->at = k->decode(w->states, &w->tables.model, &r, s->at);
+            if (s->at > s->end) {
+                return NULL;
+            }
+        }
+        for (int c = 0; c < l->chains && g + (size_t)c < l->groups; c++) {
+            group_scatter(k, l, g + (size_t)c, symbols, w->columns + (size_t)c * run);
+        }
+    }
+    if (l->tail) {
+        const struct lwfc_lanes_row r = tail_row(l, w);
+        uint8_t *runs[LWFC_LANES];
+        for (int i = 0; i < r.lanes[0]; i++) {
+            runs[i] = symbols + (size_t)(i + 1) * l->plane - l->tail;
+        }
+        source_prepare(s, w->pad, need);
+        s->at = k->decode(w->states, &w->tables.model, &r, s->at);
+        k->scatter(runs, w->tail, r.lanes[0], l->tail);
+    }
+    return s->at;
+}
+
 int lwfc_planes_decode(const uint8_t *in, size_t nbytes, const struct lwfc_block *block, int levels,
                        uint8_t *symbols, void *workspace)
 {
@@ -387,54 +369,26 @@ int lwfc_planes_decode(const uint8_t *in, size_t nbytes, const struct lwfc_block
         memset(symbols, symbol < levels ? symbol : 0, n);
         return symbol < levels && nbytes == 1 ? 0 : -1;
     }
-    const struct lwfc_lanes_kernels *k = lwfc_lanes_kernels_for(lwfc_cpu_features());
     struct planes_work *w = work_make(workspace, block);
-    struct planes_layout l;
-    if (in[0] > 7 || planes_layout_make(&l, block, in[0]) != 0) {
+    if (in[0] > 7 || planes_layout_make(&w->layout, block, in[0]) != 0) {
         return -1;
     }
+    const struct planes_layout *l = &w->layout;
     struct planes_source s = {.at = in + 1, .end = in + nbytes};
-    s.at = read_tables(s.at, s.end, levels, &w->tables);
-    if (!s.at || s.end - s.at < l.chains * l.lanes * 2) {
+    s.at = lwfc_planes_read(s.at, s.end, levels, &w->tables);
+    if (!s.at || s.end - s.at < l->chains * l->lanes * 2) {
         return -1;
     }
-    for (int c = 0; c < l.chains; c++) {
-        for (int i = 0; i < LWFC_LANES; i++) {
-            w->states[c][i] = LWFC_LANE_START;
-        }
-        for (int i = 0; i < l.lanes; i++, s.at += 2) {
+    start_states(w);
+    for (int c = 0; c < l->chains; c++) {
+        for (int i = 0; i < l->lanes; i++, s.at += 2) {
             w->states[c][i] = lwfc_load_u16(s.at);
         }
     }
-    const size_t need = (size_t)l.chains * LWFC_LANES * l.width + LWFC_LANES;
-    for (size_t g = 0; g < l.groups; g += (size_t)l.chains) {
-        for (size_t y = 0; y < l.rows; y++) {
-            const struct lwfc_lanes_row r = row_at(&l, w, w->columns, g, y);
-            source_prepare(&s, w->pad, need);
-            s.at = k->decode(w->states, &w->tables.model, &r, s.at);
-            if (s.at > s.end) {
-                return -1;
-            }
-        }
-        const size_t run = l.rows * l.width * LWFC_LANES;
-        for (int c = 0; c < l.chains && g + (size_t)c < l.groups; c++) {
-            group_scatter(k, &l, g + (size_t)c, symbols, w->columns + (size_t)c * run);
-        }
-    }
-    if (l.tail) {
-        const struct lwfc_lanes_row r = tail_row(&l, w);
-        uint8_t *runs[LWFC_LANES];
-        for (int i = 0; i < r.lanes[0]; i++) {
-            runs[i] = symbols + (size_t)(i + 1) * l.plane - l.tail;
-        }
-        source_prepare(&s, w->pad, need);
-        s.at = k->decode(w->states, &w->tables.model, &r, s.at);
-        k->scatter(runs, w->tail, r.lanes[0], l.tail);
-    }
-    if (s.at != s.end) {
+    if (decode_rows(w, &s, symbols) != s.end) {
         return -1;
     }
-    for (int c = 0; c < l.chains; c++) {
+    for (int c = 0; c < l->chains; c++) {
         for (int i = 0; i < LWFC_LANES; i++) {
             if (w->states[c][i] != LWFC_LANE_START) {
                 return -1;

@@ -17,6 +17,14 @@ size_t lwfc_planes_workspace(const struct lwfc_block *block, int levels);
 size_t lwfc_planes_encode(const uint8_t *symbols, const struct lwfc_block *block, int levels,
                           uint8_t *out, size_t capacity, void *workspace);
 
+/* The two halves of encode, for 2..16 levels. prepare chooses the layout, fits
+ * the tables and returns about the bytes that finish will write; the workspace
+ * must stay as it is in between. */
+size_t lwfc_planes_prepare(const uint8_t *symbols, const struct lwfc_block *block, int levels,
+                           void *workspace);
+size_t lwfc_planes_finish(const uint8_t *symbols, const struct lwfc_block *block, int levels,
+                          uint8_t *out, size_t capacity, void *workspace);
+
 /* 0, or -1: inconsistent bytes. */
 int lwfc_planes_decode(const uint8_t *in, size_t nbytes, const struct lwfc_block *block, int levels,
                        uint8_t *symbols, void *workspace);
