@@ -170,6 +170,20 @@ static int read_header(struct reader *r, enum lwfc_joined_layout layout, int lev
     return (r->end - r->position) % 2 != 0 ? -1 : 0;
 }
 
+/* Fetches cache lines to be written while the lanes decode what goes there;
+ * the short bursts of stores otherwise wait for memory. */
+static void expect(const uint8_t *symbols, size_t count)
+{
+#if defined(__GNUC__) || defined(__clang__)
+    for (size_t i = 0; i < count; i += 64) {
+        __builtin_prefetch(symbols + i, 1);
+    }
+#else
+    (void)symbols;
+    (void)count;
+#endif
+}
+
 static int read_stream(struct reader *r, size_t size, int levels, int k, uint8_t *symbols)
 {
     const size_t count = lwfc_joined_count(size, k);
@@ -179,6 +193,7 @@ static int read_stream(struct reader *r, size_t size, int levels, int k, uint8_t
         size_t now = count - done < LWFC_JOINED_CHUNK ? count - done : LWFC_JOINED_CHUNK;
         const size_t rows = now / (size_t)r->lanes;
         const int last = (int)(now - rows * (size_t)r->lanes);
+        expect(symbols + done * (size_t)k, now * (size_t)k);
         if (read_rows(r, rows, r->lanes, joined) ||
             (last > 0 && read_rows(r, 1, last, joined + rows * (size_t)r->lanes)) ||
             (r->escape >= 0 && replace_escapes(r, joined, now))) {

@@ -18,7 +18,7 @@ enum lwfc_joined_layout {
 
 enum {
     LWFC_JOINED_SLACK = 64,
-    LWFC_JOINED_CHUNK = 2048,           /* values decoded at a time, a multiple of the lanes */
+    LWFC_JOINED_CHUNK = 256,           /* values decoded at a time, a multiple of the lanes */
     LWFC_JOINED_SMALL_BLOCK = 1 << 15,  /* up to here the encoder tries several k */
     LWFC_JOINED_HEADER_MOST = 1024      /* bytes of layout, table, escape count and states */
 };
