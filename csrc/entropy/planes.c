@@ -138,20 +138,23 @@ static void group_scatter(const struct lwfc_lanes_kernels *k, const struct plane
     k->scatter(runs, columns + shared * LWFC_LANES, full, l->rows * l->width - shared);
 }
 
-/* Counts the leading lanes (a multiple of 4, or rounded up: idle lanes hold
- * zeros and barely matter). Neighbouring lanes use four tables in turn: equal
- * symbols would else wait for each other's increment. */
+/* Counts the leading lanes of one row. Neighbouring lanes use four tables in
+ * turn: equal symbols would else wait for each other's increment. */
 static void count_row(struct planes_work *w, const uint8_t *row, size_t width, int lanes,
                       uint32_t levels)
 {
     for (size_t x = 0; x < width; x++) {
         const uint8_t *code = w->codes + x * LWFC_LANES;
         const uint8_t *symbol = row + x * LWFC_LANES;
-        for (int i = 0; i < lanes; i += 4) {
+        int i = 0;
+        for (; i + 4 <= lanes; i += 4) {
             w->part[0][code[i] * levels + symbol[i]]++;
             w->part[1][code[i + 1] * levels + symbol[i + 1]]++;
             w->part[2][code[i + 2] * levels + symbol[i + 2]]++;
             w->part[3][code[i + 3] * levels + symbol[i + 3]]++;
+        }
+        for (; i < lanes; i++) {
+            w->part[0][code[i] * levels + symbol[i]]++;
         }
     }
 }
