@@ -1,0 +1,31 @@
+/* The calibrated model of the context coder: checks a blob of untrusted bytes
+ * and lays it out for the kernels.
+ *
+ * Blob: version 1, levels, shift, coarse, channels (u16), link (32 bytes),
+ * order (channels * u16: the channel in each slot), then one record per slot:
+ * offset (i16), above (5 * i8), bias, left, left2 (levels - 1 * i8 each), count
+ * of references (u8) and per reference the slot it names (u16, in an earlier
+ * group of 32), base, first and (levels > 2) slope (i8). Little-endian. */
+#ifndef LWFC_ENTROPY_CONTEXT_MODEL_H
+#define LWFC_ENTROPY_CONTEXT_MODEL_H
+
+#include "kernels/context.h"
+
+struct lwfc_context_model {
+    struct lwfc_context_scale scale;
+    int channels;
+    int groups;
+    const uint16_t *order; /* channel of each slot */
+    const struct lwfc_context_group *group;
+    const struct lwfc_context_reference *reference;
+};
+
+/* Bytes that a model read from this blob takes; 0: no such blob. */
+size_t lwfc_context_model_workspace(const uint8_t *blob, size_t n);
+
+/* 0, or -1: inconsistent bytes. The model points into `workspace` (from
+ * lwfc_alloc, of the size above), not into the blob. */
+int lwfc_context_model_read(const uint8_t *blob, size_t n, struct lwfc_context_model *model,
+                            void *workspace);
+
+#endif

@@ -1,0 +1,160 @@
+#include "kernels/context.h"
+
+#include "cpu/cpu.h"
+
+#if LWFC_X86
+#include "kernels/x86/context_avx2.h"
+#endif
+
+static int saturate(int v)
+{
+    return v < -128 ? -128 : v > 127 ? 127 : v;
+}
+
+static void references_scalar(int8_t *score, const uint8_t *sample, size_t n,
+                              const struct lwfc_context_group *group,
+                              const struct lwfc_context_reference *list)
+{
+    for (size_t lane = 0; lane < LWFC_LANES; lane++) {
+        for (size_t i = 0; i < n; i++) {
+            int sum = 0;
+            for (uint32_t j = group->first[lane]; j < group->first[lane + 1]; j++) {
+                sum = saturate(sum + list[j].table[sample[list[j].channel * n + i] & 15]);
+            }
+            score[i * LWFC_LANES + lane] = (int8_t)sum;
+        }
+    }
+}
+
+static void above_scalar(int8_t *score, const uint8_t *symbols, size_t width,
+                         const struct lwfc_context_group *group,
+                         const struct lwfc_context_scale *scale)
+{
+    const uint8_t *const row1 = symbols - width * LWFC_LANES;
+    const uint8_t *const row2 = row1 - width * LWFC_LANES;
+    for (size_t x = 0; x < width; x++) {
+        for (size_t lane = 0; lane < LWFC_LANES; lane++) {
+            const size_t i = x * LWFC_LANES + lane;
+            const int up = row1[i];
+            int sum = group->offset[lane] + score[i] * (1 << scale->shift);
+            sum += group->above[0][lane] * up;
+            sum += group->above[1][lane] * (x > 0 ? row1[i - LWFC_LANES] : 0);
+            sum += group->above[2][lane] * (x + 1 < width ? row1[i + LWFC_LANES] : 0);
+            sum += group->above[3][lane] * row2[i];
+            sum += group->above[4][lane] * (up > 0);
+            /* The sum fits 20 bits; adding 2^24 keeps the shift off negative numbers. */
+            const int shifted = (int)((uint32_t)(sum + (1 << 24)) >> scale->shift);
+            score[i] = (int8_t)saturate(shifted - (1 << (24 - scale->shift)));
+        }
+    }
+}
+
+static void lane_thresholds(uint8_t *threshold, int stride, size_t lane, int score, int left,
+                            int left2, const struct lwfc_context_group *group,
+                            const struct lwfc_context_scale *scale)
+{
+    int near = 0;
+    int far = 0;
+    for (int k = 0; k < left; k++) {
+        near += group->left[k][lane];
+    }
+    for (int k = 0; k < left2; k++) {
+        far += group->left2[k][lane];
+    }
+    const int sum = saturate(saturate(score + far) + near);
+    const int most = (32 << scale->coarse) - 1;
+    for (int k = 0; k < scale->levels - 1; k++) {
+        const int v = saturate(sum + group->bias[k][lane]);
+        const int size = v < 0 ? -v : v;
+        const int start = scale->link[(size < most ? size : most) >> scale->coarse];
+        threshold[k * stride] = (uint8_t)((v < 0 ? 256 - start : start) + k);
+    }
+}
+
+static void thresholds_scalar(uint8_t (*threshold)[LWFC_LANES], const int8_t *score,
+                              const uint8_t *left, const uint8_t *left2,
+                              const struct lwfc_context_group *group,
+                              const struct lwfc_context_scale *scale)
+{
+    for (size_t lane = 0; lane < LWFC_LANES; lane++) {
+        lane_thresholds(&threshold[0][lane], LWFC_LANES, lane, score[lane], left[lane],
+                        left2[lane], group, scale);
+    }
+}
+
+/* Thresholds of one lane at column x of a chain. */
+static void piece_thresholds(uint8_t threshold[LWFC_CONTEXT_LEVELS],
+                             const struct lwfc_context_piece *p, int chain, int x, size_t lane,
+                             const struct lwfc_context_group *group,
+                             const struct lwfc_context_scale *scale)
+{
+    const uint8_t *const at = p->symbols[chain] + (size_t)x * LWFC_LANES + lane;
+    const int column = p->start + x;
+    lane_thresholds(threshold, 1, lane, p->score[chain][(size_t)x * LWFC_LANES + lane],
+                    column >= 1 ? at[-LWFC_LANES] : 0, column >= 2 ? at[-2 * LWFC_LANES] : 0,
+                    group, scale);
+}
+
+static const uint8_t *decode_scalar(uint16_t (*states)[LWFC_LANES],
+                                    const struct lwfc_context_piece *piece,
+                                    const struct lwfc_context_group *group,
+                                    const struct lwfc_context_scale *scale, const uint8_t *in)
+{
+    uint8_t threshold[LWFC_CONTEXT_LEVELS];
+    for (int x = 0; x < piece->width; x++) {
+        for (int c = 0; c < piece->chains; c++) {
+            uint8_t *const column = piece->symbols[c] + (size_t)x * LWFC_LANES;
+            for (size_t lane = 0; lane < LWFC_LANES; lane++) {
+                column[lane] = 0;
+                if (!piece->live || piece->live[lane]) {
+                    piece_thresholds(threshold, piece, c, x, lane, group, scale);
+                    column[lane] = (uint8_t)lwfc_lane_decode(&states[c][lane], threshold, 1,
+                                                             scale->levels, &in);
+                }
+            }
+        }
+    }
+    return in;
+}
+
+static uint8_t *encode_scalar(uint16_t (*states)[LWFC_LANES],
+                              const struct lwfc_context_piece *piece,
+                              const struct lwfc_context_group *group,
+                              const struct lwfc_context_scale *scale, uint8_t *out)
+{
+    uint8_t threshold[LWFC_CONTEXT_LEVELS];
+    for (int x = piece->width - 1; x >= 0; x--) {
+        for (int c = piece->chains - 1; c >= 0; c--) {
+            for (size_t lane = LWFC_LANES; lane-- > 0;) {
+                if (!piece->live || piece->live[lane]) {
+                    piece_thresholds(threshold, piece, c, x, lane, group, scale);
+                    const int s = piece->symbols[c][(size_t)x * LWFC_LANES + lane];
+                    const unsigned start = s > 0 ? threshold[s - 1] : 0;
+                    const unsigned end = s + 1 < scale->levels ? threshold[s] : 256;
+                    lwfc_lane_encode(&states[c][lane], start, end - start, &out);
+                }
+            }
+        }
+    }
+    return out;
+}
+
+static const struct lwfc_context_kernels scalar_kernels = {
+    references_scalar, above_scalar, thresholds_scalar, decode_scalar, encode_scalar};
+
+#if LWFC_X86
+static const struct lwfc_context_kernels avx2_kernels = {
+    context_references_avx2, context_above_avx2, context_thresholds_avx2, context_decode_avx2,
+    context_encode_avx2};
+#endif
+
+const struct lwfc_context_kernels *lwfc_context_kernels_for(uint32_t features)
+{
+#if LWFC_X86
+    if (features & LWFC_CPU_AVX2) {
+        return &avx2_kernels;
+    }
+#endif
+    (void)features;
+    return &scalar_kernels;
+}

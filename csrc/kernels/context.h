@@ -1,0 +1,96 @@
+/* Hot loops of the context coder: scores of 32 channels (lanes) at a time.
+ *
+ * A score is a signed byte. For each position of a group of lanes it is the sum
+ * of byte tables indexed by the symbols of other channels (references), then of
+ * weighted symbols of the rows above, then of tables of the two symbols to the
+ * left; a bias per threshold and the link table turn it into the thresholds of
+ * the rANS step (lanes_step.h). Every order of saturating additions is part of
+ * the format. */
+#ifndef LWFC_KERNELS_CONTEXT_H
+#define LWFC_KERNELS_CONTEXT_H
+
+#include "kernels/lanes_step.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    LWFC_CONTEXT_LEVELS = 16, /* most levels */
+    LWFC_CONTEXT_ABOVE = 6,   /* up, up-left, up-right, up-up, up > 0, 0 */
+    LWFC_CONTEXT_CHAINS = 2,
+    LWFC_CONTEXT_PIECE = 64 /* most columns of a piece of a row */
+};
+
+/* One reference: what the symbol of `channel` adds to the score. */
+struct lwfc_context_reference {
+    int8_t table[LWFC_CONTEXT_LEVELS];
+    uint32_t channel;
+};
+
+/* The model of 32 channels. References of lane i are [first[i], first[i + 1]) of
+ * the model's list. Tables of the left symbols hold increments: symbol s adds
+ * left[0] + ... + left[s - 1]; partial sums fit a signed byte. */
+struct lwfc_context_group {
+    int16_t offset[LWFC_LANES];
+    int8_t above[LWFC_CONTEXT_ABOVE][LWFC_LANES];
+    int8_t bias[LWFC_CONTEXT_LEVELS - 1][LWFC_LANES];
+    int8_t left[LWFC_CONTEXT_LEVELS - 1][LWFC_LANES];
+    int8_t left2[LWFC_CONTEXT_LEVELS - 1][LWFC_LANES];
+    uint32_t first[LWFC_LANES + 1];
+};
+
+/* What all groups share. The score's magnitude, limited to 32 << coarse, picks
+ * an entry of the link; entries lie in levels - 1..128. */
+struct lwfc_context_scale {
+    int levels;
+    int shift;  /* fraction bits of the weights of the rows above, 0..4 */
+    int coarse; /* 0..2 */
+    uint8_t link[32];
+};
+
+/* Part of one row, in one or two chains. score and symbols point at the first
+ * column, 32 bytes a column; start: columns of the row to the left of it (their
+ * symbols are read). live: NULL, or a mask of the lanes that take part; the
+ * others have symbol 0. */
+struct lwfc_context_piece {
+    const int8_t *score[LWFC_CONTEXT_CHAINS];
+    uint8_t *symbols[LWFC_CONTEXT_CHAINS];
+    const uint8_t *live;
+    int chains;
+    int width;
+    int start;
+};
+
+struct lwfc_context_kernels {
+    /* score[i * 32 + lane] for the n positions of one sample, whose planes of n
+     * symbols begin at `sample`. Reads up to 31 bytes past a plane and writes
+     * n rounded up to a multiple of 32 positions. */
+    void (*references)(int8_t *score, const uint8_t *sample, size_t n,
+                       const struct lwfc_context_group *group,
+                       const struct lwfc_context_reference *list);
+    /* Adds offset and rows above to the scores of one row. symbols: its first
+     * column; the two rows above lie just before it. */
+    void (*above)(int8_t *score, const uint8_t *symbols, size_t width,
+                  const struct lwfc_context_group *group,
+                  const struct lwfc_context_scale *scale);
+    /* threshold[k][lane] = C_{k+1} of one column. */
+    void (*thresholds)(uint8_t (*threshold)[LWFC_LANES], const int8_t *score,
+                       const uint8_t *left, const uint8_t *left2,
+                       const struct lwfc_context_group *group,
+                       const struct lwfc_context_scale *scale);
+    /* Decodes a piece, column by column, chain 0 first, and returns the end of
+     * the bytes used. Needs 32 * chains readable bytes per column and 32 more. */
+    const uint8_t *(*decode)(uint16_t (*states)[LWFC_LANES],
+                             const struct lwfc_context_piece *piece,
+                             const struct lwfc_context_group *group,
+                             const struct lwfc_context_scale *scale, const uint8_t *in);
+    /* The inverse, backwards, writing downwards from `out`; returns the new
+     * lowest byte. Needs 32 * chains writable bytes per column and 32 more. */
+    uint8_t *(*encode)(uint16_t (*states)[LWFC_LANES], const struct lwfc_context_piece *piece,
+                       const struct lwfc_context_group *group,
+                       const struct lwfc_context_scale *scale, uint8_t *out);
+};
+
+const struct lwfc_context_kernels *lwfc_context_kernels_for(uint32_t features);
+
+#endif
