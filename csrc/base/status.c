@@ -12,7 +12,7 @@ const char *lwfc_status_text(enum lwfc_status status)
     case LWFC_ERROR_NONFINITE:
         return "the tensor holds NaN or infinity";
     case LWFC_ERROR_CHANNELS:
-        return "the codec has one quantizer per channel and the tensor has another channel count";
+        return "the codec was calibrated per channel, for another number of channels";
     case LWFC_ERROR_MISMATCH:
         return "the output's shape or dtype differs from the stream's";
     case LWFC_ERROR_MEMORY:

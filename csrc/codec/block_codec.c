@@ -2,25 +2,35 @@
 
 #include "base/memory.h"
 #include "entropy/cabac.h"
+#include "entropy/context.h"
+#include "entropy/joined.h"
 #include "entropy/pack.h"
+#include "entropy/rans.h"
 
 #include <string.h>
 
 /* Pinned: the first byte of a block. The coders' ids, and one more. */
 enum { METHOD_CONSTANT = 4 };
 
+/* A block of fewer symbols is always tried with both coders: that is cheap. */
+enum { SECOND_TRY_SYMBOLS = 1 << 15 };
+
 size_t lwfc_block_workspace(const struct lwfc_codec *codec, int levels,
                             const struct lwfc_block *extent)
 {
-    (void)codec;
-    (void)levels;
-    (void)extent;
-    return 0;
+    size_t nbytes = lwfc_rans_workspace(extent, levels);
+    if (codec != NULL && codec->options.coder == LWFC_CODER_CONTEXT) {
+        const size_t context = lwfc_context_workspace(extent, levels);
+        nbytes = context > nbytes ? context : nbytes;
+    }
+    return nbytes;
 }
 
+/* Room for a coder to run past the packed size before it is given up, and for a
+ * second coder's try. */
 size_t lwfc_block_bound(int levels, const struct lwfc_block *extent)
 {
-    return 2 + lwfc_pack_nbytes(extent, levels);
+    return 2 * (2 + lwfc_pack_nbytes(extent, levels));
 }
 
 static int is_constant(const uint8_t *symbols, size_t n)
@@ -28,10 +38,44 @@ static int is_constant(const uint8_t *symbols, size_t n)
     return memcmp(symbols, symbols + 1, n - 1) == 0;
 }
 
+/* A model that meets other data than it was calibrated for loses to a coder
+ * that fits tables to the block. Trying both takes twice the time, so a large
+ * block gets a second try only if the context coder's result is not clearly
+ * below an estimate for joined symbols without contexts. */
+static int model_fits(const uint8_t *symbols, const struct lwfc_block *extent, int levels,
+                      size_t nbytes, void *workspace)
+{
+    return lwfc_block_size(extent) >= SECOND_TRY_SYMBOLS &&
+           nbytes <= lwfc_joined_estimate(symbols, extent, levels, workspace) / 4 * 3;
+}
+
+/* Codes with the context model, and with rANS where that may be smaller.
+ * Returns the payload's bytes, 0 if neither fits; *method tells which. */
+static size_t encode_context(const struct lwfc_codec *codec, const uint8_t *symbols,
+                             const struct lwfc_block *extent, uint8_t *out, size_t capacity,
+                             void *workspace, uint8_t *method)
+{
+    const int levels = codec->options.levels;
+    size_t n = lwfc_context_encode(symbols, extent, levels, &codec->context, out, capacity,
+                                   workspace);
+    *method = LWFC_CODER_CONTEXT;
+    if (n > 0 && model_fits(symbols, extent, levels, n, workspace)) {
+        return n;
+    }
+    uint8_t *second = out + capacity;
+    const size_t m =
+        lwfc_rans_encode(symbols, extent, levels, second, n > 0 ? n : capacity, workspace);
+    if (m > 0 && (n == 0 || m < n)) {
+        memcpy(out, second, m);
+        *method = LWFC_CODER_RANS;
+        n = m;
+    }
+    return n;
+}
+
 size_t lwfc_block_encode(const struct lwfc_codec *codec, const uint8_t *symbols,
                          const struct lwfc_block *extent, uint8_t *out, void *workspace)
 {
-    (void)workspace;
     const int levels = codec->options.levels;
     if (is_constant(symbols, lwfc_block_size(extent))) {
         out[0] = METHOD_CONSTANT;
@@ -40,10 +84,20 @@ size_t lwfc_block_encode(const struct lwfc_codec *codec, const uint8_t *symbols,
     }
     const size_t packed = lwfc_pack_nbytes(extent, levels);
     size_t n = 0;
-    if (codec->options.coder == LWFC_CODER_CABAC) {
-        n = lwfc_cabac_encode(symbols, extent, levels, out + 1, packed);
-    }
     out[0] = (uint8_t)codec->options.coder;
+    switch (codec->options.coder) {
+    case LWFC_CODER_CABAC:
+        n = lwfc_cabac_encode(symbols, extent, levels, out + 1, packed);
+        break;
+    case LWFC_CODER_RANS:
+        n = lwfc_rans_encode(symbols, extent, levels, out + 1, packed, workspace);
+        break;
+    case LWFC_CODER_CONTEXT:
+        n = encode_context(codec, symbols, extent, out + 1, packed, workspace, &out[0]);
+        break;
+    default:
+        break;
+    }
     if (n == 0 || n >= packed) {
         out[0] = LWFC_CODER_RAW;
         lwfc_pack_encode(symbols, extent, levels, out + 1);
@@ -56,24 +110,33 @@ enum lwfc_status lwfc_block_decode(const struct lwfc_codec *codec, const uint8_t
                                    const struct lwfc_block *extent, int levels, uint8_t *symbols,
                                    void *workspace)
 {
-    (void)codec;
-    (void)workspace;
     if (nbytes < 1) {
         return LWFC_ERROR_TRUNCATED;
     }
+    const uint8_t *payload = in + 1;
+    const size_t n = nbytes - 1;
     int bad = 0;
     switch (in[0]) {
     case LWFC_CODER_RAW:
-        bad = lwfc_pack_decode(in + 1, nbytes - 1, extent, levels, symbols);
+        bad = lwfc_pack_decode(payload, n, extent, levels, symbols);
         break;
     case LWFC_CODER_CABAC:
-        bad = lwfc_cabac_decode(in + 1, nbytes - 1, extent, levels, symbols);
+        bad = lwfc_cabac_decode(payload, n, extent, levels, symbols);
+        break;
+    case LWFC_CODER_RANS:
+        bad = lwfc_rans_decode(payload, n, extent, levels, symbols, workspace);
+        break;
+    case LWFC_CODER_CONTEXT:
+        if (codec == NULL || codec->options.coder != LWFC_CODER_CONTEXT) {
+            return LWFC_ERROR_CODER;
+        }
+        bad = lwfc_context_decode(payload, n, extent, levels, &codec->context, symbols, workspace);
         break;
     case METHOD_CONSTANT:
-        if (nbytes != 2 || in[1] >= levels) {
+        if (n != 1 || payload[0] >= levels) {
             return LWFC_ERROR_PAYLOAD;
         }
-        memset(symbols, in[1], lwfc_block_size(extent));
+        memset(symbols, payload[0], lwfc_block_size(extent));
         break;
     default:
         return LWFC_ERROR_CODER;

@@ -51,6 +51,32 @@ static enum lwfc_status load_tables(struct lwfc_codec *codec)
     return LWFC_OK;
 }
 
+/* The models inside the blobs, which must be of this quantizer. */
+static enum lwfc_status load_models(struct lwfc_codec *codec)
+{
+    const struct lwfc_codec_options *o = &codec->options;
+    if (o->context_nbytes > 0) {
+        const size_t nbytes = lwfc_context_model_workspace(o->context, o->context_nbytes);
+        if (nbytes == 0) {
+            return LWFC_ERROR_CODEC_FILE;
+        }
+        codec->context_memory = lwfc_alloc(nbytes);
+        if (codec->context_memory == NULL) {
+            return LWFC_ERROR_MEMORY;
+        }
+        if (lwfc_context_model_read(o->context, o->context_nbytes, &codec->context,
+                                    codec->context_memory) != 0) {
+            return LWFC_ERROR_CODEC_FILE;
+        }
+    }
+    if (o->restore_nbytes > 0 &&
+        (lwfc_restore_read(o->restore, o->restore_nbytes, &codec->restore) != 0 ||
+         codec->restore.levels != o->levels)) {
+        return LWFC_ERROR_CODEC_FILE;
+    }
+    return LWFC_OK;
+}
+
 /* Takes ownership of `file`. */
 static enum lwfc_status codec_open(uint8_t *file, size_t nbytes, struct lwfc_codec **out)
 {
@@ -65,6 +91,9 @@ static enum lwfc_status codec_open(uint8_t *file, size_t nbytes, struct lwfc_cod
     enum lwfc_status status = lwfc_codec_file_read(file, nbytes, &codec->options, &codec->digest);
     if (status == LWFC_OK) {
         status = load_tables(codec);
+    }
+    if (status == LWFC_OK) {
+        status = load_models(codec);
     }
     if (status != LWFC_OK) {
         lwfc_codec_release(codec);
@@ -123,6 +152,7 @@ uint64_t lwfc_codec_digest(const struct lwfc_codec *codec)
 void lwfc_codec_release(struct lwfc_codec *codec)
 {
     if (codec != NULL) {
+        lwfc_free(codec->context_memory);
         lwfc_free(codec->tables);
         lwfc_free(codec->file);
         lwfc_free(codec);
@@ -143,7 +173,9 @@ enum lwfc_status lwfc_codec_tables(const struct lwfc_codec *codec, const struct 
                                    struct lwfc_tables *tables)
 {
     const struct lwfc_codec_options *o = &codec->options;
-    if (o->groups > 1 && (int64_t)o->groups != g->channels && g->nblocks > 0) {
+    const int grouped = o->groups > 1 && (int64_t)o->groups != g->channels;
+    const int restored = o->restore_nbytes > 0 && codec->restore.channels != g->channels;
+    if (g->nblocks > 0 && (grouped || restored)) {
         return LWFC_ERROR_CHANNELS;
     }
     *tables = (struct lwfc_tables){o->levels, o->groups, o->thresholds, o->values};

@@ -2,7 +2,9 @@
 #ifndef LWFC_CODEC_CODEC_H
 #define LWFC_CODEC_CODEC_H
 
+#include "codec/restore.h"
 #include "codec/view.h"
+#include "entropy/context_model.h"
 #include "lwfc.h"
 
 struct lwfc_codec {
@@ -12,6 +14,9 @@ struct lwfc_codec {
     size_t file_nbytes;
     float *tables; /* thresholds, then values */
     int uniform;   /* the values follow from their ends */
+    struct lwfc_context_model context; /* if options.coder is LWFC_CODER_CONTEXT */
+    void *context_memory;
+    struct lwfc_restore restore; /* if options.restore_nbytes > 0 */
 };
 
 /* One tensor on its way in or out. */
@@ -33,8 +38,8 @@ enum lwfc_status lwfc_codec_plan(const struct lwfc_codec *codec, const struct lw
 /* Every different block shape of a geometry; returns how many (at most 16). */
 int lwfc_plan_extents(const struct lwfc_geometry *geometry, struct lwfc_block extents[16]);
 
-/* The tables of a codec; LWFC_ERROR_CHANNELS if it has one quantizer per channel
- * and the tensor has another number of channels. */
+/* The tables of a codec; LWFC_ERROR_CHANNELS if it has quantizers or weights for
+ * each channel and the tensor has another number of channels. */
 enum lwfc_status lwfc_codec_tables(const struct lwfc_codec *codec,
                                    const struct lwfc_geometry *geometry, struct lwfc_tables *tables);
 

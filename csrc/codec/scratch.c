@@ -23,6 +23,11 @@ struct lwfc_scratch_sizes lwfc_scratch_sizes_for(const struct lwfc_codec *codec,
         s.symbols = larger(s.symbols, lwfc_block_size(&extents[i]));
         s.coded = larger(s.coded, lwfc_block_bound(levels, &extents[i]));
         s.workspace = larger(s.workspace, lwfc_block_workspace(codec, levels, &extents[i]));
+        if (codec != NULL && codec->options.restore_nbytes > 0) {
+            struct lwfc_block sample = extents[i];
+            sample.samples = 1;
+            s.workspace = larger(s.workspace, lwfc_restore_workspace(&codec->restore, &sample));
+        }
     }
     if (lwfc_codec_needs_values(codec)) {
         s.values = s.symbols * sizeof(float);

@@ -14,6 +14,16 @@ enum lwfc_status lwfc_symbols_make(const struct lwfc_codec *codec, const struct 
 void lwfc_symbols_restore(const struct lwfc_codec *codec, const struct lwfc_plan *plan,
                           const struct lwfc_region *region, struct lwfc_scratch *scratch)
 {
-    (void)codec;
-    lwfc_view_dequantize(&plan->view, region, &plan->tables, &plan->passes, scratch->symbols);
+    if (codec == NULL || codec->options.restore_nbytes == 0) {
+        lwfc_view_dequantize(&plan->view, region, &plan->tables, &plan->passes, scratch->symbols);
+        return;
+    }
+    struct lwfc_block sample = region->extent; /* codecs that restore cut whole samples */
+    sample.samples = 1;
+    const size_t size = lwfc_block_size(&sample);
+    for (int32_t i = 0; i < region->extent.samples; i++) {
+        lwfc_restore_apply(&codec->restore, scratch->symbols + (size_t)i * size, &sample,
+                           scratch->values + (size_t)i * size, scratch->workspace);
+    }
+    lwfc_view_store(&plan->view, region, &plan->passes, scratch->values);
 }
