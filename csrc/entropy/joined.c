@@ -176,7 +176,7 @@ static void expect(const uint8_t *symbols, size_t count)
 {
 #if defined(__GNUC__) || defined(__clang__)
     for (size_t i = 0; i < count; i += 64) {
-        __builtin_prefetch(symbols + i, 1);
+        __builtin_prefetch(symbols + i, 0, 2);
     }
 #else
     (void)symbols;

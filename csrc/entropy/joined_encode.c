@@ -33,8 +33,28 @@ static void join(const struct lwfc_joined_kernels *kernels, const uint8_t *symbo
     joined[whole] = (uint8_t)value;
 }
 
-/* Chooses between the layouts for `total` values with s->counts; s->digits
- * belong to k. */
+/* The counts of single symbols: takes off the lowest digit k times. */
+static void count_symbols(const uint32_t *counts, int levels, int k, uint32_t *symbols)
+{
+    uint32_t rest[256];
+    int values = lwfc_joined_power(levels, k);
+    memcpy(rest, counts, (size_t)values * sizeof *rest);
+    memset(symbols, 0, 16 * sizeof *symbols);
+    while (values > 1) {
+        values /= levels;
+        for (int high = 0; high < values; high++) {
+            uint32_t sum = 0;
+            for (int low = 0; low < levels; low++) {
+                const uint32_t n = rest[high * levels + low];
+                symbols[low] += n;
+                sum += n;
+            }
+            rest[high] = sum;
+        }
+    }
+}
+
+/* Chooses between the layouts for `total` values with s->counts. */
 static void make_plan(struct lwfc_joined_scratch *s, int levels, int k, size_t total,
                       struct plan *plan)
 {
@@ -49,12 +69,8 @@ static void make_plan(struct lwfc_joined_scratch *s, int levels, int k, size_t t
     if (k == 1) {
         return;
     }
-    uint32_t symbols[16] = {0};
-    for (int v = 0; v < values; v++) {
-        for (int i = 0; i < k; i++) {
-            symbols[s->digits[8 * v + i]] += s->counts[v];
-        }
-    }
+    uint32_t symbols[16];
+    count_symbols(s->counts, levels, k, symbols);
     uint16_t marginal[16];
     struct lwfc_joined_table table;
     lwfc_joined_table_fit_marginal(symbols, levels, (uint32_t)total * (uint32_t)k, marginal);
@@ -224,7 +240,6 @@ size_t lwfc_joined_encode(const uint8_t *symbols, const struct lwfc_block *block
         struct plan plan;
         join(kernels, symbols, size, levels, k, s->bytes);
         kernels->histogram(s->bytes, count, s->parts, s->counts);
-        lwfc_joined_digits(levels, k, s->digits);
         make_plan(s, levels, k, count, &plan);
         const int better = plan.bits < best.bits;
         if (better) {
@@ -276,7 +291,6 @@ size_t lwfc_joined_estimate(const uint8_t *symbols, const struct lwfc_block *blo
         count = SAMPLE_PIECES * SAMPLE_PIECE;
     }
     kernels->histogram(s->bytes, count, s->parts, s->counts);
-    lwfc_joined_digits(levels, k, s->digits);
     struct plan plan;
     make_plan(s, levels, k, count, &plan);
     const uint64_t bits = plan.header + (plan.bits - plan.header) * total / count +

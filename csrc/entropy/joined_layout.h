@@ -4,6 +4,7 @@
 #define LWFC_ENTROPY_JOINED_LAYOUT_H
 
 #include "base/attributes.h"
+#include "base/bytes.h"
 #include "kernels/joined.h"
 
 #include <string.h>
@@ -18,7 +19,7 @@ enum lwfc_joined_layout {
 
 enum {
     LWFC_JOINED_SLACK = 64,
-    LWFC_JOINED_CHUNK = 256,           /* values decoded at a time, a multiple of the lanes */
+    LWFC_JOINED_CHUNK = 256,            /* values decoded at a time, a multiple of the lanes */
     LWFC_JOINED_SMALL_BLOCK = 1 << 15,  /* up to here the encoder tries several k */
     LWFC_JOINED_HEADER_MOST = 1024      /* bytes of layout, table, escape count and states */
 };
@@ -71,15 +72,17 @@ LWFC_INLINE int lwfc_joined_lanes(size_t count)
 /* digits[value * 8 + i] is digit i of a value, 0 where there is none. */
 LWFC_INLINE void lwfc_joined_digits(int levels, int k, uint8_t *digits)
 {
-    memset(digits, 0, 256 * 8);
     const int values = lwfc_joined_power(levels, k);
+    memset(digits, 0, 256 * 8);
+    uint64_t d = 0; /* digit i in byte i */
     for (int v = 1; v < values; v++) {
-        uint8_t *const d = digits + 8 * v;
-        memcpy(d, d - 8, 8);
-        int i = 0;
-        while (++d[i] == levels && k > 1) {
-            d[i++] = 0;
+        int shift = 0;
+        d++;
+        while ((d >> shift & 255) == (uint64_t)levels) {
+            d += (UINT64_C(256) - (uint64_t)levels) << shift;
+            shift += 8;
         }
+        lwfc_store_u64(digits + 8 * v, d);
     }
 }
 

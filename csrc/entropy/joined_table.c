@@ -52,6 +52,9 @@ int lwfc_joined_bits_close(struct lwfc_joined_bits *b, const uint8_t **position)
 /* Of 1 <= v < 2^16. */
 static int floor_log2(uint32_t v)
 {
+#if defined(__GNUC__) || defined(__clang__)
+    return 31 - __builtin_clz(v);
+#else
     int n = 0;
     for (int step = 8; step > 0; step >>= 1) {
         const int up = v >> step != 0 ? step : 0;
@@ -59,6 +62,7 @@ static int floor_log2(uint32_t v)
         n += up;
     }
     return n;
+#endif
 }
 
 /* Elias gamma: n zeros, a one, then the n bits of v below its leading one. */
@@ -294,16 +298,17 @@ static uint32_t log2_fixed(uint32_t v)
 
 uint64_t lwfc_joined_table_cost(const struct lwfc_joined_table *table, const uint32_t *counts)
 {
+    const int escaping = table->escape >= 0;
+    const uint32_t rare = escaping
+        ? (LWFC_JOINED_BITS + 8) * 256 - log2_fixed(table->frequency[table->escape]) : 0;
     uint64_t cost = 0;
-    const uint32_t escape = table->escape >= 0
-        ? LWFC_JOINED_BITS * 256 - log2_fixed(table->frequency[table->escape]) + 8 * 256 : 0;
+    uint32_t lost = 0;
     for (int i = 0; i < table->values; i++) {
-        const int direct = table->frequency[i] > 0 && i != table->escape;
-        if (!direct && table->escape < 0 && counts[i] > 0) {
-            return UINT64_MAX;
-        }
-        cost += (uint64_t)counts[i] *
-                (direct ? LWFC_JOINED_BITS * 256 - log2_fixed(table->frequency[i]) : escape);
+        const uint32_t f = table->frequency[i];
+        const int direct = f > 0 && i != table->escape;
+        const uint32_t bits = LWFC_JOINED_BITS * 256 - log2_fixed(f > 0 ? f : 1);
+        lost |= direct || escaping ? 0 : counts[i];
+        cost += (uint64_t)counts[i] * (direct ? bits : rare);
     }
-    return cost >> 8;
+    return lost ? UINT64_MAX : cost >> 8;
 }
