@@ -120,6 +120,7 @@ static void finish(const struct lwfc_restore_channel *channel, const uint8_t *sy
 
 #if LWFC_X86
 #include "kernels/x86/restore_avx2.h"
+#include "kernels/x86/restore_avx512.h"
 #endif
 
 const struct lwfc_restore_kernels *lwfc_restore_kernels_for(uint32_t features)
@@ -128,6 +129,12 @@ const struct lwfc_restore_kernels *lwfc_restore_kernels_for(uint32_t features)
 #if LWFC_X86
     static const struct lwfc_restore_kernels avx2 = {pad, pair_avx2, dot_avx2, latent,
                                                      finish_avx2};
+    static const struct lwfc_restore_kernels vnni = {pad, pair_avx2, dot_vnni, latent,
+                                                     finish_avx2};
+    /* byte dot products are not part of the AVX-512 level */
+    if ((features & LWFC_CPU_AVX512) != 0 && __builtin_cpu_supports("avx512vnni")) {
+        return &vnni;
+    }
     if ((features & LWFC_CPU_AVX2) != 0) {
         return &avx2;
     }
