@@ -5,10 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from .codec import Codec, choose
+from .checks import check_number, choose
+from .codec import Codec
 from .design import design_ecsq, uniform_quantizer
 from .errors import ParameterError
-from .fitting import fit_parts
+from .fitting import Fitting, fit_parts
 from .ops import check_levels
 from .ranges import ACTIVATIONS, RangeChoice, choose_range, guess_activation
 from .samples import Batches, Progress
@@ -21,6 +22,7 @@ __all__ = ["calibrate"]
 QUANTIZERS = ("uniform", "ecsq", "deadzone")
 RESTORATIONS = ("none", "centroid", "local", "linear")
 GRANULARITIES = ("tensor", "channel")
+BOUNDS = {"relu": (0.0, np.inf), "relu6": (0.0, 6.0)}  # no restored value leaves these
 DEAD_ZONE = 1 / 6  # of a step: rounding by thirds instead of halves, as video coders do
 DESIGN_SAMPLES = 1 << 18  # values an entropy-constrained design is made from
 
@@ -91,11 +93,11 @@ def calibrate(
     choose("activation", activation, ACTIVATIONS)
     choose("coder", coder, CODERS)
     choose("nan", nan, ("zero", "raise"))
-    _check_number("slope", slope, 0, 1)
-    _check_number("kappa", kappa, 1e-3, 1e3)
-    _check_number("clip_scale", clip_scale, 1e-3, 1e3)
-    _check_number("rate_weight", rate_weight, 0, 1e6)
-    _check_number("restore_strength", restore_strength, 0, 1)
+    check_number("slope", slope, 0, 1)
+    check_number("kappa", kappa, 1e-3, 1e3)
+    check_number("clip_scale", clip_scale, 1e-3, 1e3)
+    check_number("rate_weight", rate_weight, 0, 1e6)
+    check_number("restore_strength", restore_strength, 0, 1)
     if quantizer == "ecsq" and granularity == "channel":
         raise ParameterError(
             'quantizer="ecsq" drops levels, so granularity="channel" cannot keep one level count; '
@@ -137,27 +139,17 @@ def calibrate(
             nan=nan,
             metadata=notes,
         )
-        parts = fit_parts(
-            plain,
-            batches,
+        fitting = Fitting(
             context=coder == "context",
             restore=restore,
             strength=float(restore_strength),
             rate_weight=rate_weight * variance,
-            bounds=_bounds(activation),
+            bounds=BOUNDS.get(activation, (-np.inf, np.inf)),
             progress=progress,
             num_threads=num_threads,
         )
+        parts = fit_parts(plain, batches, fitting)
     return plain.replace(bound=bound, **parts)
-
-
-def _check_number(name: str, value: Any, least: float, most: float) -> None:
-    try:
-        good = least <= float(value) <= most
-    except (TypeError, ValueError):
-        good = False
-    if not good:
-        raise ParameterError(f"{name}={value!r}: must be a number from {least:g} to {most:g}")
 
 
 def _check_samples(statistics: Statistics, nan: str) -> None:
@@ -168,11 +160,6 @@ def _check_samples(statistics: Statistics, nan: str) -> None:
         )
     if not moments.count:
         raise ParameterError("the samples hold no finite value: nothing to calibrate on")
-
-
-def _bounds(activation: str) -> tuple[float | None, float | None]:
-    """The values an activation cannot leave, for the restoration."""
-    return {"relu": (0.0, None), "relu6": (0.0, 6.0)}.get(activation, (None, None))
 
 
 def _quantizers(

@@ -1,7 +1,6 @@
 """Codec: a calibrated quantizer, coder and restoration, as a value."""
 
 import base64
-import html
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -12,32 +11,24 @@ import numpy as np
 
 from . import _core
 from .arrays import as_tensor, from_bits, is_torch, torch_like
+from .checks import check_axis, check_number, check_shape, check_table, choose
 from .errors import FormatError, LwfcError, ParameterError
 from .ops import check_levels
+from .show import html_fields
 from .stream import CODERS, decode
 from .threads import thread_count
 
-__all__ = ["Codec", "choose"]
+__all__ = ["Codec"]
 
 NAN_POLICIES = ("zero", "raise")
 _BLOBS = ("context", "restore")
 
 
-def choose(name: str, value: str, names: Sequence[str]) -> int:
-    """The index of value in names, or a ParameterError that lists them."""
-    if value not in names:
-        raise ParameterError(f"{name}={value!r}: must be one of {', '.join(map(repr, names))}")
-    return names.index(value)
-
-
-def _table(name: str, rows: Any, count: int) -> np.ndarray:
-    table = np.ascontiguousarray(rows, np.float32)
-    table = table[None] if table.ndim == 1 else table
-    if table.ndim != 2 or table.shape[1] != count or not len(table):
-        raise ParameterError(
-            f"{name} of shape {table.shape}: must be ({count},), or (channels, {count})"
-        )
-    return table
+def _notes(metadata: Mapping[str, Any] | None) -> bytes:
+    try:
+        return json.dumps(dict(metadata or {}), sort_keys=True, allow_nan=False).encode()
+    except (TypeError, ValueError) as error:
+        raise ParameterError(f"metadata: must be a mapping of JSON-able values ({error})") from None
 
 
 class Codec:
@@ -98,17 +89,17 @@ class Codec:
             bound = context is not None or restore is not None
         arguments = (
             levels,
-            _table("thresholds", thresholds, levels - 1),
-            _table("values", values, levels),
+            check_table("thresholds", thresholds, levels - 1),
+            check_table("values", values, levels),
             number,
-            channel_axis,
+            check_axis(channel_axis),
             bool(bound),
-            tuple(int(n) for n in inner_shape),
-            float(rate_weight),
+            check_shape("inner_shape", inner_shape),
+            check_number("rate_weight", rate_weight, 0, 1e30),
             choose("nan", nan, NAN_POLICIES),
             context,
             restore,
-            json.dumps(dict(metadata or {}), sort_keys=True, allow_nan=False).encode(),
+            _notes(metadata),
         )
         if not bound and (context is not None or restore is not None):
             raise ParameterError("streams of calibrated coders and restorations are always bound")
@@ -385,8 +376,4 @@ class Codec:
         return f"<Codec {', '.join(f'{k} {v}' for k, v in self.summary().items())}>"
 
     def _repr_html_(self) -> str:
-        rows = "".join(
-            f"<tr><th>{html.escape(k)}</th><td>{html.escape(str(v))}</td></tr>"
-            for k, v in self.summary().items()
-        )
-        return f"<table><caption>lwfc.Codec</caption>{rows}</table>"
+        return html_fields("lwfc.Codec", self.summary())

@@ -1,6 +1,5 @@
 """Reading streams: decode and inspect. Every byte is treated as hostile."""
 
-import html
 import math
 import operator
 from collections.abc import Iterator, Mapping
@@ -12,6 +11,7 @@ import numpy as np
 from . import _core
 from .arrays import from_bits, is_torch, torch_view
 from .errors import ParameterError
+from .show import html_fields
 from .threads import thread_count
 
 if TYPE_CHECKING:
@@ -57,11 +57,7 @@ class StreamInfo(Mapping):
         return len(fields(self))
 
     def _repr_html_(self) -> str:
-        rows = "".join(
-            f"<tr><th style='text-align:left'>{name}</th><td>{html.escape(str(value))}</td></tr>"
-            for name, value in asdict(self).items()
-        )
-        return f"<table><caption>lwfc stream</caption>{rows}</table>"
+        return html_fields("lwfc stream", asdict(self))
 
 
 def _handle(codec: "Codec | None") -> Any:

@@ -1,11 +1,12 @@
 """What an attached codec did: bits per element, kilobytes per sample, times."""
 
-import html
 import json
 import math
 import threading
 from collections.abc import Sequence
 from typing import Any
+
+from ..show import html_table
 
 __all__ = ["Recorder", "Report"]
 
@@ -103,9 +104,4 @@ class Report:
 
     def _repr_html_(self) -> str:
         head, *body = self._cells()
-        line = "".join(f"<th>{html.escape(cell)}</th>" for cell in head)
-        rows = [
-            "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in cells) + "</tr>"
-            for cells in body
-        ]
-        return f"<table><tr>{line}</tr>{''.join(rows)}</table>"
+        return html_table(head, body)

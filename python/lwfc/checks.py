@@ -1,0 +1,72 @@
+"""Checks of parameters, each raising ParameterError with what would work."""
+
+import operator
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from .errors import ParameterError
+
+__all__ = ["check_axis", "check_number", "check_shape", "check_table", "choose"]
+
+RANK_MAX = 8
+
+
+def choose(name: str, value: Any, names: Sequence[str]) -> int:
+    """The index of value in names."""
+    if not isinstance(value, str) or value not in names:
+        raise ParameterError(f"{name}={value!r}: must be one of {', '.join(map(repr, names))}")
+    return names.index(value)
+
+
+def check_number(name: str, value: Any, least: float, most: float) -> float:
+    """value as a float from least to most."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = np.nan
+    if not least <= number <= most:
+        raise ParameterError(f"{name}={value!r}: must be a number from {least:g} to {most:g}")
+    return number
+
+
+def check_table(name: str, rows: Any, count: int) -> np.ndarray:
+    """rows as contiguous float32 of shape (groups, count), ascending and finite in each group."""
+    try:
+        with np.errstate(over="ignore"):
+            table = np.ascontiguousarray(rows, np.float32)
+    except (TypeError, ValueError):
+        raise ParameterError(f"{name}: must be numbers, {count} for each group") from None
+    table = table[None] if table.ndim == 1 else table
+    if table.ndim != 2 or table.shape[1] != count or not len(table):
+        raise ParameterError(
+            f"{name} of shape {table.shape}: must be ({count},), or (channels, {count})"
+        )
+    if not np.isfinite(table).all() or (np.diff(table, axis=1) < 0).any():
+        raise ParameterError(f"{name}: must be finite float32 numbers in ascending order")
+    return table
+
+
+def check_axis(channel_axis: Any) -> int | None:
+    """channel_axis as an int that some tensor may have, or None."""
+    if channel_axis is None:
+        return None
+    try:
+        axis = operator.index(channel_axis)
+    except TypeError:
+        axis = RANK_MAX
+    if not -RANK_MAX <= axis < RANK_MAX:
+        raise ParameterError(f"channel_axis={channel_axis!r}: must be None or from -8 to 7")
+    return axis
+
+
+def check_shape(name: str, shape: Any) -> tuple[int, ...]:
+    """shape as a tuple of at most 7 dimensions."""
+    try:
+        dimensions = tuple(operator.index(n) for n in shape)
+    except TypeError:
+        dimensions = (-1,)
+    if len(dimensions) >= RANK_MAX or any(not 0 <= n < 2**62 for n in dimensions):
+        raise ParameterError(f"{name}={shape!r}: must be at most 7 dimensions, none negative")
+    return dimensions

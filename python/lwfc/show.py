@@ -1,0 +1,22 @@
+"""Showing results in notebooks."""
+
+import html
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+__all__ = ["html_fields", "html_table"]
+
+
+def html_table(head: Sequence[str], body: Iterable[Sequence[Any]]) -> str:
+    """A table of text cells as HTML."""
+
+    def row(tag: str, cells: Sequence[Any]) -> str:
+        inner = "".join(f"<{tag}>{html.escape(str(cell))}</{tag}>" for cell in cells)
+        return f"<tr>{inner}</tr>"
+
+    return f"<table>{row('th', head)}{''.join(row('td', cells) for cells in body)}</table>"
+
+
+def html_fields(title: str, fields: Mapping[str, Any]) -> str:
+    """A mapping as an HTML table of two columns."""
+    return html_table((title, ""), fields.items())
