@@ -285,6 +285,7 @@ size_t lwfc_planes_finish(const uint8_t *symbols, const struct lwfc_block *block
     const size_t bound = lwfc_planes_bound(block, levels);
     uint8_t *const top = out + (capacity < bound ? capacity : bound);
     start_states(w);
+    lwfc_lanes_intervals(&w->tables.model);
     const uint8_t *const p = encode_rows(w, symbols, low, top);
     if (!p) {
         return 0;

@@ -6,7 +6,25 @@
 
 #if LWFC_X86
 #include "kernels/x86/lanes_avx2.h"
+#include "kernels/x86/lanes_avx512.h"
 #endif
+
+void lwfc_lanes_intervals(struct lwfc_lanes_model *m)
+{
+    for (int i = 0; i < LWFC_LANES_CONTEXTS; i++) {
+        unsigned start = 0;
+        for (int k = 0; k < m->levels; k++) {
+            const unsigned end = k + 1 < m->levels ? m->threshold[k][i] : 256;
+            const unsigned freq = end > start ? end - start : 1;
+            const unsigned recip = freq == 1 ? 65535 : 65536 / freq;
+            m->start[k][i] = (uint8_t)start;
+            m->freq[k][i] = (uint8_t)freq;
+            m->recip_low[k][i] = (uint8_t)recip;
+            m->recip_high[k][i] = (uint8_t)(recip >> 8);
+            start = end;
+        }
+    }
+}
 
 static void gather_scalar(uint8_t *columns, const uint8_t *const *runs, int lanes, size_t n)
 {
@@ -54,13 +72,12 @@ static void contexts_scalar(uint8_t *codes, const uint8_t *above, const uint8_t 
     }
 }
 
-/* Thresholds of one symbol; they lie LWFC_LANES_CONTEXTS bytes apart. */
-static const uint8_t *thresholds_of(const struct lwfc_lanes_model *m, const uint8_t *above,
-                                    const uint8_t *row, size_t x, size_t width, size_t lane)
+static size_t context_of(const struct lwfc_lanes_model *m, const uint8_t *above,
+                         const uint8_t *row, size_t x, size_t width, size_t lane)
 {
     const int left = left_code(row, x, lane, m->levels);
     const int sum = sum_above(above, x, width, lane, m->levels);
-    return &m->threshold[0][(m->left[left] + m->up[sum]) & (LWFC_LANES_CONTEXTS - 1)];
+    return (size_t)((m->left[left] + m->up[sum]) & (LWFC_LANES_CONTEXTS - 1));
 }
 
 static const uint8_t *decode_scalar(uint16_t (*states)[LWFC_LANES],
@@ -72,9 +89,10 @@ static const uint8_t *decode_scalar(uint16_t (*states)[LWFC_LANES],
             uint8_t *to = r->row[c] + x * LWFC_LANES;
             const size_t lanes = (size_t)r->lanes[c];
             for (size_t lane = 0; lane < lanes; lane++) {
-                const uint8_t *t = thresholds_of(model, r->above[c], r->row[c], x, r->width, lane);
-                to[lane] = (uint8_t)lwfc_lane_decode(&states[c][lane], t, LWFC_LANES_CONTEXTS,
-                                                     model->levels, &in);
+                const size_t i = context_of(model, r->above[c], r->row[c], x, r->width, lane);
+                to[lane] =
+                    (uint8_t)lwfc_lane_decode(&states[c][lane], &model->threshold[0][i],
+                                              LWFC_LANES_CONTEXTS, model->levels, &in);
             }
             memset(to + lanes, 0, LWFC_LANES - lanes);
         }
@@ -88,12 +106,9 @@ static uint8_t *encode_scalar(uint16_t (*states)[LWFC_LANES], const struct lwfc_
     for (size_t x = r->width; x-- > 0;) {
         for (int c = r->chains; c-- > 0;) {
             for (size_t lane = (size_t)r->lanes[c]; lane-- > 0;) {
-                const uint8_t *t = thresholds_of(model, r->above[c], r->row[c], x, r->width, lane);
-                const int s = r->row[c][x * LWFC_LANES + lane];
-                const unsigned start = s ? t[(s - 1) * LWFC_LANES_CONTEXTS] : 0;
-                const unsigned end =
-                    s + 1 < model->levels ? t[s * LWFC_LANES_CONTEXTS] : 256;
-                lwfc_lane_encode(&states[c][lane], start, end - start, &out);
+                const size_t i = context_of(model, r->above[c], r->row[c], x, r->width, lane);
+                const int k = r->row[c][x * LWFC_LANES + lane];
+                lwfc_lane_encode(&states[c][lane], model->start[k][i], model->freq[k][i], &out);
             }
         }
     }
@@ -108,6 +123,11 @@ const struct lwfc_lanes_kernels *lwfc_lanes_kernels_for(uint32_t features)
 #if LWFC_X86
     static const struct lwfc_lanes_kernels avx2 = {gather_avx2, scatter_avx2, contexts_avx2,
                                                    decode_avx2, encode_avx2};
+    static const struct lwfc_lanes_kernels avx512 = {gather_avx2, scatter_avx2, contexts_avx2,
+                                                     decode_avx512, encode_avx512};
+    if (features & LWFC_CPU_AVX512) {
+        return &avx512;
+    }
     if (features & LWFC_CPU_AVX2) {
         return &avx2;
     }

@@ -21,13 +21,22 @@ enum {
 
 /* left: index of the left code (see lwfc_lanes_left) -> 8 * class.
  * up: index of the sum above (see lwfc_lanes_sum) -> level.
- * threshold[k][context]: C_{k+1}, strictly rising in k, 1..255. */
+ * threshold[k][context]: C_{k+1}, strictly rising in k, 1..255.
+ * For the encoder, derived by lwfc_lanes_intervals: start and frequency of each
+ * symbol, and the bytes of min(65535, 65536 / frequency). */
 struct lwfc_lanes_model {
     int levels;
     uint8_t left[16];
     uint8_t up[16];
     uint8_t threshold[15][LWFC_LANES_CONTEXTS];
+    uint8_t start[16][LWFC_LANES_CONTEXTS];
+    uint8_t freq[16][LWFC_LANES_CONTEXTS];
+    uint8_t recip_low[16][LWFC_LANES_CONTEXTS];
+    uint8_t recip_high[16][LWFC_LANES_CONTEXTS];
 };
+
+/* Fills the encoder's part of the model; every context needs thresholds. */
+void lwfc_lanes_intervals(struct lwfc_lanes_model *model);
 
 /* One row of one or two groups. above and row point to width * 32 bytes;
  * lanes[c] (0..32) leading lanes of group c take part, the others hold 0. */
