@@ -17,8 +17,8 @@ class Restorer(nn.Module):
     """Maps symbols uint8 (n, C, H, W) to float32 (n, C, H, W) as the C decoder does.
 
     ``source`` is a restoration blob, or an object with such a blob in its ``restore``
-    attribute, as ``lwfc.Codec``. Sums are small integers held in float32, exact below 2**24; the result then differs
-    from the C core's by the rounding of the last multiply and add at most.
+    attribute, as ``lwfc.Codec``. Sums are small integers held in float32, exact below 2**24; the
+    result then differs from the C core's by the rounding of the last multiply and add at most.
     """
 
     def __init__(self, source: object) -> None:
@@ -41,7 +41,8 @@ class Restorer(nn.Module):
         buffer("rows", np.arange(r.channels)[:, None, None] * r.levels, np.int64)
         h, v, d = r.own.T.astype(np.float32)
         zero = np.zeros_like(h)
-        kernel = np.stack([np.stack([d, v, d], 1), np.stack([h, zero, h], 1), np.stack([d, v, d], 1)], 1)
+        outer = np.stack([d, v, d], 1)
+        kernel = np.stack([outer, np.stack([h, zero, h], 1), outer], 1)
         buffer("own", kernel[:, None])
         if self.linear:
             width = 2 * r.channels
@@ -67,7 +68,8 @@ class Restorer(nn.Module):
             total = total + sums
         place = self.rows + index
         estimate = self.tables[0][place] + self.tables[1][place] * total
-        estimate = torch.minimum(torch.maximum(estimate, self.limits[0][index]), self.limits[1][index])
+        low, high = self.limits[0][index], self.limits[1][index]
+        estimate = torch.minimum(torch.maximum(estimate, low), high)
         if self.strength != 1.0:
             centroid = self.tables[2][place]
             estimate = centroid + self.strength * (estimate - centroid)
