@@ -24,7 +24,7 @@ help: ## this list
 $(VENV)/stamp: pyproject.toml setup.py constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(PY) -m pip install -q --upgrade pip
-	$(PY) -m pip install -q -c constraints.txt setuptools wheel numpy
+	$(PY) -m pip install -q -c constraints.txt 'setuptools>=77' wheel numpy
 	$(PY) -m pip install -q -c constraints.txt --no-build-isolation -e '.[demo,dev,cli,viz]'
 	touch $@
 
