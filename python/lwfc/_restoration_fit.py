@@ -244,7 +244,7 @@ def choose(task: Task, train: Rows, test: Rows, say: Callable[[str], None]) -> C
             best, ridge, weights = e, candidate, w
         else:
             break
-    linear, rank = best, 0 if task.rank == "auto" else int(task.rank)
+    linear, rank = best, 0 if task.rank == "auto" else min(int(task.rank), task.channels // 4 * 4)
     if task.rank == "auto":
         vectors = _low_rank(gram, weights)
         for candidate in RANKS:
@@ -281,9 +281,11 @@ def _latent_rows(weights: np.ndarray, a: np.ndarray):
     first = np.zeros((weights.shape[1], weights.shape[0]), np.int8)
     bias, shift = np.zeros(weights.shape[1], np.int32), np.zeros(weights.shape[1], np.uint8)
     z = a @ weights.astype(np.float32)
-    mean, spread = z.mean(0, dtype=np.float64), np.maximum(z.std(0, dtype=np.float64), 1e-12)
+    spread = z.std(0, dtype=np.float64)
     for k in range(weights.shape[1]):
         unit = np.abs(weights[:, k]).max() / 127
+        if unit == 0:
+            continue
         width = 9.0 * spread[k] / unit
         bits = max(0, int(np.floor(np.log2(max(width / LATENT_MAX, 1.0)))))
         unit *= max(1.0, width / (LATENT_MAX * 2.0**bits))

@@ -1,11 +1,11 @@
 """Fitting of centroids and restoration weights, on synthetic features."""
 
+import lwfc
 import numpy as np
 import pytest
-from restoration_data import features, quantize
-
 from lwfc._restoration_blob import LINEAR, Restoration, level_values
 from lwfc.restoration import CentroidFitter, RestorationFitter
+from restoration_data import features, quantize
 
 
 def fit(kind, levels=2, samples=30, strength=1.0, parts=1, **options):
@@ -99,6 +99,14 @@ def test_odd_shapes(shape, kind):
     assert np.isfinite(Restoration.from_bytes(fitter.finish()).apply(quantize(x, 3))).all()
 
 
+@pytest.mark.parametrize("rank", ["auto", 8, 16])
+def test_constant_features_and_large_ranks(rank):
+    x = np.full((10, 9, 4, 4), 2.0, np.float32)
+    fitter = RestorationFitter(2, 9, rank=rank)
+    fitter.update(x, quantize(x, 2))
+    np.testing.assert_allclose(Restoration.from_bytes(fitter.finish()).apply(quantize(x, 2)), x)
+
+
 def test_levels_never_met_get_values_in_between():
     fitter = CentroidFitter(4, 2)
     fitter.update(np.array([[0.0, 3.0]]), np.array([[0, 3]], np.uint8))
@@ -136,3 +144,19 @@ def test_blob_round_trip_and_refusals():
     for wrong in (blob[:-1], blob + b"\0", b"\2" + blob[1:], b""):
         with pytest.raises(ValueError):
             Restoration.from_bytes(wrong)
+
+
+@pytest.mark.parametrize("kind", ["local", "linear"])
+@pytest.mark.parametrize("shape", [(20, 12, 10, 9), (20, 7, 3, 21)])
+def test_decoder_gives_the_definition_bit_for_bit(kind, shape):
+    x = features(*shape)
+    codec = lwfc.calibrate(
+        x, levels=3, activation="relu", clip=(0.0, 3.0), restore=kind, restore_strength=0.75
+    )
+    test = features(4, *shape[1:], seed=6)
+    decoded = codec.decode(codec.encode(test))
+    want = Restoration.from_bytes(codec.restore).apply(codec.symbols(test))
+    assert decoded.dtype == np.float32
+    np.testing.assert_array_equal(decoded.view(np.uint32), want.view(np.uint32))
+    np.testing.assert_array_equal(codec.simulate(test), decoded)
+    np.testing.assert_array_equal(codec.decode(codec.encode(test[2:3])), decoded[2:3])
