@@ -153,7 +153,7 @@ struct job {
     int32_t height;
     int32_t width;
     size_t tiles;
-    uint8_t values[LEVELS_MAX];
+    const uint8_t *values; /* NULL: symbols are their own values */
     uint8_t *features;
     uint8_t *latents;
     int32_t *sums;
@@ -252,7 +252,11 @@ void lwfc_restore_apply(const struct lwfc_restore *restore, const uint8_t *symbo
         .plane = {at + c.features + c.latents + c.sums,
                   at + c.features + c.latents + c.sums + c.planes},
     };
-    memcpy(job.values, r->values, (size_t)r->levels);
+    for (int32_t s = 0; s < r->levels; s++) {
+        if (r->values[s] != s) {
+            job.values = r->values;
+        }
+    }
     const size_t channels = (size_t)r->channels;
     const size_t sum_stride = c.tiles * LWFC_RESTORE_TILE;
     if (r->kind == LWFC_RESTORE_LOCAL) {

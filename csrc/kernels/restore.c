@@ -15,8 +15,12 @@ static void pad(const uint8_t *symbols, int32_t height, int32_t width, const uin
         uint8_t *row = plane + ((size_t)y + 1) * pitch;
         const uint8_t *from = symbols + (size_t)y * w;
         row[0] = 0;
-        for (size_t x = 0; x < w; x++) {
-            row[x + 1] = values[from[x]];
+        if (values == NULL) {
+            memcpy(row + 1, from, w);
+        } else {
+            for (size_t x = 0; x < w; x++) {
+                row[x + 1] = values[from[x]];
+            }
         }
         row[w + 1] = 0;
     }

@@ -32,7 +32,8 @@ struct lwfc_restore_channel {
 
 struct lwfc_restore_kernels {
     /* Level values of one channel, with a border of zeros: `plane` has
-     * (height + 2) rows of (width + 2) bytes. */
+     * (height + 2) rows of (width + 2) bytes. values NULL: symbols are their
+     * own values. */
     void (*pad)(const uint8_t *symbols, int32_t height, int32_t width, const uint8_t *values,
                 uint8_t *plane);
     /* The quad (own value, 3x3 sum) of two padded planes into its place of

@@ -47,8 +47,9 @@ static size_t make_blob(uint8_t *blob, int kind, uint32_t rank, uint32_t channel
     lwfc_store_u16(p + 8, (uint16_t)levels);
     lwfc_store_u16(p + 10, (uint16_t)strength);
     p += 16;
+    const int plain = levels <= 26 && draw(2) == 0; /* symbols are their own values */
     for (uint32_t s = 0; s < levels; s++) {
-        *p++ = (uint8_t)(s < 2 ? 25 * s : draw(26));
+        *p++ = (uint8_t)(plain ? s : s < 2 ? 25 * s : draw(26));
     }
     for (uint32_t s = 0; s < 2 * levels; s++, p += 4) {
         lwfc_store_f32(p, s < levels ? -100.0F * (float)draw(100) : 100.0F * (float)draw(100));
