@@ -59,6 +59,8 @@ def read_tensors(name: str) -> dict[str, Any]:
         if isinstance(loaded, np.ndarray):
             return {"": loaded}
         with loaded:
+            if not loaded.files:
+                raise ValueError("it holds no arrays")
             return {key: loaded[key] for key in loaded.files}
     except (ValueError, EOFError, KeyError, zipfile.BadZipFile, OSError, MemoryError) as error:
         raise FormatError(f"{name}: no .npy, .npz or .pt file of numbers ({error})") from error
