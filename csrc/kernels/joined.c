@@ -3,7 +3,7 @@
 #include "base/attributes.h"
 #include "base/bytes.h"
 #include "cpu/cpu.h"
-#if LWFC_X86
+#if LWFC_X86 && defined(__x86_64__)
 #include "kernels/x86/joined_x86.h"
 #endif
 
@@ -127,7 +127,7 @@ const struct lwfc_joined_kernels lwfc_joined_scalar = {
 
 const struct lwfc_joined_kernels *lwfc_joined_kernels_for(uint32_t features)
 {
-#if LWFC_X86
+#if LWFC_X86 && defined(__x86_64__)
     if (features & LWFC_CPU_AVX512) {
         return &lwfc_joined_avx512;
     }

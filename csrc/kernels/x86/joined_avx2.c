@@ -1,6 +1,6 @@
 #include "base/attributes.h"
 
-#if LWFC_X86
+#if LWFC_X86 && defined(__x86_64__)
 
 #include "base/bytes.h"
 #include "kernels/x86/joined_loads.h"
@@ -106,7 +106,7 @@ TARGET static void pack(const uint8_t *symbols, size_t count, int levels, int k,
     lwfc_joined_scalar.pack(symbols + done * (size_t)k, count - done, levels, k, joined + done);
 }
 
-/* v / levels is v * ceil(65536 / levels) >> 16 for bytes and levels <= 16. */
+/* v / d is v * ceil(65536 / d) >> 16 for bytes v and the divisors used here. */
 TARGET static size_t unpack_pairs(const uint8_t *joined, size_t count, int levels,
                                   uint8_t *symbols)
 {
@@ -119,6 +119,34 @@ TARGET static size_t unpack_pairs(const uint8_t *joined, size_t count, int level
         const __m256i b = _mm256_mulhi_epu16(v, inverse);
         const __m256i a = _mm256_sub_epi16(v, _mm256_mullo_epi16(b, base));
         store(symbols + 2 * j, _mm256_or_si256(a, _mm256_slli_epi16(b, 8)));
+    }
+    return j;
+}
+
+TARGET static size_t unpack_triples(const uint8_t *joined, size_t count, int levels,
+                                    uint8_t *symbols)
+{
+    const int square = levels * levels;
+    const __m256i inverse2 = _mm256_set1_epi32((65536 + square - 1) / square);
+    const __m256i base2 = _mm256_set1_epi32(square);
+    const __m256i inverse = _mm256_set1_epi32((65536 + levels - 1) / levels);
+    const __m256i base = _mm256_set1_epi32(levels);
+    const __m256i close = _mm256_setr_epi8(0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, -1, -1, -1, -1,
+                                           0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, -1, -1, -1, -1);
+    size_t j = 0;
+    for (; j + 8 <= count; j += 8) {
+        const __m256i v =
+            _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(joined + j)));
+        const __m256i c = _mm256_mulhi_epu16(v, inverse2);
+        const __m256i rest = _mm256_sub_epi16(v, _mm256_mullo_epi16(c, base2));
+        const __m256i b = _mm256_mulhi_epu16(rest, inverse);
+        const __m256i a = _mm256_sub_epi16(rest, _mm256_mullo_epi16(b, base));
+        const __m256i abc = _mm256_or_si256(
+            a, _mm256_or_si256(_mm256_slli_epi32(b, 8), _mm256_slli_epi32(c, 16)));
+        const __m256i bytes = _mm256_shuffle_epi8(abc, close);
+        uint8_t *const out = symbols + 3 * j;
+        _mm_storeu_si128((__m128i *)out, _mm256_castsi256_si128(bytes));
+        _mm_storeu_si128((__m128i *)(out + 12), _mm256_extracti128_si256(bytes, 1));
     }
     return j;
 }
@@ -160,6 +188,8 @@ TARGET static void unpack(const uint8_t *joined, size_t count, int levels, int k
     size_t done = 0;
     if (k == 2 && levels <= 16) {
         done = unpack_pairs(joined, count, levels, symbols);
+    } else if (k == 3) {
+        done = unpack_triples(joined, count, levels, symbols);
     } else if (k == 4 && levels == 4) {
         done = unpack_quads(joined, count, symbols);
     } else if (k == 8) {

@@ -1,6 +1,6 @@
 #include "base/attributes.h"
 
-#if LWFC_X86
+#if LWFC_X86 && defined(__x86_64__)
 
 #include "base/bytes.h"
 #include "kernels/x86/joined_loads.h"
