@@ -53,10 +53,13 @@ static enum lwfc_status read_header(const uint8_t *data, size_t nbytes,
         *codec = NULL;
         return LWFC_OK;
     }
-    if (*codec != NULL && header->digest_tag != (uint32_t)(*codec)->digest) {
+    if (*codec == NULL) {
+        return LWFC_OK;
+    }
+    if (header->digest_tag != (uint32_t)(*codec)->digest) {
         return LWFC_ERROR_CODEC_DIGEST;
     }
-    return LWFC_OK;
+    return header->coder == (*codec)->options.coder ? LWFC_OK : LWFC_ERROR_CODER;
 }
 
 static int cuts_whole_samples(const struct lwfc_header *header, const struct lwfc_codec *codec)

@@ -204,5 +204,6 @@ enum lwfc_status lwfc_codec_file_read(const uint8_t *data, size_t nbytes,
     if (p != end) {
         return LWFC_ERROR_TRAILING;
     }
-    return lwfc_codec_options_check(o);
+    const enum lwfc_status status = lwfc_codec_options_check(o);
+    return status == LWFC_ERROR_ARGUMENT ? LWFC_ERROR_CODEC_FILE : status;
 }

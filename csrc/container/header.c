@@ -188,7 +188,8 @@ enum lwfc_status lwfc_header_read(const uint8_t *data, size_t nbytes, const int6
     if (h->dtype > LWFC_TYPE_FLOAT64) {
         return LWFC_ERROR_DTYPE;
     }
-    if (h->rank > LWFC_RANK_MAX || h->channel_axis >= h->rank) {
+    if (h->rank > LWFC_RANK_MAX || h->channel_axis >= h->rank ||
+        (h->channel_axis >= 0) != (h->rank >= 2)) {
         return LWFC_ERROR_SHAPE;
     }
     if (h->bound) {

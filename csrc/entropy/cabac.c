@@ -178,6 +178,9 @@ int lwfc_cabac_decode(const uint8_t *in, size_t nbytes, const struct lwfc_block 
     for (int i = 0; i < 4; i++) {
         d.code = d.code << 8 | get_byte(&d);
     }
+    if (d.code >= d.range) {
+        return -1; /* below from here on, whatever follows */
+    }
     const size_t n = lwfc_block_size(block);
     for (size_t i = 0; i < n; i++) {
         int symbol = 0;
@@ -186,5 +189,5 @@ int lwfc_cabac_decode(const uint8_t *in, size_t nbytes, const struct lwfc_block 
         }
         symbols[i] = (uint8_t)symbol;
     }
-    return d.position >= nbytes && d.code < d.range ? 0 : -1;
+    return d.position >= nbytes ? 0 : -1;
 }
