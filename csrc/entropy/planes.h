@@ -2,9 +2,10 @@
  * in 32 lanes, each lane a channel plane or a stripe of one, contexts from the
  * symbols to the left and above.
  *
- * Bytes: layout, tables, start states, stream. Layout bit 7: all symbols equal
- * the low four bits, nothing follows. Else bits 0-1: 8, 16 or 32 lanes per
- * group; bit 2: two groups advance in turn. */
+ * Bytes: layout, classes, tables, start states, stream. Layout bit 7: all symbols
+ * equal the low four bits, nothing follows. Else bits 0-1: 8, 16 or 32 lanes per
+ * group; bit 2: two groups advance in turn; bit 3: the planes form two classes
+ * (a bit each follows) with tables of their own. */
 #ifndef LWFC_ENTROPY_PLANES_H
 #define LWFC_ENTROPY_PLANES_H
 

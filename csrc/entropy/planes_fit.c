@@ -245,5 +245,23 @@ size_t lwfc_planes_fit(struct lwfc_planes_counts *counts, int levels, size_t sym
     lwfc_planes_inherit(levels, t);
     /* 16-bit states cost 0.4 %. Mean first: the product could pass 64 bits. */
     bits += bits / 256;
-    return bytes + (size_t)((bits / (total + 1)) * symbols / (8 * SCALE));
+    return bytes + (size_t)(bits / (total / 1024 + 1) * symbols / (8 * SCALE) / 1024);
+}
+
+size_t lwfc_planes_gain(const struct lwfc_planes_counts *a, const struct lwfc_planes_counts *b,
+                        int levels, size_t symbols)
+{
+    uint64_t total = 0;
+    int64_t bits = 0;
+    for (int i = 0; i < 16 * lwfc_planes_left_codes(levels); i++) {
+        const uint32_t *x = a->count[0][i];
+        const uint32_t *y = b->count[0][i];
+        for (int k = 0; k < levels; k++) {
+            total += x[k] + (uint64_t)y[k];
+        }
+        bits += merge_loss(x, y, levels);
+    }
+    /* At most 4 bits are saved per symbol, so the quotient stays small. */
+    return bits > 0 ? (size_t)((uint64_t)bits / (total / 1024 + 1) * symbols / (8 * SCALE) / 1024)
+                    : 0;
 }

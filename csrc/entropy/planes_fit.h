@@ -21,4 +21,9 @@ struct lwfc_planes_counts {
 size_t lwfc_planes_fit(struct lwfc_planes_counts *counts, int levels, size_t symbols,
                        struct lwfc_planes_tables *tables);
 
+/* Bytes that `symbols` symbols save, about and without tables, when the two
+ * sets of counts have tables of their own. */
+size_t lwfc_planes_gain(const struct lwfc_planes_counts *a, const struct lwfc_planes_counts *b,
+                        int levels, size_t symbols);
+
 #endif

@@ -69,15 +69,37 @@ LWFC_INLINE int planes_layout_lanes(const struct planes_layout *l, size_t group,
     return units - before < (size_t)l->lanes ? (int)(units - before) : l->lanes;
 }
 
-/* Offset of the run of unit u, and its length. */
-LWFC_INLINE size_t planes_layout_offset(const struct planes_layout *l, size_t u)
+/* Offset of the run of unit u; order: see planes_order. */
+LWFC_INLINE size_t planes_layout_offset(const struct planes_layout *l, const uint32_t *order,
+                                        size_t u)
 {
-    return u % l->planes * l->plane + u / l->planes * l->rows * l->width;
+    return order[u % l->planes] * l->plane + u / l->planes * l->rows * l->width;
 }
 
-LWFC_INLINE size_t planes_layout_length(const struct planes_layout *l, size_t u)
+/* Planes may form two classes with tables of their own, when they make at least
+ * two turns of uncut planes. */
+LWFC_INLINE int planes_layout_splits(const struct planes_layout *l)
 {
-    return l->width * (u / l->planes + 1 < l->stripes ? l->rows : l->last_rows);
+    return l->stripes == 1 && l->planes > (size_t)(l->lanes * l->chains);
+}
+
+/* The planes in order of their class (bit p of `classes`; NULL: all 0), and the
+ * number of those of class 0. */
+LWFC_INLINE size_t planes_order(uint32_t *order, const uint8_t *classes, size_t planes)
+{
+    size_t n = 0;
+    for (size_t p = 0; p < planes; p++) {
+        if (!classes || !(classes[p / 8] >> p % 8 & 1)) {
+            order[n++] = (uint32_t)p;
+        }
+    }
+    const size_t first = n;
+    for (size_t p = 0; n < planes; p++) {
+        if (classes[p / 8] >> p % 8 & 1) {
+            order[n++] = (uint32_t)p;
+        }
+    }
+    return first;
 }
 
 #endif

@@ -45,6 +45,15 @@ static void scatter_scalar(uint8_t *const *runs, const uint8_t *columns, int lan
     }
 }
 
+static uint32_t sum_scalar(const uint8_t *symbols, size_t n)
+{
+    uint32_t sum = 0;
+    for (size_t i = 0; i < n; i++) {
+        sum += symbols[i];
+    }
+    return sum;
+}
+
 /* Left code of the symbol in column x, symbols outside the row being 0. */
 static int left_code(const uint8_t *row, size_t x, size_t lane, int levels)
 {
@@ -117,14 +126,15 @@ static uint8_t *encode_scalar(uint16_t (*states)[LWFC_LANES], const struct lwfc_
 
 const struct lwfc_lanes_kernels *lwfc_lanes_kernels_for(uint32_t features)
 {
-    static const struct lwfc_lanes_kernels scalar = {gather_scalar, scatter_scalar,
+    static const struct lwfc_lanes_kernels scalar = {gather_scalar, scatter_scalar, sum_scalar,
                                                      contexts_scalar, decode_scalar,
                                                      encode_scalar};
 #if LWFC_X86
-    static const struct lwfc_lanes_kernels avx2 = {gather_avx2, scatter_avx2, contexts_avx2,
-                                                   decode_avx2, encode_avx2};
-    static const struct lwfc_lanes_kernels avx512 = {gather_avx2, scatter_avx2, contexts_avx2,
-                                                     decode_avx512, encode_avx512};
+    static const struct lwfc_lanes_kernels avx2 = {gather_avx2, scatter_avx2, sum_avx2,
+                                                   contexts_avx2, decode_avx2, encode_avx2};
+    static const struct lwfc_lanes_kernels avx512 = {gather_avx2, scatter_avx2, sum_avx2,
+                                                     contexts_avx2, decode_avx512,
+                                                     encode_avx512};
     if (features & LWFC_CPU_AVX512) {
         return &avx512;
     }

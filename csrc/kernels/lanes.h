@@ -54,6 +54,8 @@ struct lwfc_lanes_kernels {
     void (*gather)(uint8_t *columns, const uint8_t *const *runs, int lanes, size_t n);
     /* The inverse; writes runs[lane][0..n) for the leading lanes. */
     void (*scatter)(uint8_t *const *runs, const uint8_t *columns, int lanes, size_t n);
+    /* Sum of n symbols <= 15, n < 2^28. */
+    uint32_t (*sum)(const uint8_t *symbols, size_t n);
     /* codes[x * 32 + lane] = left code * 16 + sum above, of one group. */
     void (*contexts)(uint8_t *codes, const uint8_t *above, const uint8_t *row, size_t width,
                      int levels);

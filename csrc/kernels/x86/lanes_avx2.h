@@ -107,6 +107,24 @@ static void scatter_avx2(uint8_t *const *runs, const uint8_t *columns, int lanes
 }
 
 LWFC_TARGET("avx2,bmi2")
+static uint32_t sum_avx2(const uint8_t *symbols, size_t n)
+{
+    __m256i sums = _mm256_setzero_si256();
+    size_t i = 0;
+    for (; i + LWFC_LANES <= n; i += LWFC_LANES) {
+        sums = _mm256_add_epi64(sums,
+                                _mm256_sad_epu8(column_load(symbols + i), _mm256_setzero_si256()));
+    }
+    uint64_t part[4];
+    _mm256_storeu_si256((__m256i *)part, sums);
+    uint32_t sum = (uint32_t)(part[0] + part[1] + part[2] + part[3]);
+    for (; i < n; i++) {
+        sum += symbols[i];
+    }
+    return sum;
+}
+
+LWFC_TARGET("avx2,bmi2")
 LWFC_INLINE __m256i left_code_avx2(__m256i left, __m256i left2, int levels)
 {
     return levels == 2 ? _mm256_add_epi8(left, _mm256_add_epi8(left2, left2)) : left;
@@ -114,7 +132,7 @@ LWFC_INLINE __m256i left_code_avx2(__m256i left, __m256i left2, int levels)
 
 /* The sum above column x. */
 LWFC_TARGET("avx2,bmi2")
-LWFC_INLINE __m256i sum_avx2(const uint8_t *above, size_t x, size_t width, int levels)
+LWFC_INLINE __m256i sum_above_avx2(const uint8_t *above, size_t x, size_t width, int levels)
 {
     const uint8_t *p = above + x * LWFC_LANES;
     const __m256i up = column_load(p);
@@ -143,7 +161,7 @@ static void contexts_avx2(uint8_t *codes, const uint8_t *above, const uint8_t *r
     for (size_t x = 0; x < width; x++) {
         const __m256i code = left_code_avx2(left, left2, levels);
         column_store(codes + x * LWFC_LANES,
-                     _mm256_add_epi8(_mm256_slli_epi16(code, 4), sum_avx2(above, x, width, levels)));
+                     _mm256_add_epi8(_mm256_slli_epi16(code, 4), sum_above_avx2(above, x, width, levels)));
         left2 = left;
         left = column_load(row + x * LWFC_LANES);
     }
@@ -218,7 +236,7 @@ LWFC_INLINE const uint8_t *decode_body(uint16_t (*states)[LWFC_LANES],
         const size_t n = width - x0 < DECODE_COLUMNS ? width - x0 : DECODE_COLUMNS;
         for (int c = 0; c < chains; c++) {
             for (size_t x = 0; x < n; x++) {
-                const __m256i sum = sum_avx2(r->above[c], x0 + x, width, levels);
+                const __m256i sum = sum_above_avx2(r->above[c], x0 + x, width, levels);
                 column_store(level[c] + x * LWFC_LANES, _mm256_shuffle_epi8(m.up, sum));
             }
         }
@@ -290,7 +308,7 @@ LWFC_INLINE uint8_t *encode_body(uint16_t (*states)[LWFC_LANES],
             __m256i left = column_load(x0 >= 1 ? row - LWFC_LANES : zero_lanes);
             __m256i left2 = column_load(x0 >= 2 ? row - 2 * LWFC_LANES : zero_lanes);
             for (size_t x = 0; x < n; x++) {
-                const __m256i sum = sum_avx2(r->above[c], x0 + x, width, levels);
+                const __m256i sum = sum_above_avx2(r->above[c], x0 + x, width, levels);
                 const __m256i code = left_code_avx2(left, left2, levels);
                 const __m256i context = _mm256_add_epi8(_mm256_shuffle_epi8(m.up, sum),
                                                         _mm256_shuffle_epi8(m.left, code));

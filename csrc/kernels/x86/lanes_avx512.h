@@ -70,7 +70,7 @@ LWFC_INLINE const uint8_t *decode_body_avx512(uint16_t (*states)[LWFC_LANES],
         const size_t n = width - x0 < DECODE_COLUMNS ? width - x0 : DECODE_COLUMNS;
         for (int c = 0; c < chains; c++) {
             for (size_t x = 0; x < n; x++) {
-                const __m256i sum = sum_avx2(r->above[c], x0 + x, width, levels);
+                const __m256i sum = sum_above_avx2(r->above[c], x0 + x, width, levels);
                 column_store(level[c] + x * LWFC_LANES, _mm256_shuffle_epi8(up_map, sum));
             }
         }
