@@ -20,6 +20,7 @@ __all__ = ["MODES", "PRIOR", "Rows", "Task", "assemble", "choose"]
 
 RIDGES = (1e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0, 3.0)
 RANKS = (16, 32, 48, 64, 96, 128, 192, 256)
+RANK_LOSS = 0.05  # of squared error, for a smaller and faster form
 PRIOR = 20.0  # a channel's own level mean counts fully from a few times this many values on
 CHUNK = 4096
 FEW = 16384  # positions that fits of a few numbers per channel are made on
@@ -209,6 +210,15 @@ def _limits(task: Task) -> np.ndarray:
     return np.clip(np.stack([low, high]), *task.bounds).astype(np.float32)
 
 
+def _ranks(task: Task) -> list[int]:
+    """The ranks to try, smallest first."""
+    if task.rank == "auto":
+        # above half the channels, two passes cost about as much as one
+        return [r for r in RANKS if r <= task.channels / 2]
+    rank = min(int(task.rank), task.channels // 4 * 4)
+    return [rank] if rank else []
+
+
 def choose(task: Task, train: Rows, test: Rows, say: Callable[[str], None]) -> Choice:
     """Ridge, rank and each channel's mode by squared error on the held-out samples."""
     levels, values, limits = task.levels, task.values, _limits(task)
@@ -230,33 +240,26 @@ def choose(task: Task, train: Rows, test: Rows, say: Callable[[str], None]) -> C
         return Choice(0.0, 0, mode, errors)
     gram, cross = _normal(every, values)
     a, b = _features(train, values), _features(test, values)
-
-    def judge_weights(weights):
-        w = weights.astype(np.float32)
-        return judge(a @ w, b @ w)
-
-    best, ridge, weights = None, RIDGES[0], None
+    best, ridge = None, 0.0
     for candidate in RIDGES:
         w = _solve(gram, cross, candidate)
-        e = judge_weights(w)
+        scores = a @ w.astype(np.float32), b @ w.astype(np.float32)
+        e = judge(*scores)
         say(f"ridge {candidate:g}: held-out squared error {e.mean():.5g}")
-        if best is None or e.mean() < best.mean():
-            best, ridge, weights = e, candidate, w
-        else:
+        if best is not None and e.mean() >= best.mean():
             break
-    linear, rank = best, 0 if task.rank == "auto" else min(int(task.rank), task.channels // 4 * 4)
-    if task.rank == "auto":
-        vectors = _low_rank(gram, weights)
-        for candidate in RANKS:
-            # below this, two passes cost no less than one
-            if 3 * candidate > 1.5 * task.channels:
-                break
-            u = vectors[:, :candidate]
-            e = judge_weights(weights @ u @ u.T)
-            say(f"rank {candidate}: held-out squared error {e.mean():.5g}")
-            if e.mean() < 1.03 * best.mean():
-                linear, rank = e, candidate
-                break
+        best, ridge, weights, best_scores = e, candidate, w, scores
+    linear, rank = best, 0
+    vectors = _low_rank(gram, weights).astype(np.float32)
+    for candidate in _ranks(task):
+        u = vectors[:, :candidate]
+        linear, rank = judge(*(z @ u @ u.T for z in best_scores)), candidate
+        say(f"rank {candidate}: held-out squared error {linear.mean():.5g}")
+        if linear.mean() < (1 + RANK_LOSS) * best.mean():
+            break
+    else:
+        if task.rank == "auto":
+            linear, rank = best, 0
     errors["linear"] = float(linear.mean())
     mode = np.argmin(np.stack([centroid, local, linear]), axis=0)
     errors["chosen"] = float(np.minimum(np.minimum(centroid, local), linear).mean())
@@ -281,7 +284,7 @@ def _latent_rows(weights: np.ndarray, a: np.ndarray):
     first = np.zeros((weights.shape[1], weights.shape[0]), np.int8)
     bias, shift = np.zeros(weights.shape[1], np.int32), np.zeros(weights.shape[1], np.uint8)
     z = a @ weights.astype(np.float32)
-    spread = z.std(0, dtype=np.float64)
+    spread, center = z.std(0, dtype=np.float64), a.mean(0, dtype=np.float64)
     for k in range(weights.shape[1]):
         unit = np.abs(weights[:, k]).max() / 127
         if unit == 0:
@@ -291,7 +294,7 @@ def _latent_rows(weights: np.ndarray, a: np.ndarray):
         unit *= max(1.0, width / (LATENT_MAX * 2.0**bits))
         first[k] = np.round(weights[:, k] / unit)
         shift[k] = bits
-        middle = float(a.mean(0, dtype=np.float64) @ first[k])
+        middle = float(center @ first[k])
         bias[k] = int(np.clip(np.round((LATENT_MAX + 1) / 2 * 2.0**bits - middle), -(2**30), 2**30))
     return first, bias, shift
 
