@@ -24,7 +24,7 @@ struct context_work {
     uint16_t states[LWFC_CONTEXT_CHAINS][LWFC_LANES];
     uint8_t *columns[LWFC_CONTEXT_CHAINS];
     int8_t *score[LWFC_CONTEXT_CHAINS];
-    uint8_t *live; /* per slot, padded to whole groups: 0xff or 0 */
+    uint8_t *live; /* per group and lane: 0xff, or 0 if silent or idle */
     uint8_t tail[2 * PIECE_MOST + 64];
 };
 
@@ -75,6 +75,20 @@ size_t lwfc_context_workspace(const struct lwfc_block *block, int levels)
            round64((size_t)block->channels) + 64;
 }
 
+/* The entry of `live` of a slot. */
+static size_t live_at(const struct context_work *w, int slot)
+{
+    const int first = lwfc_context_first_slot(w->model, 1);
+    return (size_t)(slot < first ? slot : slot - first + LWFC_LANES);
+}
+
+static void all_live(struct context_work *w)
+{
+    for (int slot = 0; slot < w->model->channels; slot++) {
+        w->live[live_at(w, slot)] = 0xff;
+    }
+}
+
 static struct context_work *work_make(void *workspace, const struct lwfc_block *b,
                                       const struct lwfc_context_model *model)
 {
@@ -98,7 +112,7 @@ static struct context_work *work_make(void *workspace, const struct lwfc_block *
     }
     w->live = p;
     memset(p, 0, (size_t)model->groups * LWFC_LANES);
-    memset(p, 0xff, (size_t)b->channels);
+    all_live(w);
     return w;
 }
 
@@ -114,8 +128,7 @@ static struct context_turn turn_at(const struct context_work *w, const struct lw
     struct context_turn t = {.first = index / w->model->groups * w->chains,
                              .group = index % w->model->groups};
     t.chains = b->samples - t.first < w->chains ? b->samples - t.first : w->chains;
-    const int left = b->channels - t.group * LWFC_LANES;
-    t.lanes = left < LWFC_LANES ? left : LWFC_LANES;
+    t.lanes = lwfc_context_lanes(w->model, t.group);
     const uint8_t *const live = w->live + (size_t)t.group * LWFC_LANES;
     for (int i = 0; i < t.lanes; i++) {
         t.coded += live[i] != 0;
@@ -128,8 +141,9 @@ static void turn_planes(size_t offset[LWFC_LANES], const struct context_work *w,
                         const struct lwfc_block *b, const struct context_turn *t, int chain)
 {
     const size_t sample = (size_t)(t->first + chain) * (size_t)b->channels;
+    const uint16_t *const order = w->model->order + lwfc_context_first_slot(w->model, t->group);
     for (int i = 0; i < t->lanes; i++) {
-        offset[i] = (sample + w->model->order[t->group * LWFC_LANES + i]) * w->plane;
+        offset[i] = (sample + order[i]) * w->plane;
     }
 }
 
@@ -339,7 +353,7 @@ static int read_head(struct context_work *w, const struct lwfc_block *b,
             if (i >= (size_t)b->channels) {
                 return -1;
             }
-            w->live[i] = 0;
+            w->live[live_at(w, (int)i)] = 0;
         }
     }
     const uint8_t *p = input->in + mask;
@@ -412,14 +426,14 @@ static int find_silent(struct context_work *w, const struct lwfc_block *b, const
                 symbols + ((size_t)s * (size_t)b->channels + w->model->order[slot]) * w->plane;
             any = p[0] || memcmp(p, p + 1, w->plane - 1) != 0;
         }
-        w->live[slot] = any ? 0xff : 0;
+        w->live[live_at(w, slot)] = any ? 0xff : 0;
         silent += !any;
     }
     const size_t each = w->plane * (size_t)b->samples * (size_t)(w->model->scale.levels - 1);
     if (silent * each > 177 * (size_t)b->channels) {
         return 1;
     }
-    memset(w->live, 0xff, (size_t)b->channels);
+    all_live(w);
     return 0;
 }
 
@@ -471,7 +485,7 @@ static uint8_t *write_head(const struct context_work *w, const struct lwfc_block
         out -= mask_bytes(b);
         memset(out, 0, mask_bytes(b));
         for (int i = 0; i < b->channels; i++) {
-            out[i / 8] = (uint8_t)(out[i / 8] | (w->live[i] ? 0 : 1) << i % 8);
+            out[i / 8] = (uint8_t)(out[i / 8] | (w->live[live_at(w, i)] ? 0 : 1) << i % 8);
         }
     }
     *--out = (uint8_t)flags;

@@ -129,10 +129,9 @@ static int read_reference(struct cursor *c, struct lwfc_context_reference *r, in
 }
 
 static int read_lane(struct cursor *c, const struct lwfc_context_model *m,
-                     struct lwfc_context_group *g, int slot,
+                     struct lwfc_context_group *g, int lane, int slots,
                      struct lwfc_context_reference *list, uint32_t *used)
 {
-    const int lane = slot % LWFC_LANES;
     const int thresholds = m->scale.levels - 1;
     const uint8_t *const p = take(c, 2 + ABOVE_STORED + (size_t)thresholds);
     if (!p) {
@@ -161,7 +160,7 @@ static int read_lane(struct cursor *c, const struct lwfc_context_model *m,
         return -1;
     }
     for (int i = 0; i < *count; i++) {
-        if (read_reference(c, &list[*used], m->scale.levels, slot - lane, m->order)) {
+        if (read_reference(c, &list[*used], m->scale.levels, slots, m->order)) {
             return -1;
         }
         ++*used;
@@ -190,13 +189,16 @@ int lwfc_context_model_read(const uint8_t *blob, size_t n, struct lwfc_context_m
     model->group = group;
     model->reference = list;
     uint32_t used = 0;
-    for (int slot = 0; slot < model->groups * LWFC_LANES; slot++) {
-        struct lwfc_context_group *const g = &group[slot / LWFC_LANES];
-        g->first[slot % LWFC_LANES] = used;
-        if (slot < model->channels && read_lane(&c, model, g, slot, list, &used)) {
-            return -1;
+    for (int i = 0; i < model->groups; i++) {
+        const int slots = lwfc_context_first_slot(model, i);
+        const int lanes = lwfc_context_lanes(model, i);
+        for (int lane = 0; lane < LWFC_LANES; lane++) {
+            group[i].first[lane] = used;
+            if (lane < lanes && read_lane(&c, model, &group[i], lane, slots, list, &used)) {
+                return -1;
+            }
         }
-        g->first[slot % LWFC_LANES + 1] = used;
+        group[i].first[LWFC_LANES] = used;
     }
     return c.at == n ? 0 : -1;
 }

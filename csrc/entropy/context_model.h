@@ -5,7 +5,10 @@
  * order (channels * u16: the channel in each slot), then one record per slot:
  * offset (i16), above (5 * i8), bias, left, left2 (levels - 1 * i8 each), count
  * of references (u8) and per reference the slot it names (u16, in an earlier
- * group of 32), base, first and (levels > 2) slope (i8). Little-endian. */
+ * group), base, first and (levels > 2) slope (i8). Little-endian.
+ *
+ * Slots form groups of 32, the first group takes what is left over: it is the
+ * one without references. */
 #ifndef LWFC_ENTROPY_CONTEXT_MODEL_H
 #define LWFC_ENTROPY_CONTEXT_MODEL_H
 
@@ -19,6 +22,17 @@ struct lwfc_context_model {
     const struct lwfc_context_group *group;
     const struct lwfc_context_reference *reference;
 };
+
+/* The first slot of a group, and the number of its slots. */
+LWFC_INLINE int lwfc_context_first_slot(const struct lwfc_context_model *m, int group)
+{
+    return group == 0 ? 0 : m->channels - (m->groups - group) * LWFC_LANES;
+}
+
+LWFC_INLINE int lwfc_context_lanes(const struct lwfc_context_model *m, int group)
+{
+    return lwfc_context_first_slot(m, group + 1) - lwfc_context_first_slot(m, group);
+}
 
 /* Bytes that a model read from this blob takes; 0: no such blob. */
 size_t lwfc_context_model_workspace(const uint8_t *blob, size_t n);

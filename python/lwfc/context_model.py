@@ -4,7 +4,7 @@ Every channel gets an ordinal (cumulative) logistic model of its symbol: P(q >= 
 sigmoid(eta + b_k), where eta adds weights of the neighbours already coded in the same channel
 (left, left-left, and five of the rows above) and of up to `MAX_REFERENCES` other channels at the
 same place. Channels are put into an order in which good predictors of the others come first, and
-cut into groups of 32; a channel may refer to any channel of an earlier group.
+cut into groups of 32 (the first takes what is left over); a channel may refer to any channel of an earlier group.
 
 The fit is Newton's method on a penalised log-likelihood, channel by channel (McCullagh,
 "Regression models for ordinal data", 1980), the references are chosen by orthogonal matching
@@ -133,7 +133,7 @@ class ContextFitter:
         body = bytearray()
         shift = 2
         for slot in range(self.channels):
-            candidates = order[: slot // LANES * LANES]
+            candidates = order[: self._group_start(slot)]
             channel = int(order[slot])
             body += self._fit_channel(data, channel, candidates, order, covariance, spread, most,
                                       shift)
@@ -144,6 +144,11 @@ class ContextFitter:
         head += link_table(self.levels).tobytes()
         head += order.astype("<u2").tobytes()
         return bytes(head + body)
+
+    def _group_start(self, slot: int) -> int:
+        """First slot of the group of `slot`: groups of 32, the first takes what is left over."""
+        first = (self.channels - 1) % LANES + 1
+        return 0 if slot < first else first + (slot - first) // LANES * LANES
 
     def _fit_channel(self, data: Array, channel: int, candidates: Array, order: Array,
                      covariance: Array, spread: Array, most: int, shift: int) -> bytes:
