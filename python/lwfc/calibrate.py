@@ -122,6 +122,7 @@ def calibrate(
             "activation": activation,
             "clip": clip if isinstance(clip, str) else [float(end) for end in clip],
             "clip_scale": float(clip_scale),
+            "range": [float(values.min()), float(values.max())],
             "quantizer": quantizer,
             "restore": restore,
             "restore_strength": float(restore_strength),

@@ -1,0 +1,225 @@
+"""lwfc demo: the main job on two trained networks, measured.
+
+Runs from a source checkout, whose ``benchmarks`` folder holds the networks, their weights and
+data. Everything is calibrated on unlabelled images; test samples are coded one by one, as a
+device would send them, and every byte counts.
+"""
+
+import importlib
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .calibrate import calibrate
+from .codec import Codec
+from .errors import LwfcError
+from .progress import Bar
+from .threads import thread_count
+
+__all__ = ["Network", "run"]
+
+LEVELS = range(2, 9)
+QUICK_LEVELS = (2, 3, 4)
+ECSQ_WEIGHT = 0.1  # squared error, in units of the variance, that a bit may cost
+WIDE = 1.6  # `rate.md`: a coarse quantizer does better over a wider range once values are restored
+PAPER_CODER = "cabac"
+
+
+@dataclass
+class Network:
+    """One network: unlabelled calibration features, test features, and what decides."""
+
+    name: str
+    layer: str
+    metric: str
+    activation: str
+    slope: float
+    calibration: np.ndarray
+    test: np.ndarray
+    evaluate: Callable[[np.ndarray], float]
+    reference: float
+    rows: list[dict[str, Any]] = field(default_factory=list)
+
+
+def find_benchmarks(data: str | None) -> Path:
+    """The folder with the networks: given, around the current directory, or around the package."""
+    here, source = Path.cwd(), Path(__file__).resolve()
+    places = [Path(data)] if data else [here, *here.parents, *source.parents]
+    for place in places:
+        for folder in (place, place / "benchmarks"):
+            if (folder / "demo_nets" / "__init__.py").is_file():
+                return folder
+    raise LwfcError(
+        "the demo's networks and data are in the source checkout: run this there, or name its "
+        "benchmarks folder with --data"
+    )
+
+
+def load_networks(folder: Path, quick: bool) -> Iterator[Network]:
+    """The classifier and the detector. Errors: LwfcError if PyTorch or the data are missing."""
+    try:
+        import torch
+    except ImportError as error:
+        raise LwfcError("the demo runs networks on PyTorch: pip install torch") from error
+    sys.path.insert(0, str(folder))
+    try:
+        nets = importlib.import_module("demo_nets")
+        classifier, detector = nets.load_models()
+    except (ImportError, OSError) as error:
+        raise LwfcError(f"the demo's networks could not be loaded: {error}") from error
+    finally:
+        sys.path.remove(str(folder))
+
+    def halves(model: Any, images: Any) -> np.ndarray:
+        with torch.no_grad():
+            return torch.cat([model.edge(part) for part in images.split(50)]).numpy()
+
+    def cloud(model: Any, features: np.ndarray) -> Any:
+        with torch.no_grad():
+            parts = torch.from_numpy(features).split(100)
+            return torch.cat([model.cloud(part) for part in parts])
+
+    images, labels = nets.load_classifier_data("test", 300 if quick else None)
+    unlabelled = nets.load_classifier_data("calibration", 200 if quick else 500)[0]
+
+    def accuracy(features: np.ndarray) -> float:
+        return 100 * float((cloud(classifier, features).argmax(1) == labels).float().mean())
+
+    test = halves(classifier, images)
+    yield Network("classifier", classifier.split_layer, "top-1 %", "relu", 0.1,
+                  halves(classifier, unlabelled), test, accuracy, accuracy(test))  # fmt: skip
+
+    scenes, targets = nets.load_scenes("test", 60 if quick else 300)
+    unlabelled = nets.load_scenes("calibration", 60 if quick else 200)[0]
+
+    def precision(features: np.ndarray) -> float:
+        found = detector.decode(cloud(detector, features))
+        return nets.mean_average_precision(found, targets)
+
+    test = halves(detector, scenes)
+    yield Network("detector", detector.split_layer, "mAP@0.5 %", "leaky_relu", 0.1,
+                  halves(detector, unlabelled), test, precision, precision(test))  # fmt: skip
+
+
+def recipes(quick: bool) -> Iterator[tuple[str, dict[str, Any]]]:
+    """(name, options of calibrate) of every row, the paper's codec first."""
+    levels = QUICK_LEVELS if quick else LEVELS
+    for n in levels:
+        yield "uniform", {"levels": n, "coder": PAPER_CODER}
+    for n in levels:
+        yield "ecsq", {"levels": n, "coder": PAPER_CODER, "quantizer": "ecsq",
+                       "rate_weight": ECSQ_WEIGHT}  # fmt: skip
+    for n, scale in ((2, 1.0), (2, WIDE), (3, 1.0), (3, WIDE))[: 2 if quick else None]:
+        yield "lwfc", {"levels": n, "coder": "context", "restore": "linear", "clip_scale": scale}
+
+
+def measure(network: Network, name: str, options: dict[str, Any], num_threads: int) -> Codec:
+    """Calibrate, code every test sample, run the cloud half on what was decoded; adds a row."""
+    started = time.perf_counter()
+    codec = calibrate(
+        network.calibration,
+        activation=network.activation,
+        slope=network.slope,
+        bound=True,
+        num_threads=num_threads,
+        **options,
+    )
+    calibrated = time.perf_counter()
+    decoded = np.empty_like(network.test)
+    nbytes = 0
+    for i in range(len(network.test)):
+        data = codec.encode(network.test[i : i + 1], num_threads=num_threads)
+        codec.decode(data, out=decoded[i : i + 1], num_threads=num_threads)
+        nbytes += len(data)
+    coded = time.perf_counter()
+    value = network.evaluate(decoded)
+    deviation = np.mean((decoded - network.test) ** 2, dtype=np.float64)
+    network.rows.append(
+        {
+            "network": network.name,
+            "codec": name,
+            "levels": codec.levels,
+            "lo": float(codec.metadata["range"][0]),
+            "hi": float(codec.metadata["range"][1]),
+            "bits_per_element": 8 * nbytes / network.test.size,
+            "kB_per_sample": nbytes / 1000 / len(network.test),
+            "ratio_to_float32": network.test.nbytes / nbytes,
+            "normalised_squared_error": float(deviation / network.test.var(dtype=np.float64)),
+            "metric": network.metric,
+            "value": value,
+            "loss": network.reference - value,
+            "calibration_s": calibrated - started,
+            "coding_s": coded - calibrated,
+        }
+    )
+    return codec
+
+
+def table(network: Network) -> str:
+    """The rows as text."""
+    elements = network.test[0].size
+    lines = [
+        f"{network.name}: layer {network.layer}, {' x '.join(map(str, network.test.shape[1:]))} = "
+        f"{elements} elements, {elements * 4 / 1000:.1f} kB as float32",
+        f"calibrated on {len(network.calibration)} unlabelled samples, tested on "
+        f"{len(network.test)}; {network.metric} uncompressed: {network.reference:.2f}",
+        "",
+        f"{'codec':<8} {'N':>2} {'range':>14} {'bits/el':>8} {'kB':>7} {'ratio':>6} "
+        f"{network.metric:>10} {'loss':>6}",
+    ]
+    for row in network.rows:
+        span = f"[{row['lo']:.2f}, {row['hi']:.2f}]"
+        lines.append(
+            f"{row['codec']:<8} {row['levels']:>2} {span:>14} {row['bits_per_element']:>8.3f} "
+            f"{row['kB_per_sample']:>7.3f} {row['ratio_to_float32']:>6.1f} {row['value']:>10.2f} "
+            f"{row['loss']:>6.2f}"
+        )
+    return "\n".join(lines)
+
+
+LEGEND = """\
+uniform, ecsq  the paper's codec: model range, truncated unary, one adaptive context per bin
+lwfc           context coder and linear restoration, calibrated on the same unlabelled samples
+bits/el        all bytes of every stream, headers included, over the elements of the tensor"""
+
+
+def run(
+    *,
+    data: str | None = None,
+    plot: str | None = None,
+    quick: bool = False,
+    as_json: bool = False,
+    show_progress: bool = True,
+    num_threads: int | None = 1,
+) -> list[dict[str, Any]]:
+    """Run the demo and print its tables (or JSON); returns the rows. Errors: LwfcError."""
+    folder = find_benchmarks(data)
+    threads = thread_count(num_threads)
+    plans = list(recipes(quick))
+    networks = []
+    if plot is not None:
+        from .demo_plot import draw  # fails now, not after the work
+    with Bar(show_progress) as bar:
+        for network in load_networks(folder, quick):
+            for done, (name, options) in enumerate(plans):
+                bar(done, len(plans), f"{network.name}: {name} N={options['levels']}")
+                measure(network, name, options, threads)
+            bar.close()
+            networks.append(network)
+            if not as_json:
+                print(table(network), end="\n\n", flush=True)
+    rows = [row for network in networks for row in network.rows]
+    if as_json:
+        print(json.dumps(rows))
+    else:
+        print(LEGEND)
+    if plot is not None:
+        draw(networks, plot)
+        print(f"plot: {plot}", file=sys.stderr)
+    return rows
