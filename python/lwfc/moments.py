@@ -7,6 +7,7 @@ import numpy as np
 
 from . import _core
 from .arrays import as_tensor, widen
+from .threads import thread_count
 
 __all__ = ["Moments", "moments"]
 
@@ -56,8 +57,11 @@ class Moments:
         )
 
 
-def moments(x: Any, *, num_threads: int = 1) -> Moments:
-    """The moments of an array or tensor of any shape, strides and real type."""
+def moments(x: Any, *, num_threads: int | None = 1) -> Moments:
+    """The moments of an array or tensor of any shape, strides and real type.
+
+    ``num_threads``: None or 0 for all cores; every count gives the same bits.
+    """
     array, bfloat16 = as_tensor(x)
-    found = _core.moments(widen(array) if bfloat16 else array, num_threads)
+    found = _core.moments(widen(array) if bfloat16 else array, thread_count(num_threads))
     return Moments(**{name: found[name] for name in Moments.__dataclass_fields__})

@@ -1,0 +1,1 @@
+"""Speed benchmarks: data sets, peers, timing and the suites that ``benchmarks/run.py`` runs."""
