@@ -254,8 +254,8 @@ size_t lwfc_planes_gain(const struct lwfc_planes_counts *a, const struct lwfc_pl
     uint64_t total = 0;
     int64_t bits = 0;
     for (int i = 0; i < 16 * lwfc_planes_left_codes(levels); i++) {
-        const uint32_t *x = a->count[0][i];
-        const uint32_t *y = b->count[0][i];
+        const uint32_t *x = a->count[i / 16][i % 16];
+        const uint32_t *y = b->count[i / 16][i % 16];
         for (int k = 0; k < levels; k++) {
             total += x[k] + (uint64_t)y[k];
         }

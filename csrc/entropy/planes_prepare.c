@@ -135,14 +135,16 @@ static size_t prepare_split(const struct lwfc_lanes_kernels *k, struct planes_wo
     count_rows(k, w, levels, every, 0, cut, &w->counts[0]);
     count_rows(k, w, levels, every, cut, l->groups, &w->counts[1]);
     for (int i = 0; i < 16 * lwfc_planes_left_codes(levels); i++) {
-        for (int j = 0; j < levels; j++) {
-            w->counts[2].count[0][i][j] =
-                w->counts[0].count[0][i][j] + w->counts[1].count[0][i][j];
+        const uint32_t *a = w->counts[0].count[i / 16][i % 16];
+        const uint32_t *b = w->counts[1].count[i / 16][i % 16];
+        for (int s = 0; s < levels; s++) {
+            w->counts[2].count[i / 16][i % 16][s] = a[s] + b[s];
         }
     }
     const size_t all = l->planes * l->plane;
     const size_t first = w->first * l->plane;
-    const size_t price = (l->planes + 7) / 8 + 48 * (size_t)(levels - 1); /* a table set and its chance gains */
+    /* The classes, a second set of tables and what it gains by chance. */
+    const size_t price = (l->planes + 7) / 8 + 48 * (size_t)(levels - 1);
     if (lwfc_planes_gain(&w->counts[0], &w->counts[1], levels, all) > price) {
         w->code |= PLANES_SPLIT;
         return (l->planes + 7) / 8 +
