@@ -118,7 +118,8 @@ def train(model, optimizer, schedule, batches, loss_of, name):
         averager.update(model)
         running += (loss.item() - running) / min(step, 200)
         if step % 200 == 0:
-            print(f"{name}: step {step}, loss {running:.4f}, {time.time() - start:.0f} s", flush=True)
+            seconds = time.time() - start
+            print(f"{name}: step {step}, loss {running:.4f}, {seconds:.0f} s", flush=True)
     return averager.model.to(memory_format=torch.contiguous_format).eval()
 
 

@@ -177,10 +177,11 @@ def load_scenes(split, n):
     """
     rng = np.random.default_rng(SCENE_SEEDS[split])
     images, labels = read_images(split)
-    if labels is None:
-        scenes, _ = SceneMaker(images, np.zeros(len(images)), read_backgrounds(split)).scenes(n, rng)
-        return scenes, None
-    return SceneMaker(images, labels, read_backgrounds(split)).scenes(n, rng)
+    unlabelled = labels is None
+    if unlabelled:
+        labels = np.zeros(len(images), np.uint8)
+    scenes, targets = SceneMaker(images, labels, read_backgrounds(split)).scenes(n, rng)
+    return scenes, None if unlabelled else targets
 
 
 def save_weights(model, path):
