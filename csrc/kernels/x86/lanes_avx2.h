@@ -143,7 +143,8 @@ LWFC_INLINE __m256i sum_above_avx2(const uint8_t *above, size_t x, size_t width,
         return _mm256_add_epi8(_mm256_add_epi8(two, two),
                                _mm256_add_epi8(_mm256_add_epi8(up_left, up_left), up_right));
     }
-    const __m256i sum = _mm256_add_epi8(_mm256_add_epi8(up, up), _mm256_add_epi8(up_left, up_right));
+    const __m256i sum =
+        _mm256_add_epi8(_mm256_add_epi8(up, up), _mm256_add_epi8(up_left, up_right));
     if (levels <= 4) {
         return sum;
     }
@@ -160,8 +161,8 @@ static void contexts_avx2(uint8_t *codes, const uint8_t *above, const uint8_t *r
     __m256i left2 = left;
     for (size_t x = 0; x < width; x++) {
         const __m256i code = left_code_avx2(left, left2, levels);
-        column_store(codes + x * LWFC_LANES,
-                     _mm256_add_epi8(_mm256_slli_epi16(code, 4), sum_above_avx2(above, x, width, levels)));
+        const __m256i sum = sum_above_avx2(above, x, width, levels);
+        column_store(codes + x * LWFC_LANES, _mm256_add_epi8(_mm256_slli_epi16(code, 4), sum));
         left2 = left;
         left = column_load(row + x * LWFC_LANES);
     }

@@ -5,7 +5,8 @@
 
 #include "kernels/x86/lanes_avx2.h"
 
-#define LANES_AVX512 LWFC_TARGET("avx512f,avx512bw,avx512vl,avx512vbmi,avx512vbmi2,avx2,bmi2,popcnt")
+#define LANES_AVX512                                                                               \
+    LWFC_TARGET("avx512f,avx512bw,avx512vl,avx512vbmi,avx512vbmi2,avx2,bmi2,popcnt")
 
 /* lanes_decode_avx2, the stream bytes dealt by one expand. */
 LANES_AVX512
