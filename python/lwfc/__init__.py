@@ -14,6 +14,7 @@ from .moments import Moments, moments
 from .oneshot import encode
 from .ops import dequantize, digitize, lookup, quantize
 from .stream import StreamInfo, decode, inspect
+from .tune import TuneResult, tune
 
 __version__ = "0.1.0"
 
@@ -28,6 +29,7 @@ __all__ = [
     "Moments",
     "ParameterError",
     "StreamInfo",
+    "TuneResult",
     "calibrate",
     "decode",
     "dequantize",
@@ -39,4 +41,5 @@ __all__ = [
     "lookup",
     "moments",
     "quantize",
+    "tune",
 ]

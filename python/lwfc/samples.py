@@ -58,6 +58,10 @@ class Batches:
     def __exit__(self, *exception: object) -> None:
         self.close()
 
+    def __iter__(self) -> Iterator[np.ndarray]:
+        """The batches, for those who take any iterable."""
+        return self.walk("samples")
+
     def walk(self, what: str) -> Iterator[np.ndarray]:
         """The batches once more, reporting progress under the name ``what``."""
         done = 0

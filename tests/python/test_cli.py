@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -23,7 +24,11 @@ def folder(tmp_path, monkeypatch):
 
 def run(*arguments, stdin=b""):
     return subprocess.run(
-        [sys.executable, "-m", "lwfc", *arguments], input=stdin, capture_output=True, check=False
+        [sys.executable, "-m", "lwfc", *arguments],
+        input=stdin,
+        capture_output=True,
+        check=False,
+        env=os.environ | {"PYTHONPATH": str(Path(lwfc.__file__).parents[1])},
     )
 
 

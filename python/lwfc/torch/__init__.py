@@ -10,5 +10,7 @@ from .attach import Tap, attach
 from .features import calibrate, features
 from .operator import register
 from .report import Report
+from .restorer import Restorer
+from .tune import tune
 
-__all__ = ["Report", "Tap", "attach", "calibrate", "features", "register"]
+__all__ = ["Report", "Restorer", "Tap", "attach", "calibrate", "features", "register", "tune"]
