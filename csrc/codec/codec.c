@@ -164,6 +164,11 @@ int lwfc_codec_whole_samples(const struct lwfc_codec *codec)
     return codec->options.coder == LWFC_CODER_CONTEXT || codec->options.restore_nbytes > 0;
 }
 
+const struct lwfc_context_model *lwfc_codec_context(const struct lwfc_codec *codec)
+{
+    return codec->options.coder == LWFC_CODER_CONTEXT ? &codec->context : NULL;
+}
+
 int lwfc_codec_needs_values(const struct lwfc_codec *codec)
 {
     return codec != NULL && (codec->options.rate_weight > 0 || codec->options.restore_nbytes > 0);

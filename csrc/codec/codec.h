@@ -47,6 +47,9 @@ enum lwfc_status lwfc_codec_tables(const struct lwfc_codec *codec,
  * restoration look across all channels. */
 int lwfc_codec_whole_samples(const struct lwfc_codec *codec);
 
+/* The codec's context model; NULL if its coder has none. */
+const struct lwfc_context_model *lwfc_codec_context(const struct lwfc_codec *codec);
+
 /* 1 if a pass of the codec (may be NULL) works on float blocks. */
 int lwfc_codec_needs_values(const struct lwfc_codec *codec);
 

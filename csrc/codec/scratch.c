@@ -2,6 +2,7 @@
 
 #include "base/memory.h"
 #include "codec/block_codec.h"
+#include "codec/rate_distortion.h"
 
 static size_t padded(size_t n)
 {
@@ -23,6 +24,10 @@ struct lwfc_scratch_sizes lwfc_scratch_sizes_for(const struct lwfc_codec *codec,
         s.symbols = larger(s.symbols, lwfc_block_size(&extents[i]));
         s.coded = larger(s.coded, lwfc_block_bound(levels, &extents[i]));
         s.workspace = larger(s.workspace, lwfc_block_workspace(codec, levels, &extents[i]));
+        if (codec != NULL && codec->options.rate_weight > 0) {
+            s.workspace = larger(s.workspace, lwfc_rate_distortion_workspace(
+                                                  &extents[i], lwfc_codec_context(codec)));
+        }
         if (codec != NULL && codec->options.restore_nbytes > 0) {
             struct lwfc_block sample = extents[i];
             sample.samples = 1;

@@ -1,5 +1,7 @@
 #include "codec/symbols.h"
 
+#include "codec/rate_distortion.h"
+
 enum lwfc_status lwfc_symbols_make(const struct lwfc_codec *codec, const struct lwfc_plan *plan,
                                    const struct lwfc_region *region, struct lwfc_scratch *scratch)
 {
@@ -7,6 +9,14 @@ enum lwfc_status lwfc_symbols_make(const struct lwfc_codec *codec, const struct 
     if (lwfc_view_quantize(&plan->view, region, &plan->tables, &plan->passes, reject,
                            scratch->symbols)) {
         return LWFC_ERROR_NONFINITE;
+    }
+    if (codec->options.rate_weight > 0) {
+        const int per_channel = plan->tables.groups > 1;
+        const size_t first = per_channel ? (size_t)region->channel * (size_t)plan->tables.levels : 0;
+        lwfc_view_load(&plan->view, region, &plan->passes, scratch->values);
+        lwfc_rate_distortion(scratch->values, &region->extent, plan->tables.levels,
+                             plan->tables.values + first, per_channel, lwfc_codec_context(codec),
+                             codec->options.rate_weight, scratch->symbols, scratch->workspace);
     }
     return LWFC_OK;
 }
