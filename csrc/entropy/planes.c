@@ -22,10 +22,9 @@ size_t lwfc_planes_bound(const struct lwfc_block *block, int levels)
 
 size_t lwfc_planes_workspace(const struct lwfc_block *block, int levels)
 {
-    (void)levels;
     const size_t row = row_most(block) + 64;
     return sizeof(struct planes_work) + 64 + 7 * row + columns_most(block) +
-           40 * classes_size(block) + 512;
+           40 * classes_size(block) + lwfc_planes_bound(block, levels) + 512;
 }
 
 static struct lwfc_lanes_row tail_row(const struct planes_layout *l, struct planes_work *w)
@@ -72,14 +71,11 @@ static const struct lwfc_lanes_model *model_at(const struct planes_work *w, size
     return &w->tables[group * (size_t)w->layout.lanes >= w->first].model;
 }
 
-/* Codes all rows backwards from `top` down, not below `low`; the lowest byte
- * written, or NULL when there is no room. */
-static uint8_t *encode_rows(struct planes_work *w, const uint8_t *symbols, uint8_t *low,
-                            uint8_t *top)
+/* Codes all rows backwards from `top` down; the lowest byte written. */
+static uint8_t *encode_rows(struct planes_work *w, const uint8_t *symbols, uint8_t *top)
 {
     const struct lwfc_lanes_kernels *k = lwfc_lanes_kernels_for(lwfc_cpu_features());
     const struct planes_layout *l = &w->layout;
-    const size_t need = (size_t)l->chains * LWFC_LANES * l->width + LWFC_LANES;
     if (l->tail) {
         const struct lwfc_lanes_row r = tail_row(l, w);
         const uint8_t *runs[LWFC_LANES] = {0};
@@ -87,9 +83,6 @@ static uint8_t *encode_rows(struct planes_work *w, const uint8_t *symbols, uint8
             runs[i] = symbols + (size_t)(i + 1) * l->plane - l->tail;
         }
         k->gather(w->tail, runs, r.lanes[0], l->tail);
-        if (top < low || (size_t)(top - low) < need) {
-            return NULL;
-        }
         top = k->encode(w->states, &w->tables[0].model, &r, top);
     }
     const size_t run = l->rows * l->width * LWFC_LANES;
@@ -97,9 +90,6 @@ static uint8_t *encode_rows(struct planes_work *w, const uint8_t *symbols, uint8
         const size_t g = turn * (size_t)l->chains;
         for (size_t y = l->rows; y-- > 0;) {
             const struct lwfc_lanes_row r = row_at(l, w, w->columns + g * run, g, y);
-            if (top < low || (size_t)(top - low) < need) {
-                return NULL;
-            }
             top = k->encode(w->states, model_at(w, g), &r, top);
         }
     }
@@ -117,36 +107,37 @@ size_t lwfc_planes_finish(const uint8_t *symbols, const struct lwfc_block *block
         *out = (uint8_t)w->code;
         return 1;
     }
-    if (capacity < header_most(block)) {
-        return 0;
-    }
     const struct planes_layout *l = &w->layout;
-    out[0] = (uint8_t)w->code;
-    uint8_t *s = out + 1;
     const int sets = w->code & PLANES_SPLIT ? 2 : 1;
-    if (sets == 2) {
-        memcpy(s, w->classes, classes_size(block));
-        s += classes_size(block);
-    }
     for (int i = 0; i < sets; i++) {
-        s = lwfc_planes_write(s, &w->tables[i]);
         lwfc_lanes_intervals(&w->tables[i].model);
     }
-    uint8_t *const low = s + (size_t)l->chains * (size_t)l->lanes * 2;
-    const size_t bound = lwfc_planes_bound(block, levels);
-    uint8_t *const top = out + (capacity < bound ? capacity : bound);
     start_states(w);
-    const uint8_t *const p = encode_rows(w, symbols, low, top);
-    if (!p) {
-        return 0;
+    /* Into the workspace, which has room for the widest row at any size. */
+    uint8_t *const top = w->stream + lwfc_planes_bound(block, levels);
+    const uint8_t *const p = encode_rows(w, symbols, top);
+
+    uint8_t head[1 + 2 * TABLES_MOST + STATES_MOST];
+    uint8_t *s = head;
+    for (int i = 0; i < sets; i++) {
+        s = lwfc_planes_write(s, &w->tables[i]);
     }
     for (int c = 0; c < l->chains; c++) {
         for (int i = 0; i < l->lanes; i++, s += 2) {
             lwfc_store_u16(s, w->states[c][i]);
         }
     }
-    memmove(low, p, (size_t)(top - p));
-    return (size_t)(low - out) + (size_t)(top - p);
+    const size_t classes = sets == 2 ? classes_size(block) : 0;
+    const size_t head_size = (size_t)(s - head);
+    const size_t nbytes = 1 + classes + head_size + (size_t)(top - p);
+    if (nbytes > capacity) {
+        return 0;
+    }
+    out[0] = (uint8_t)w->code;
+    memcpy(out + 1, w->classes, classes);
+    memcpy(out + 1 + classes, head, head_size);
+    memcpy(out + 1 + classes + head_size, p, (size_t)(top - p));
+    return nbytes;
 }
 
 size_t lwfc_planes_encode(const uint8_t *symbols, const struct lwfc_block *block, int levels,

@@ -31,6 +31,7 @@ struct planes_work {
     uint8_t *pad;
     uint8_t *columns;
     uint8_t *classes; /* a bit per plane */
+    uint8_t *stream;  /* filled from its end */
     uint32_t *order;
 };
 
@@ -71,6 +72,7 @@ LWFC_INLINE struct planes_work *work_make(void *workspace, const struct lwfc_blo
     w->order = (uint32_t *)(void *)(p + 7 * row);
     w->columns = p + 7 * row + (32 * classes_size(b) + 63) / 64 * 64;
     w->classes = w->columns + columns_most(b) + 64;
+    w->stream = w->classes + classes_size(b) + 64;
     w->first = SIZE_MAX;
     memset(w->zeros, 0, row);
     return w;
