@@ -77,7 +77,8 @@ def as_tensor(x: Any) -> Tensor:
         return Tensor(array, True)
     kind, size = array.dtype.kind, array.dtype.itemsize
     if kind == "f" and size in (2, 4, 8):
-        return Tensor(array.astype(array.dtype.newbyteorder("="), copy=False), False)
+        native = array.dtype.isnative
+        return Tensor(array if native else array.astype(array.dtype.newbyteorder("=")), False)
     if array.dtype.name == "bfloat16":
         return Tensor(array.view(np.uint16), True)
     if kind == "f":
