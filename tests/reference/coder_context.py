@@ -49,13 +49,21 @@ def read_model(blob: bytes) -> Model:
     if sorted(order) != list(range(channels)):
         raise Refused("section")
     model = Model(levels, shift, coarse, channels, link, order, [])
-    model.slots = [read_slot(r, model, slot) for slot in range(channels)]
+    for group in groups_of(channels):
+        model.slots += [read_slot(r, model, group.start) for _ in group]
     if r.left():
         raise Refused("section")
     return model
 
 
-def read_slot(r: Reader, model: Model, number: int) -> Slot:
+def groups_of(channels: int) -> list[range]:
+    """The slots of each group: 32, but the first group takes what is left over."""
+    first = (channels - 1) % LANES + 1
+    return [range(first)] + [range(i, i + LANES) for i in range(first, channels, LANES)]
+
+
+def read_slot(r: Reader, model: Model, earlier: int) -> Slot:
+    """The next record; its references name one of the `earlier` first slots."""
     offset = r.i16()
     above = [r.i8() for _ in range(5)]
     bias = [r.i8() for _ in range(model.levels - 1)]
@@ -67,7 +75,7 @@ def read_slot(r: Reader, model: Model, number: int) -> Slot:
         base, first = r.i8(), r.i8()
         slope = r.i8() if model.levels > 2 else 0
         table = [base] + [base + first + s * slope for s in range(model.levels - 1)]
-        if named >= number // LANES * LANES or not all(-128 <= v <= 127 for v in table):
+        if named >= earlier or not all(-128 <= v <= 127 for v in table):
             raise Refused("section")
         slot.references.append((model.order[named], table))
     return slot
@@ -86,57 +94,48 @@ def clamp(v: int) -> int:
     return max(-128, min(127, v))
 
 
-class Lanes:
-    """The states of 32 lanes and their byte stream (large blocks)."""
+class States:
+    """Section 9.5: what Lanes and Single share; `least` is the lowest state."""
 
-    def __init__(self, r: Reader, used: int, chains: int):
-        self.least, self.stream = 256, r
-        self.states = [
-            [r.u16() if lane < used else 256 for lane in range(LANES)] for _ in range(chains)
-        ]
-        if any(x < 256 for lanes in self.states for x in lanes):
+    def __init__(self, stream: Reader, least: int, states: list[list[int]]):
+        self.stream, self.least, self.states = stream, least, states
+        if any(x < least for chain in states for x in chain):
             raise Refused("payload")
 
-    def get(self, chain: int, lane: int) -> int:
-        return self.states[chain][lane]
-
-    def put(self, chain: int, lane: int, state: int) -> None:
-        self.states[chain][lane] = state
+    def decode(self, chain: int, lane: int, thresholds: list[int]) -> int:
+        """`thresholds` are C_1..C_{N-1}."""
+        x = self.states[chain][lane]
+        slot = x & 255
+        symbol = sum(c <= slot for c in thresholds)
+        table = [0, *thresholds, 256]
+        x = (table[symbol + 1] - table[symbol]) * (x >> 8) + slot - table[symbol]
+        if x < self.least:
+            x = x << 8 | self.stream.u8()
+        self.states[chain][lane] = x
+        return symbol
 
     def ended(self) -> bool:
-        return all(x == 256 for lanes in self.states for x in lanes)
+        return all(x == self.least for chain in self.states for x in chain)
 
 
-class Single:
+class Lanes(States):
+    """The states of 32 lanes (large blocks)."""
+
+    def __init__(self, r: Reader, used: int, chains: int):
+        super().__init__(r, 256, [[r.u16() for _ in range(used)] for _ in range(chains)])
+
+
+class Single(States):
     """One wider state (small blocks)."""
 
     def __init__(self, r: Reader):
-        self.least, self.stream = 1 << 15, r
-        self.state = int.from_bytes(r.take(3), "little")
-        if not self.least <= self.state < self.least << 8:
+        state = int.from_bytes(r.take(3), "little")
+        if state >= 1 << 23:
             raise Refused("payload")
+        super().__init__(r, 1 << 15, [[state]])
 
-    def get(self, chain: int, lane: int) -> int:
-        return self.state
-
-    def put(self, chain: int, lane: int, state: int) -> None:
-        self.state = state
-
-    def ended(self) -> bool:
-        return self.state == self.least
-
-
-def decode_symbol(states, chain: int, lane: int, thresholds: list[int]) -> int:
-    """`thresholds` are C_1..C_{N-1}."""
-    x = states.get(chain, lane)
-    slot = x & 255
-    symbol = sum(c <= slot for c in thresholds)
-    table = [0, *thresholds, 256]
-    x = (table[symbol + 1] - table[symbol]) * (x >> 8) + slot - table[symbol]
-    if x < states.least:
-        x = x << 8 | states.stream.u8()
-    states.put(chain, lane, x)
-    return symbol
+    def decode(self, chain: int, lane: int, thresholds: list[int]) -> int:
+        return super().decode(0, 0, thresholds)
 
 
 def thresholds_of(model: Model, slot: Slot, score: int, left: int, left2: int) -> list[int]:
@@ -189,34 +188,39 @@ def decode(payload: bytes, block: Block, levels: int, model: Model) -> list[int]
     chains = 2 if block.samples > 1 and block.size >= 131072 else 1
     used = min(block.channels, LANES)
     states = Single(r) if block.size < 16384 else Lanes(r, used, chains)
+    symbols = decode_samples(model, states, block, chains, silent)
+    if r.left() or not states.ended():
+        raise Refused("payload")
+    return symbols
+
+
+def decode_samples(model: Model, states, block: Block, chains: int, silent: list[int]) -> list[int]:
+    """Section 9.3."""
     samples = [
         [[[0] * block.width for _ in range(block.height)] for _ in range(block.channels)]
         for _ in range(block.samples)
     ]
     for first in range(0, block.samples, chains):
         turn = samples[first : first + chains]
-        for group in range(0, block.channels, LANES):
-            decode_group(model, states, turn, range(group, min(group + LANES, block.channels)),
-                         silent)  # fmt: skip
-    if r.left() or not states.ended():
-        raise Refused("payload")
+        for group in groups_of(block.channels):
+            decode_group(model, states, turn, group, silent)
     return [s for sample in samples for plane in sample for row in plane for s in row]
 
 
 def decode_group(model: Model, states, turn, numbers: range, silent: list[int]) -> None:
-    coded = [i for i in numbers if not silent[i]]
+    coded = [(i - numbers.start, i) for i in numbers if not silent[i]]
     height, width = len(turn[0][0]), len(turn[0][0][0])
     for y in range(height if coded else 0):
         scores = {
             (c, i): row_scores(model, model.slots[i], sample, y, model.order[i])
             for c, sample in enumerate(turn)
-            for i in coded
+            for _, i in coded
         }
         for x in range(width):
             for c, sample in enumerate(turn):
-                for i in coded:
+                for lane, i in coded:
                     row = sample[model.order[i]][y]
                     left = row[x - 1] if x >= 1 else 0
                     left2 = row[x - 2] if x >= 2 else 0
                     thresholds = thresholds_of(model, model.slots[i], scores[c, i][x], left, left2)
-                    row[x] = decode_symbol(states, c, i % LANES, thresholds)
+                    row[x] = states.decode(c, lane, thresholds)

@@ -1,5 +1,7 @@
 """Sections 7 and 8 of csrc/FORMAT.md: the plane coder and the coder of joined symbols."""
 
+from typing import NamedTuple
+
 from primitives import Bits, Block, Reader, Refused, ceil_div
 
 
@@ -16,6 +18,12 @@ def decode(payload: bytes, block: Block, levels: int) -> list[int]:
 # --- section 7: planes ------------------------------------------------------------------------
 
 
+class Tables(NamedTuple):
+    classes: list[int]  # of left codes
+    levels: list[int]  # of sums
+    tables: dict[int, list[int]]  # from context number to C_0..C_N
+
+
 class Planes:
     """One block; section 7.2's names are kept in lower case."""
 
@@ -28,14 +36,14 @@ class Planes:
             if len(self.data) != 1 or layout & 127 >= self.levels:
                 raise Refused("payload")
             return [layout & 127] * block.size
-        if layout > 7 or layout & 3 == 3:
+        if layout > 15 or layout & 3 == 3:
             raise Refused("payload")
-        self.group, self.chains = 8 << (layout & 3), 1 + (layout >> 2)
+        self.group, self.chains = 8 << (layout & 3), 1 + (layout >> 2 & 1)
         self.make_geometry()
-        at = 1 + self.read_tables(self.data[1:])
-        states = Reader(self.data, at, "payload")
-        self.states = [[states.u16() for _ in range(self.group)] for _ in range(self.chains)]
-        self.stream = Reader(self.data, states.position, "payload")
+        self.stream = Reader(self.data, 1, "payload")
+        self.read_classes(layout & 8)
+        self.tables = [self.read_tables() for _ in range(2 if layout & 8 else 1)]
+        self.states = [[self.stream.u16() for _ in range(self.group)] for _ in range(self.chains)]
         self.symbols = [0] * block.size
         self.run()
         if self.stream.left() or any(x != 256 for lanes in self.states for x in lanes):
@@ -58,26 +66,37 @@ class Planes:
         self.width = width
         self.units = self.planes * self.stripes
 
-    def read_tables(self, data: bytes) -> int:
-        """Fills self.tables, from context number to C_0..C_N; returns the bytes read."""
-        n, bits = self.levels, Bits(data)
+    def read_classes(self, split: int) -> None:
+        """Section 7.3: the planes in order of their class; self.first are those of class 0."""
+        self.order, self.first = list(range(self.planes)), self.planes
+        if split:
+            turn = self.group * self.chains
+            if self.stripes != 1 or self.planes <= turn:
+                raise Refused("payload")
+            bits = Bits(self.stream.take(ceil_div(self.planes, 8)))
+            classes = [bits.take(1) for _ in self.order]
+            self.order.sort(key=lambda p: classes[p])
+            self.first = classes.count(0)
+            if self.first in (0, self.planes) or self.first % turn:
+                raise Refused("payload")
+
+    def read_tables(self) -> Tables:
+        n, bits = self.levels, Bits(self.stream.data[self.stream.position :])
         codes = 4 if n == 2 else n
         sums = 8 if n == 2 else 1 + self.sum_code(n - 1, n - 1, n - 1)
-        self.classes = self.read_map(bits, codes, 4)
-        self.sums = self.read_map(bits, sums, 8)
-        used = [8 * c + s for c in range(self.classes[-1] + 1) for s in range(self.sums[-1] + 1)]
+        classes, levels = self.read_map(bits, codes, 4), self.read_map(bits, sums, 8)
+        used = [8 * c + s for c in range(classes[-1] + 1) for s in range(levels[-1] + 1)]
         own = [k == 0 or bits.take(1) == 1 for k in used]
-        r = Reader(data, bits.close(padding_is_zero=False), "payload")
-        self.tables = {}
+        self.stream.take(bits.close(padding_is_zero=False))
+        tables = {}
         for k, is_own in zip(used, own, strict=True):
             if is_own:
-                table = [0, *r.take(n - 1), 256]
-                if any(a >= b for a, b in zip(table, table[1:], strict=False)):
+                tables[k] = [0, *self.stream.take(n - 1), 256]
+                if any(a >= b for a, b in zip(tables[k], tables[k][1:], strict=False)):
                     raise Refused("payload")
-                self.tables[k] = table
             else:
-                self.tables[k] = self.tables[k - 1 if k % 8 else k - 8]
-        return r.position
+                tables[k] = tables[k - 1 if k % 8 else k - 8]
+        return Tables(classes, levels, tables)
 
     @staticmethod
     def read_map(bits: Bits, count: int, most: int) -> list[int]:
@@ -95,15 +114,19 @@ class Planes:
             1 if self.levels <= 4 else 2 if self.levels <= 8 else 4
         )
 
-    def one(self, chain: int, lane: int, row: list[int], above: list[int]) -> int:
-        """Decodes the next symbol of `row`, given the whole row above it."""
+    def table_for(self, t: Tables, row: list[int], above: list[int]) -> list[int]:
+        """C_0..C_N of the next symbol of `row`, given the whole row above it. Section 7.5."""
         x = len(row)
         left = row[-1] if x >= 1 else 0
         left2 = row[-2] if x >= 2 else 0
         upright = above[x + 1] if x + 1 < len(above) else 0
         s = self.sum_code(above[x], above[x - 1] if x else 0, upright)
         q = left + 2 * left2 if self.levels == 2 else left
-        table = self.tables[8 * self.classes[q] + self.sums[s]]
+        return t.tables[8 * t.classes[q] + t.levels[s]]
+
+    def one(self, chain: int, lane: int, t: Tables, row: list[int], above: list[int]) -> int:
+        """Decodes the next symbol of `row`. Section 7.7."""
+        table = self.table_for(t, row, above)
         state = self.states[chain][lane]
         slot = state & 255
         k = sum(slot >= c for c in table[1:-1])
@@ -118,6 +141,7 @@ class Planes:
         zeros = [0] * self.width
         for turn in range(0, groups, self.chains):
             chains = range(min(self.chains, groups - turn))
+            tables = self.tables[-1] if turn * self.group >= self.first else self.tables[0]
             above = {}
             for y in range(self.rows):
                 rows = {}
@@ -133,16 +157,16 @@ class Planes:
                             if unit in rows:
                                 row = rows[unit]
                                 previous = above.get(unit, zeros)
-                                row.append(self.one(c, unit - first, row, previous))
+                                row.append(self.one(c, unit - first, tables, row, previous))
                 for unit, row in rows.items():
                     stripe, plane = divmod(unit, self.planes)
-                    at = plane * self.area + (stripe * self.rows + y) * self.width
+                    at = self.order[plane] * self.area + (stripe * self.rows + y) * self.width
                     self.symbols[at : at + self.width] = row
                 above = rows
         tails = [[] for _ in range(self.planes)]
         for _ in range(self.tail):
             for p, row in enumerate(tails):
-                row.append(self.one(0, p, row, [0] * self.tail))
+                row.append(self.one(0, p, self.tables[0], row, [0] * self.tail))
         for p, row in enumerate(tails):
             end = (p + 1) * self.area
             self.symbols[end - self.tail : end] = row

@@ -161,7 +161,7 @@ def cut(size: tuple[int, int, int, int], whole_samples: bool) -> tuple[int, int,
 def regions(size: tuple[int, int, int, int], steps: tuple[int, int, int, int]):
     """Slices of each block in the order of the blocks: columns fastest, samples slowest."""
     counts = [ceil_div(n, step) for n, step in zip(size, steps, strict=True)]
-    for number in range(product(counts)):
+    for number in range(product(counts)):  # none if an axis is empty
         slices = []
         for n, step, count in reversed(list(zip(size, steps, counts, strict=True))):
             start = number % count * step
@@ -287,7 +287,7 @@ def read_codec(data: bytes) -> Codec:
     check_ascending(values)
     model = coder_context.read_model(context) if context else None
     weights = restoration.read(restore) if restore else None
-    if weights is not None and weights.levels != levels:
+    if any(part is not None and part.levels != levels for part in (model, weights)):
         raise Refused("section")
     return Codec(
         levels, coder, None if axis == -128 else axis, bound, bool(flags & 2), rate_weight,
@@ -317,11 +317,16 @@ def decode_symbols(data: bytes, codec: Codec | None = None) -> tuple[Header, np.
     whole = codec is not None and (codec.coder == CONTEXT or codec.restore is not None)
     size = geometry(header.shape, header.channel_axis)
     empty = product(size) == 0
+    if codec is not None and not empty:
+        per_channel = [len(codec.values)] if len(codec.values) > 1 else []
+        per_channel += [codec.restore.channels] if codec.restore is not None else []
+        if any(channels != size[1] for channels in per_channel):
+            raise Refused("shape")
+    steps = (1, 1, 1, 1) if empty else cut(size, whole)
+    nblocks = 0 if empty else product(map(ceil_div, size, steps))
+    blocks = read_blocks(data, header.nbytes, nblocks)
     symbols = np.zeros((0, 0, 0, 0) if empty else size, np.uint8)
-    places = [] if empty else list(regions(size, cut(size, whole)))
-    for place, (block, crc) in zip(
-        places, read_blocks(data, header.nbytes, len(places)), strict=True
-    ):
+    for place, (block, crc) in zip(regions(size, steps), blocks, strict=True):
         if crc is not None and crc32c(block) != crc:
             raise Refused("checksum")
         extent = Block(*(s.stop - s.start for s in place))
