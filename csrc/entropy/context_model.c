@@ -43,7 +43,8 @@ size_t lwfc_context_model_workspace(const uint8_t *blob, size_t n)
     }
     const size_t channels = lwfc_load_u16(blob + 4);
     /* A reference takes at least four bytes of the blob. */
-    return round64(2 * channels) + round64(groups_of(channels) * sizeof(struct lwfc_context_group)) +
+    return round64(2 * channels) +
+           round64(groups_of(channels) * sizeof(struct lwfc_context_group)) +
            round64((n / 4 + 1) * sizeof(struct lwfc_context_reference));
 }
 

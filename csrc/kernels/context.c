@@ -4,6 +4,7 @@
 
 #if LWFC_X86
 #include "kernels/x86/context_avx2.h"
+#include "kernels/x86/context_avx512.h"
 #endif
 
 static int saturate(int v)
@@ -146,11 +147,18 @@ static const struct lwfc_context_kernels scalar_kernels = {
 static const struct lwfc_context_kernels avx2_kernels = {
     context_references_avx2, context_above_avx2, context_thresholds_avx2, context_decode_avx2,
     context_encode_avx2};
+
+static const struct lwfc_context_kernels avx512_kernels = {
+    context_references_avx2, context_above_avx2, context_thresholds_avx2, context_decode_avx512,
+    context_encode_avx512};
 #endif
 
 const struct lwfc_context_kernels *lwfc_context_kernels_for(uint32_t features)
 {
 #if LWFC_X86
+    if (features & LWFC_CPU_AVX512) {
+        return &avx512_kernels;
+    }
     if (features & LWFC_CPU_AVX2) {
         return &avx2_kernels;
     }

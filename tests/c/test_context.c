@@ -118,7 +118,11 @@ static void fill(uint8_t *s, const struct lwfc_block *b, int levels)
     }
 }
 
-static const char *const kernels[] = {"scalar", NULL};
+static const char *const kernels[] = {"scalar", "avx2", NULL};
+
+enum {
+    KERNELS = 3
+};
 
 static void damage(const uint8_t *bytes, size_t n, const struct lwfc_block *b, int levels,
                    const struct lwfc_context_model *m, uint8_t *back, void *work)
@@ -145,13 +149,13 @@ static void round_trip(const uint8_t *s, const struct lwfc_block *b, int levels,
 {
     const size_t n = lwfc_block_size(b);
     const size_t bound = lwfc_context_bound(b, levels);
-    uint8_t *out[2] = {lwfc_alloc(bound), lwfc_alloc(bound)};
+    uint8_t *out[KERNELS] = {lwfc_alloc(bound), lwfc_alloc(bound), lwfc_alloc(bound)};
     uint8_t *spare = lwfc_alloc(bound);
     uint8_t *back = lwfc_alloc(n);
     void *work = lwfc_alloc(lwfc_context_workspace(b, levels));
-    size_t size[2];
-    assert(out[0] && out[1] && spare && back && work);
-    for (int i = 0; i < 2; i++) {
+    size_t size[KERNELS];
+    assert(out[0] && out[1] && out[2] && spare && back && work);
+    for (int i = 0; i < KERNELS; i++) {
         lwfc_cpu_limit(kernels[i]);
         size[i] = lwfc_context_encode(s, b, levels, m, out[i], bound, work);
         assert(size[i] > 0 && size[i] <= bound);
@@ -165,9 +169,12 @@ static void round_trip(const uint8_t *s, const struct lwfc_block *b, int levels,
         assert(lwfc_context_encode(s, b, levels, m, spare, size[i] / 2, work) == 0);
         free(exact);
     }
-    assert(size[0] == size[1] && memcmp(out[0], out[1], size[0]) == 0);
-    lwfc_free(out[0]);
-    lwfc_free(out[1]);
+    for (int i = 0; i < KERNELS; i++) {
+        assert(size[i] == size[0] && memcmp(out[i], out[0], size[0]) == 0);
+    }
+    for (int i = 0; i < KERNELS; i++) {
+        lwfc_free(out[i]);
+    }
     lwfc_free(spare);
     lwfc_free(back);
     lwfc_free(work);
@@ -201,7 +208,7 @@ static void rate_distortion(const struct lwfc_block *b, int levels,
 {
     const size_t n = lwfc_block_size(b);
     float *x = lwfc_alloc(n * sizeof *x);
-    uint8_t *s[2] = {lwfc_alloc(n), lwfc_alloc(n)};
+    uint8_t *s[KERNELS] = {lwfc_alloc(n), lwfc_alloc(n), lwfc_alloc(n)};
     void *work = lwfc_alloc(lwfc_rate_distortion_workspace(b, m));
     float values[LWFC_CONTEXT_LEVELS];
     for (int k = 0; k < levels; k++) {
@@ -212,7 +219,7 @@ static void rate_distortion(const struct lwfc_block *b, int levels,
     for (size_t i = 0; i < n; i++) {
         x[i] = (float)given[i] + (float)between(-50, 50) / 100.0f;
     }
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < KERNELS; i++) {
         lwfc_cpu_limit(kernels[i]);
         memcpy(s[i], given, n);
         lwfc_rate_distortion(x, b, levels, values, 0, m, 0.0, s[i], work);
@@ -222,10 +229,13 @@ static void rate_distortion(const struct lwfc_block *b, int levels,
             assert(s[i][k] < levels);
         }
     }
-    assert(memcmp(s[0], s[1], n) == 0);
+    for (int i = 0; i < KERNELS; i++) {
+        assert(memcmp(s[i], s[0], n) == 0);
+    }
     lwfc_free(x);
-    lwfc_free(s[0]);
-    lwfc_free(s[1]);
+    for (int i = 0; i < KERNELS; i++) {
+        lwfc_free(s[i]);
+    }
     lwfc_free(given);
     lwfc_free(work);
 }

@@ -1,0 +1,145 @@
+#include "entropy/context_work.h"
+
+#include "cpu/cpu.h"
+
+#include <string.h>
+
+static size_t round64(size_t n)
+{
+    return (n + 63) / 64 * 64;
+}
+
+size_t lwfc_context_workspace(const struct lwfc_block *block, int levels)
+{
+    (void)levels;
+    const size_t width = (size_t)block->width * LWFC_LANES;
+    const size_t chain = (2 * (size_t)block->height + 2) * width + 32 * LWFC_LANES + 128;
+    return round64(sizeof(struct context_work)) + LWFC_CONTEXT_CHAINS * chain +
+           round64((size_t)block->channels) + 64;
+}
+
+size_t lwfc_context_live_at(const struct context_work *w, int slot)
+{
+    const int first = lwfc_context_first_slot(w->model, 1);
+    return (size_t)(slot < first ? slot : slot - first + LWFC_LANES);
+}
+
+void lwfc_context_all_live(struct context_work *w)
+{
+    for (int slot = 0; slot < w->model->channels; slot++) {
+        w->live[lwfc_context_live_at(w, slot)] = 0xff;
+    }
+}
+
+struct context_work *lwfc_context_work_make(void *workspace, const struct lwfc_block *b,
+                                            const struct lwfc_context_model *model)
+{
+    struct context_work *const w = workspace;
+    const size_t size = lwfc_block_size(b);
+    uint8_t *p = (uint8_t *)workspace + round64(sizeof *w);
+    w->kernels = lwfc_context_kernels_for(lwfc_cpu_features());
+    w->lanes = lwfc_lanes_kernels_for(lwfc_cpu_features());
+    w->model = model;
+    w->width = (size_t)b->width;
+    w->height = (size_t)b->height;
+    w->plane = w->width * w->height;
+    w->single = size < LWFC_CONTEXT_SINGLE;
+    w->chains = b->samples > 1 && size >= LWFC_CONTEXT_PAIRED ? 2 : 1;
+    for (int c = 0; c < LWFC_CONTEXT_CHAINS; c++) {
+        memset(p, 0, 2 * w->width * LWFC_LANES);
+        w->columns[c] = p + 2 * w->width * LWFC_LANES;
+        p += round64((w->plane + 2 * w->width) * LWFC_LANES);
+        w->score[c] = (int8_t *)p;
+        p += round64((w->plane + 31) * LWFC_LANES);
+    }
+    w->live = p;
+    memset(p, 0, (size_t)model->groups * LWFC_LANES);
+    lwfc_context_all_live(w);
+    return w;
+}
+
+int lwfc_context_turns(const struct context_work *w, const struct lwfc_block *b)
+{
+    return (b->samples + w->chains - 1) / w->chains * w->model->groups;
+}
+
+struct context_turn lwfc_context_turn_at(const struct context_work *w, const struct lwfc_block *b,
+                                         int index)
+{
+    struct context_turn t = {.first = index / w->model->groups * w->chains,
+                             .group = index % w->model->groups};
+    t.chains = b->samples - t.first < w->chains ? b->samples - t.first : w->chains;
+    t.lanes = lwfc_context_lanes(w->model, t.group);
+    const uint8_t *const live = w->live + (size_t)t.group * LWFC_LANES;
+    for (int i = 0; i < t.lanes; i++) {
+        t.coded += live[i] != 0;
+    }
+    t.live = t.coded < LWFC_LANES ? live : NULL;
+    return t;
+}
+
+static void turn_planes(size_t offset[LWFC_LANES], const struct context_work *w,
+                        const struct lwfc_block *b, const struct context_turn *t, int chain)
+{
+    const size_t sample = (size_t)(t->first + chain) * (size_t)b->channels;
+    const uint16_t *const order = w->model->order + lwfc_context_first_slot(w->model, t->group);
+    for (int i = 0; i < t->lanes; i++) {
+        offset[i] = (sample + order[i]) * w->plane;
+    }
+}
+
+void lwfc_context_gather(const struct context_work *w, const struct lwfc_block *b,
+                         const struct context_turn *t, int chain, const uint8_t *symbols)
+{
+    const uint8_t *runs[LWFC_LANES];
+    size_t offset[LWFC_LANES];
+    turn_planes(offset, w, b, t, chain);
+    for (int i = 0; i < t->lanes; i++) {
+        runs[i] = symbols + offset[i];
+    }
+    w->lanes->gather(w->columns[chain], runs, t->lanes, w->plane);
+}
+
+void lwfc_context_scatter(const struct context_work *w, const struct lwfc_block *b,
+                          const struct context_turn *t, int chain, uint8_t *symbols)
+{
+    uint8_t *runs[LWFC_LANES];
+    size_t offset[LWFC_LANES];
+    turn_planes(offset, w, b, t, chain);
+    for (int i = 0; i < t->lanes; i++) {
+        runs[i] = symbols + offset[i];
+    }
+    w->lanes->scatter(runs, w->columns[chain], t->lanes, w->plane);
+}
+
+void lwfc_context_references(const struct context_work *w, const struct lwfc_block *b,
+                             const struct context_turn *t, int chain, const uint8_t *symbols)
+{
+    const size_t sample = (size_t)(t->first + chain) * (size_t)b->channels * w->plane;
+    w->kernels->references(w->score[chain], symbols + sample, w->plane,
+                           &w->model->group[t->group], w->model->reference);
+}
+
+void lwfc_context_above(const struct context_work *w, const struct context_turn *t, int chain,
+                        size_t y)
+{
+    const size_t at = y * w->width * LWFC_LANES;
+    w->kernels->above(w->score[chain] + at, w->columns[chain] + at, w->width,
+                      &w->model->group[t->group], &w->model->scale);
+}
+
+struct lwfc_context_piece lwfc_context_piece_at(const struct context_work *w,
+                                                const struct context_turn *t, size_t y, size_t x)
+{
+    const size_t at = (y * w->width + x) * LWFC_LANES;
+    const size_t left = w->width - x;
+    struct lwfc_context_piece p = {.live = t->live, .chains = t->chains};
+    p.width = left < LWFC_CONTEXT_PIECE ? (int)left : LWFC_CONTEXT_PIECE;
+    /* Only 0, 1 and "2 or more" make a difference. */
+    p.start = x > 0 ? 2 : 0;
+    for (int c = 0; c < t->chains; c++) {
+        p.score[c] = w->score[c] + at;
+        p.symbols[c] = w->columns[c] + at;
+    }
+    return p;
+}
