@@ -120,12 +120,14 @@ static int quantize_run(const struct lwfc_view *v, const struct run *run,
 {
     const float *thresholds =
         t->thresholds + (t->groups > 1 ? run->group * (size_t)(t->levels - 1) : 0);
+    const int plain = is_plain(v, run);
+    const size_t step = plain && !reject_nonfinite ? run->count : CHUNK;
     float chunk[CHUNK];
-    for (size_t i = 0; i < run->count; i += CHUNK) {
-        const size_t n = run->count - i < CHUNK ? run->count - i : CHUNK;
+    for (size_t i = 0; i < run->count; i += step) {
+        const size_t n = run->count - i < step ? run->count - i : step;
         const char *at = run->data + run->stride * (ptrdiff_t)i;
         const float *x = (const float *)(const void *)at;
-        if (!is_plain(v, run)) {
+        if (!plain) {
             p->convert->load(at, run->stride, v->dtype, n, chunk);
             x = chunk;
         }
