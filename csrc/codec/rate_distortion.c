@@ -143,17 +143,21 @@ static void choose_column(const struct turn *t, size_t y, size_t column)
                            column >= 2 ? at - 2 * LWFC_LANES : zeros, t->group,
                            &t->model->scale);
     for (int lane = 0; lane < t->lanes; lane++) {
-        int start = 0;
-        for (int s = 0; s < levels; s++) {
+        const int k = at[lane];
+        const int below = k > 0 ? threshold[k - 1][lane] : 0;
+        /* No symbol is cheaper than one that has half of the frequencies. */
+        if ((k + 1 < levels ? threshold[k][lane] : 256) - below >= 128) {
+            continue;
+        }
+        const int last = k + 1 < levels ? k + 1 : levels - 1;
+        int s = k >= 2 ? k - 2 : 0;
+        int start = s > 0 ? threshold[s - 1][lane] : 0;
+        for (; s <= last; s++) {
             const int end = s + 1 < levels ? threshold[s][lane] : 256;
             cost[s] = costs[end - start];
             start = end;
         }
-        /* No symbol is cheaper than one that has half of the frequencies. */
-        if (cost[at[lane]] > BIT) {
-            at[lane] = (uint8_t)choose(t->x[lane][i], at[lane], cost, levels, t->values[lane],
-                                       t->weight);
-        }
+        at[lane] = (uint8_t)choose(t->x[lane][i], k, cost, levels, t->values[lane], t->weight);
     }
 }
 
