@@ -67,8 +67,9 @@ def header_cases():
     huge = varint(1 << 31)
     yield "product-2-62", "length", sealed(head(dimensions=huge + huge))
     yield "product-over-2-62", "shape", sealed(head(dimensions=huge + varint((1 << 31) + 1)))
-    three = varint(1 << 32) * 2 + b"\x00"
-    yield "product-then-zero", "shape", sealed(head(kind=3, dimensions=three))
+    for name, numbers in (("then-zero", (1 << 32, 1 << 32, 0)), ("after-zero", (0, 1 << 32, 1 << 32))):
+        dimensions = b"".join(map(varint, numbers))
+        yield f"product-{name}", "shape", sealed(head(kind=3, dimensions=dimensions), b"")
     yield "levels-1", "levels", sealed(head(levels=0, values=VALUES[:4]))
     yield "flag-4", "flags", sealed(head(flags=5))
     yield "inner-unbound", "flags", sealed(head(kind=0x82))

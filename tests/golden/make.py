@@ -13,10 +13,9 @@ import random
 import sys
 from pathlib import Path
 
-FOLDER = Path(__file__).parent
-sys.path.insert(0, str(FOLDER))
-sys.path.insert(0, str(FOLDER.parent / "reference"))
-sys.path.insert(0, str(FOLDER.parent / "python"))
+sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parents[1] / "reference"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "python"))
 
 import decoder
 import generator
@@ -25,6 +24,8 @@ import stream_cases
 from bad_cases import bad_cases
 from lwfc import _core
 from primitives import Block
+
+FOLDER = Path(__file__).parent
 
 # Shapes and the seeds of streams that no encoder of ours would write.
 INVENTED = [

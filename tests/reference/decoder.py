@@ -126,11 +126,9 @@ SAMPLE_SYMBOLS = 1 << 30
 
 def geometry(shape: list[int], axis: int | None) -> tuple[int, int, int, int]:
     """The tensor as (samples, channels, height, width)."""
-    rank, total = len(shape), 1
-    for n in shape:
-        if n > 0 and total > (1 << 62) // n:
-            raise Refused("shape")
-        total *= n
+    rank = len(shape)
+    if product(n for n in shape if n > 0) > 1 << 62:
+        raise Refused("shape")
     if axis is None:
         before, spatial = [], shape
     elif axis < rank - 1:
