@@ -80,6 +80,7 @@ fuzz: ## FUZZ_SECONDS of each fuzz target
 	CLANG="$(CLANG)" CC="$(CC)" sh tests/fuzz/run.sh "$(FUZZ_SECONDS)" $(FUZZERS)
 
 bench: build ## all benchmarks; writes build/bench/*.json
+	$(PY) -m pip install -q -c constraints.txt --no-build-isolation -e '.[bench]'
 	$(PY) benchmarks/run.py
 
 golden: build ## add golden files for new stream features; never overwrites

@@ -15,6 +15,10 @@ enum { METHOD_CONSTANT = 4 };
 /* A block of fewer symbols is always tried with both coders: that is cheap. */
 enum { SECOND_TRY_SYMBOLS = 1 << 15 };
 
+/* Coders may write whole vectors past what they keep; with this much room beyond
+ * the packed size a small block is not given up for it. */
+enum { CODER_SLACK = 8192 };
+
 size_t lwfc_block_workspace(const struct lwfc_codec *codec, int levels,
                             const struct lwfc_block *extent)
 {
@@ -30,7 +34,7 @@ size_t lwfc_block_workspace(const struct lwfc_codec *codec, int levels,
  * second coder's try. */
 size_t lwfc_block_bound(int levels, const struct lwfc_block *extent)
 {
-    return 2 * (2 + lwfc_pack_nbytes(extent, levels));
+    return 2 * (1 + lwfc_pack_nbytes(extent, levels) + CODER_SLACK);
 }
 
 static int is_constant(const uint8_t *symbols, size_t n)
@@ -64,7 +68,7 @@ static size_t encode_context(const struct lwfc_codec *codec, const uint8_t *symb
     }
     uint8_t *second = out + capacity;
     const size_t m =
-        lwfc_rans_encode(symbols, extent, levels, second, n > 0 ? n : capacity, workspace);
+        lwfc_rans_encode(symbols, extent, levels, second, capacity, workspace);
     if (m > 0 && (n == 0 || m < n)) {
         memcpy(out, second, m);
         *method = LWFC_CODER_RANS;
@@ -83,17 +87,18 @@ size_t lwfc_block_encode(const struct lwfc_codec *codec, const uint8_t *symbols,
         return 2;
     }
     const size_t packed = lwfc_pack_nbytes(extent, levels);
+    const size_t capacity = packed + CODER_SLACK;
     size_t n = 0;
     out[0] = (uint8_t)codec->options.coder;
     switch (codec->options.coder) {
     case LWFC_CODER_CABAC:
-        n = lwfc_cabac_encode(symbols, extent, levels, out + 1, packed);
+        n = lwfc_cabac_encode(symbols, extent, levels, out + 1, capacity);
         break;
     case LWFC_CODER_RANS:
-        n = lwfc_rans_encode(symbols, extent, levels, out + 1, packed, workspace);
+        n = lwfc_rans_encode(symbols, extent, levels, out + 1, capacity, workspace);
         break;
     case LWFC_CODER_CONTEXT:
-        n = encode_context(codec, symbols, extent, out + 1, packed, workspace, &out[0]);
+        n = encode_context(codec, symbols, extent, out + 1, capacity, workspace, &out[0]);
         break;
     default:
         break;

@@ -65,7 +65,8 @@ static enum lwfc_status load_models(struct lwfc_codec *codec)
             return LWFC_ERROR_MEMORY;
         }
         if (lwfc_context_model_read(o->context, o->context_nbytes, &codec->context,
-                                    codec->context_memory) != 0) {
+                                    codec->context_memory) != 0 ||
+            codec->context.scale.levels != o->levels) {
             return LWFC_ERROR_CODEC_FILE;
         }
     }

@@ -139,7 +139,9 @@ static enum lwfc_status run(struct job *job, const uint8_t *data, size_t nbytes,
 static enum lwfc_status find_tables(struct job *job, const struct lwfc_header *h)
 {
     if (h->bound) {
-        return lwfc_codec_tables(job->codec, &job->plan.view.geometry, &job->plan.tables);
+        const enum lwfc_status status =
+            lwfc_codec_tables(job->codec, &job->plan.view.geometry, &job->plan.tables);
+        return status == LWFC_ERROR_CHANNELS ? LWFC_ERROR_SHAPE : status; /* the bytes' fault */
     }
     job->values = lwfc_alloc(h->groups * (size_t)h->levels * sizeof *job->values);
     if (job->values == NULL) {

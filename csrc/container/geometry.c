@@ -18,14 +18,27 @@ int lwfc_channel_axis_resolve(int channel_axis, int rank)
     return channel_axis < 0 ? channel_axis + rank : channel_axis;
 }
 
-/* Product of axes [begin, end), or -1. */
+/* -1: a dimension is negative, or the product of those that are not 0 passes
+ * 2^62. */
+static int64_t element_count(const int64_t *shape, int rank)
+{
+    int64_t n = 1;
+    int empty = 0;
+    for (int i = 0; i < rank; i++) {
+        if (shape[i] < 0 || (shape[i] > 0 && n > ((int64_t)1 << 62) / shape[i])) {
+            return -1;
+        }
+        empty |= shape[i] == 0;
+        n *= shape[i] > 0 ? shape[i] : 1;
+    }
+    return empty ? 0 : n;
+}
+
+/* Of axes [begin, end); after element_count, no overflow. */
 static int64_t product(const int64_t *shape, int begin, int end)
 {
     int64_t n = 1;
     for (int i = begin; i < end; i++) {
-        if (shape[i] < 0 || (shape[i] > 0 && n > ((int64_t)1 << 62) / shape[i])) {
-            return -1;
-        }
         n *= shape[i];
     }
     return n;
@@ -71,7 +84,7 @@ static void cut(struct lwfc_geometry *g, int whole_samples)
 int lwfc_geometry_make(const int64_t *shape, int rank, int channel_axis, int whole_samples,
                        struct lwfc_geometry *g)
 {
-    const int64_t total = product(shape, 0, rank);
+    const int64_t total = element_count(shape, rank);
     if (total < 0) {
         return -1;
     }

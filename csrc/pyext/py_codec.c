@@ -222,20 +222,23 @@ static PyArrayObject *new_output(const struct lwfc_info *info, long long max_nby
     static const int types[] = {NPY_FLOAT, NPY_HALF, NPY_USHORT, NPY_DOUBLE};
     static const int64_t sizes[] = {4, 2, 2, 8};
     npy_intp shape[LWFC_RANK_MAX];
-    int64_t nbytes = sizes[info->dtype];
     int empty = 0;
     for (int i = 0; i < info->rank; i++) {
         empty |= info->shape[i] == 0;
     }
+    /* An empty array takes no memory, but NumPy multiplies its other dimensions. */
+    const int64_t limit = empty ? INT64_MAX : max_nbytes;
+    int64_t nbytes = sizes[info->dtype];
     for (int i = 0; i < info->rank; i++) {
         shape[i] = (npy_intp)info->shape[i];
-        if (!empty && info->shape[i] > max_nbytes / nbytes) {
+        const int64_t n = info->shape[i] > 0 ? info->shape[i] : 1;
+        if (n > limit / nbytes) {
             lwfc_py_raise(LWFC_ERROR_TOO_LARGE);
             return NULL;
         }
-        nbytes *= empty ? 1 : info->shape[i];
+        nbytes *= n;
     }
-    if (nbytes > max_nbytes) {
+    if (nbytes > limit) {
         lwfc_py_raise(LWFC_ERROR_TOO_LARGE);
         return NULL;
     }
