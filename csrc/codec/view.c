@@ -3,9 +3,14 @@
 #include "base/attributes.h"
 #include "kernels/lanes.h"
 
+#include <string.h>
+
 enum {
     CHUNK = 2048,       /* floats converted at a time: they stay in the first-level cache */
-    TILE_POSITIONS = 64 /* by LWFC_LANES channels: a channels-last tile of symbols */
+    /* A channels-last tile of symbols: wide, because its floats are read position by
+     * position, and long enough for the transposes. */
+    TILE_POSITIONS = 64,
+    TILE_CHANNELS = 8 * LWFC_LANES
 };
 
 static struct lwfc_axes axes_make(const struct lwfc_tensor *t, int begin, int end)
@@ -158,12 +163,16 @@ static void dequantize_run(const struct lwfc_view *v, const struct run *run,
 }
 
 /* A tile of a channels-last region: up to TILE_POSITIONS positions of one row,
- * whose channels are adjacent in memory, by up to LWFC_LANES channels. */
+ * whose channels are adjacent in memory, by up to TILE_CHANNELS channels. */
 struct tile {
     struct run channels; /* the first position's */
     int positions;
     size_t plane; /* symbols between channels */
 };
+
+/* The symbols of a tile as the transposes take them: [channels / LWFC_LANES]
+ * [positions][LWFC_LANES]. */
+typedef uint8_t tile_columns[TILE_CHANNELS / LWFC_LANES][TILE_POSITIONS][LWFC_LANES];
 
 typedef int tile_fn(const struct lwfc_view *v, const struct tile *tile,
                     const struct lwfc_tables *t, const struct lwfc_passes *p, int reject_nonfinite,
@@ -184,12 +193,12 @@ static int for_each_tile(const struct lwfc_view *v, const struct lwfc_region *r,
         const size_t sample = (size_t)(i / e->height) * (size_t)e->channels * tile.plane;
         for (int32_t x = 0; x < e->width; x += TILE_POSITIONS) {
             tile.positions = e->width - x < TILE_POSITIONS ? e->width - x : TILE_POSITIONS;
-            for (int32_t c = 0; c < e->channels; c += LWFC_LANES) {
+            for (int32_t c = 0; c < e->channels; c += TILE_CHANNELS) {
                 const int32_t left = e->channels - c;
                 tile.channels = (struct run){
                     .data = row.data + row.stride * x + v->channel_stride * c,
                     .stride = v->channel_stride,
-                    .count = (size_t)(left < LWFC_LANES ? left : LWFC_LANES),
+                    .count = (size_t)(left < TILE_CHANNELS ? left : TILE_CHANNELS),
                     .symbol = sample + (size_t)c * tile.plane +
                               (size_t)(i % e->height) * (size_t)e->width + (size_t)x};
                 if (fn(v, &tile, t, p, reject_nonfinite, symbols)) {
@@ -201,28 +210,39 @@ static int for_each_tile(const struct lwfc_view *v, const struct lwfc_region *r,
     return 0;
 }
 
-/* Where each channel of a tile has its symbols. */
-static void tile_rows(const struct tile *tile, uint8_t *symbols, uint8_t *rows[LWFC_LANES])
+/* Where the channels from `first` on have their symbols; returns how many, at
+ * most LWFC_LANES. */
+static int tile_rows(const struct tile *tile, size_t first, uint8_t *symbols,
+                     uint8_t *rows[LWFC_LANES])
 {
-    for (size_t c = 0; c < tile->channels.count; c++) {
-        rows[c] = symbols + tile->channels.symbol + c * tile->plane;
+    const size_t left = tile->channels.count - first;
+    const int count = left < LWFC_LANES ? (int)left : LWFC_LANES;
+    for (int i = 0; i < count; i++) {
+        rows[i] = symbols + tile->channels.symbol + (first + (size_t)i) * tile->plane;
     }
+    return count;
 }
 
 static int quantize_tile(const struct lwfc_view *v, const struct tile *tile,
                          const struct lwfc_tables *t, const struct lwfc_passes *p,
                          int reject_nonfinite, uint8_t *symbols)
 {
-    uint8_t columns[TILE_POSITIONS * LWFC_LANES];
+    tile_columns columns;
+    uint8_t line[TILE_CHANNELS] = {0};
     uint8_t *rows[LWFC_LANES];
     struct run run = tile->channels;
     for (int x = 0; x < tile->positions; x++, run.data += v->column_stride) {
-        if (quantize_run(v, &run, t, p, reject_nonfinite, columns + x * LWFC_LANES)) {
+        if (quantize_run(v, &run, t, p, reject_nonfinite, line)) {
             return 1;
         }
+        for (size_t c = 0; c < run.count; c += LWFC_LANES) {
+            memcpy(columns[c / LWFC_LANES][x], line + c, LWFC_LANES);
+        }
     }
-    tile_rows(tile, symbols, rows);
-    p->lanes->scatter(rows, columns, (int)run.count, (size_t)tile->positions);
+    for (size_t c = 0; c < run.count; c += LWFC_LANES) {
+        const int count = tile_rows(tile, c, symbols, rows);
+        p->lanes->scatter(rows, columns[c / LWFC_LANES][0], count, (size_t)tile->positions);
+    }
     return 0;
 }
 
@@ -231,14 +251,20 @@ static int dequantize_tile(const struct lwfc_view *v, const struct tile *tile,
                            int reject_nonfinite, uint8_t *symbols)
 {
     (void)reject_nonfinite;
-    uint8_t columns[TILE_POSITIONS * LWFC_LANES];
+    tile_columns columns;
+    uint8_t line[TILE_CHANNELS];
     uint8_t *rows[LWFC_LANES];
     struct run run = tile->channels;
-    tile_rows(tile, symbols, rows);
-    p->lanes->gather(columns, (const uint8_t *const *)rows, (int)run.count,
-                     (size_t)tile->positions);
+    for (size_t c = 0; c < run.count; c += LWFC_LANES) {
+        const int count = tile_rows(tile, c, symbols, rows);
+        p->lanes->gather(columns[c / LWFC_LANES][0], (const uint8_t *const *)rows, count,
+                         (size_t)tile->positions);
+    }
     for (int x = 0; x < tile->positions; x++, run.data += v->column_stride) {
-        dequantize_run(v, &run, t, p, columns + x * LWFC_LANES);
+        for (size_t c = 0; c < run.count; c += LWFC_LANES) {
+            memcpy(line + c, columns[c / LWFC_LANES][x], LWFC_LANES);
+        }
+        dequantize_run(v, &run, t, p, line);
     }
     return 0;
 }
