@@ -18,7 +18,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ._context_fit import channel_order, choose, covariance, fit_ordinal, sigmoid
+from ._context_fit import channel_order, choose, covariance, fit_ordinal
+from ._context_integer import (
+    SHIFT,
+    ChannelFit,
+    best_unit,
+    coarse_bits,
+    link_table,
+    round_channel,
+)
 
 __all__ = ["ContextFitter", "MAX_LEVELS", "MAX_REFERENCES"]
 
@@ -35,24 +43,6 @@ _OFFSETS = ((0, 0), (0, -1), (0, -2), (-1, 0), (-1, -1), (-1, 1), (-2, 0))
 _SELF, _L, _LL, _U, _UL, _UR, _UU = range(7)
 _MOST_ROWS = 6144
 _MOST_BYTES = 64 << 20
-_LOCAL = 9  # features of the channel's own neighbours
-
-
-def unit(levels: int) -> int:
-    """Steps per unit of the logistic link in the integer model: few levels need less range."""
-    return 16 if levels == 2 else 8 if levels <= 4 else 6
-
-
-def _coarse(levels: int) -> int:
-    """Bits dropped from a score before the look-up in the link table."""
-    return 2 if levels == 2 else 1
-
-
-def link_table(levels: int) -> Array:
-    """The link, 32 bytes: 256 * sigmoid(-v / unit) at the middle of each bin, >= levels - 1."""
-    width = 1 << _coarse(levels)
-    v = (np.arange(32) * width + (width - 1) / 2) / unit(levels)
-    return np.clip(np.rint(256 * sigmoid(-v)), levels - 1, 128).astype(np.uint8)
 
 
 class ContextFitter:
@@ -115,9 +105,9 @@ class ContextFitter:
                           for i, r in self._rows]
 
     def finish(self, progress: Callable[[float], None] | None = None) -> bytes:
-        """Fit and return the model, canonical bytes (see `read_model`).
+        """Fit and return the model, canonical bytes: csrc/entropy/context_model.h says which.
 
-        About (10 + 2 levels + references * (2 + min(levels, 3))) bytes per channel.
+        They are 38 + channels * (10 + 3 (levels - 1)) + references * (2 + min(levels, 3)).
         `progress` is called with the share done, 0..1.
         """
         if not self._rows:
@@ -126,19 +116,21 @@ class ContextFitter:
         order = channel_order(data[_SELF])
         matrix = covariance(data[_SELF])
         most = min(MAX_REFERENCES, 2 + len(self._rows))
-        body = bytearray()
-        shift = 2
+        fits: list[ChannelFit] = []
         for slot in range(self.channels):
             candidates = order[: self._group_start(slot)]
-            channel = int(order[slot])
-            body += self._fit_channel(data, channel, candidates, order, matrix, most, shift)
+            fits.append(self._fit_channel(data, int(order[slot]), candidates, order, matrix, most))
             if progress is not None:
                 progress((slot + 1) / self.channels)
-        head = bytearray([VERSION, self.levels, shift, _coarse(self.levels)])
-        head += int(self.channels).to_bytes(2, "little")
-        head += link_table(self.levels).tobytes()
-        head += order.astype("<u2").tobytes()
-        return bytes(head + body)
+        unit = best_unit(fits, data[_SELF], lambda channel: _local_features(data, channel), order,
+                         self.levels)
+        blob = bytearray([VERSION, self.levels, SHIFT, coarse_bits(unit)])
+        blob += int(self.channels).to_bytes(2, "little")
+        blob += link_table(self.levels, unit).tobytes()
+        blob += order.astype("<u2").tobytes()
+        for fit in fits:
+            blob += round_channel(fit, self.levels, unit).pack(self.levels)
+        return bytes(blob)
 
     def _group_start(self, slot: int) -> int:
         """First slot of the group of `slot`: groups of 32, the first takes what is left over."""
@@ -146,8 +138,7 @@ class ContextFitter:
         return 0 if slot < first else first + (slot - first) // LANES * LANES
 
     def _fit_channel(self, data: Array, channel: int, candidates: Array, order: Array,
-                     matrix: Array, most: int, shift: int) -> bytes:
-        """The record of one channel."""
+                     matrix: Array, most: int) -> ChannelFit:
         q = data[_SELF, :, channel].astype(np.intp)
         local = _local_features(data, channel)
         chosen = choose(local, q, data[_SELF], candidates, matrix, most)
@@ -160,45 +151,7 @@ class ContextFitter:
         if self.levels > 2:
             columns.append(np.minimum(refs, 1.0))
         weights, biases, mean = fit_ordinal(np.concatenate(columns, axis=1), q, self.levels - 1)
-        return self._record(weights, biases, mean, slots, shift)
-
-    def _record(self, weights: Array, biases: Array, mean: Array, slots: Array,
-                shift: int) -> bytes:
-        """Round one channel's model to integers; `biases` belong to centred features."""
-        scale = unit(self.levels)
-        steps = np.arange(1, self.levels)
-        n = len(slots)
-        w1 = weights[_LOCAL:_LOCAL + n]
-        w2 = weights[_LOCAL + n:] if self.levels > 2 else np.zeros(n)
-        m2 = mean[_LOCAL + n:] if self.levels > 2 else np.zeros(n)
-        base = _int8(-scale * (w1 * mean[_LOCAL:_LOCAL + n] + w2 * m2), 63)
-        first = _int8(scale * (w1 + w2), 63)
-        room = 127 - np.abs(base + first)
-        slope = np.rint(scale * w1).astype(int)
-        if self.levels > 2:
-            slope = np.clip(slope, -(room // (self.levels - 2)), room // (self.levels - 2))
-        above = _int8((scale << shift) * weights[4:_LOCAL], 127)
-        left = np.clip(np.rint(scale * (weights[0] * steps + weights[1])), -127, 127)
-        left2 = np.clip(np.rint(scale * (weights[2] * steps + weights[3])), -127, 127)
-        local_mean = weights[:_LOCAL] @ mean[:_LOCAL]
-        thresholds = scale * (biases - local_mean)
-        centre = float(thresholds.mean())
-        pre = int(np.clip(np.rint(centre * (1 << shift)), -16000, 16000))
-        rest = np.clip(np.rint(thresholds - pre / (1 << shift)), -127, 127).astype(int)
-        rest = np.minimum.accumulate(rest)
-        record = bytearray(pre.to_bytes(2, "little", signed=True))
-        for values in (above, rest, np.diff(left, prepend=0), np.diff(left2, prepend=0)):
-            record += np.clip(values, -128, 127).astype(np.int8).tobytes()
-        record += bytes([n])
-        for i in range(n):
-            record += int(slots[i]).to_bytes(2, "little")
-            params = [base[i], first[i], slope[i]][: min(self.levels, 3)]
-            record += np.array(params).astype(np.int8).tobytes()
-        return bytes(record)
-
-
-def _int8(values: Array, limit: int) -> Array:
-    return np.clip(np.rint(values), -limit, limit).astype(int)
+        return ChannelFit(weights, biases, mean, chosen, slots)
 
 
 def _local_features(data: Array, channel: int) -> Array:
