@@ -12,9 +12,6 @@
 /* Pinned: the first byte of a block. The coders' ids, and one more. */
 enum { METHOD_CONSTANT = 4 };
 
-/* A block of fewer symbols is always tried with both coders: that is cheap. */
-enum { SECOND_TRY_SYMBOLS = 1 << 15 };
-
 /* Coders may write whole vectors past what they keep; with this much room beyond
  * the packed size a small block is not given up for it. */
 enum { CODER_SLACK = 8192 };
@@ -42,15 +39,15 @@ static int is_constant(const uint8_t *symbols, size_t n)
     return memcmp(symbols, symbols + 1, n - 1) == 0;
 }
 
-/* A model that meets other data than it was calibrated for loses to a coder
- * that fits tables to the block. Trying both takes twice the time, so a large
- * block gets a second try only if the context coder's result is not clearly
- * below an estimate for joined symbols without contexts. */
-static int model_fits(const uint8_t *symbols, const struct lwfc_block *extent, int levels,
-                      size_t nbytes, void *workspace)
+/* 1 if the context coder's nbytes are no more than rANS would need. A model that
+ * meets other data than it was calibrated for loses to tables fitted to the
+ * block; but symbols joined without contexts are quick to count, and rANS's
+ * contexts never brought them down by more than a third on any data seen. */
+static int context_wins(const uint8_t *symbols, const struct lwfc_block *extent, int levels,
+                        size_t nbytes, void *workspace)
 {
-    return lwfc_block_size(extent) >= SECOND_TRY_SYMBOLS &&
-           nbytes <= lwfc_joined_estimate(symbols, extent, levels, workspace) / 4 * 3;
+    return nbytes <= lwfc_joined_estimate(symbols, extent, levels, workspace) / 5 * 3 ||
+           nbytes <= lwfc_rans_estimate(symbols, extent, levels, workspace);
 }
 
 /* Codes with the context model, and with rANS where that may be smaller.
@@ -63,12 +60,11 @@ static size_t encode_context(const struct lwfc_codec *codec, const uint8_t *symb
     size_t n = lwfc_context_encode(symbols, extent, levels, &codec->context, out, capacity,
                                    workspace);
     *method = LWFC_CODER_CONTEXT;
-    if (n > 0 && model_fits(symbols, extent, levels, n, workspace)) {
+    if (n > 0 && context_wins(symbols, extent, levels, n, workspace)) {
         return n;
     }
     uint8_t *second = out + capacity;
-    const size_t m =
-        lwfc_rans_encode(symbols, extent, levels, second, capacity, workspace);
+    const size_t m = lwfc_rans_encode(symbols, extent, levels, second, capacity, workspace);
     if (m > 0 && (n == 0 || m < n)) {
         memcpy(out, second, m);
         *method = LWFC_CODER_RANS;

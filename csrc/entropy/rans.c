@@ -23,6 +23,18 @@ size_t lwfc_rans_workspace(const struct lwfc_block *block, int levels)
     return planes_part(block, levels) + lwfc_joined_workspace(block, levels);
 }
 
+size_t lwfc_rans_estimate(const uint8_t *symbols, const struct lwfc_block *block, int levels,
+                          void *workspace)
+{
+    void *const joined_work = (uint8_t *)workspace + planes_part(block, levels);
+    const size_t joined = lwfc_joined_estimate(symbols, block, levels, joined_work);
+    if (levels > PLANES_LEVELS) {
+        return joined;
+    }
+    const size_t planes = lwfc_planes_prepare(symbols, block, levels, workspace);
+    return planes < joined ? planes : joined;
+}
+
 size_t lwfc_rans_encode(const uint8_t *symbols, const struct lwfc_block *block, int levels,
                         uint8_t *out, size_t capacity, void *workspace)
 {

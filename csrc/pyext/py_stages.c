@@ -2,6 +2,7 @@
 
 #include <numpy/ufuncobject.h>
 
+#include <fenv.h>
 #include <string.h>
 
 /* Ufunc loops: each names its operands by their place in args, walks runs of
@@ -19,6 +20,13 @@ static struct passes passes_now(void)
 {
     const uint32_t features = lwfc_cpu_features();
     return (struct passes){lwfc_quantize_kernels_for(features), lwfc_convert_kernels_for(features)};
+}
+
+/* A NaN is symbol 0 by definition, not an invalid operation: what the kernels'
+ * comparisons and conversions raised must not reach np.errstate. */
+static void forget_float_errors(void)
+{
+    feclearexcept(FE_ALL_EXCEPT);
 }
 
 static void quantize_chunks(const struct passes *p, const char *x, npy_intp x_step,
@@ -101,6 +109,7 @@ static void quantize_loop(char **args, npy_intp const *dimensions, npy_intp cons
         quantize_chunks(&p, args[0] + i * steps[0], steps[0], dtype, run, u.thresholds,
                         u.levels - 1, args[4] + i * steps[4], steps[4]);
     }
+    forget_float_errors();
 }
 
 /* (symbol, lo, hi, levels) -> value. */
@@ -143,6 +152,7 @@ static void digitize_loop(char **args, npy_intp const *dimensions, npy_intp cons
         quantize_chunks(&p, args[0] + i * steps[0], steps[0], dtype, run, thresholds, count,
                         args[2] + i * steps[2], steps[2]);
     }
+    forget_float_errors();
 }
 
 /* (symbol), (n values) -> value. */
