@@ -14,8 +14,9 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "python"))
 import numpy as np
 import stream_cases
 from generator import BitWriter, make_stream, varint, write_gamma
-from lwfc import _core
 from primitives import crc32c
+
+from lwfc import _core
 
 VALUES = np.arange(4, dtype="<f4").tobytes()  # four levels
 CONSTANT = b"\x04\x01"
@@ -67,7 +68,8 @@ def header_cases():
     huge = varint(1 << 31)
     yield "product-2-62", "length", sealed(head(dimensions=huge + huge))
     yield "product-over-2-62", "shape", sealed(head(dimensions=huge + varint((1 << 31) + 1)))
-    for name, numbers in (("then-zero", (1 << 32, 1 << 32, 0)), ("after-zero", (0, 1 << 32, 1 << 32))):
+    big = 1 << 32
+    for name, numbers in (("then-zero", (big, big, 0)), ("after-zero", (0, big, big))):
         dimensions = b"".join(map(varint, numbers))
         yield f"product-{name}", "shape", sealed(head(kind=3, dimensions=dimensions), b"")
     yield "levels-1", "levels", sealed(head(levels=0, values=VALUES[:4]))

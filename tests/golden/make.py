@@ -22,8 +22,9 @@ import generator
 import numpy as np
 import stream_cases
 from bad_cases import bad_cases
-from lwfc import _core
 from primitives import Block
+
+from lwfc import _core
 
 FOLDER = Path(__file__).parent
 
