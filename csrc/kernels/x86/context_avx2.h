@@ -66,29 +66,43 @@ LWFC_INLINE void context_lane_avx2(int8_t *out, const uint8_t *sample, size_t n,
     }
 }
 
+enum {
+    CONTEXT_STRIDE = 32 * CONTEXT_BLOCK
+};
+
+/* Scores of 32 * vectors positions. */
+LWFC_TARGET("avx2,bmi2")
+LWFC_INLINE void context_block_avx2(int8_t *score, const uint8_t *sample, size_t n,
+                                    const struct lwfc_context_group *group,
+                                    const struct lwfc_context_reference *list, int vectors)
+{
+    int8_t rows[LWFC_LANES * CONTEXT_STRIDE];
+    for (size_t lane = 0; lane < LWFC_LANES; lane++) {
+        context_lane_avx2(rows + lane * CONTEXT_STRIDE, sample, n, list + group->first[lane],
+                          group->first[lane + 1] - group->first[lane], vectors);
+    }
+    for (size_t v = 0; v < (size_t)vectors; v++) {
+        context_transpose_avx2(score + 32 * v * LWFC_LANES, rows + 32 * v, CONTEXT_STRIDE);
+    }
+}
+
 LWFC_TARGET("avx2,bmi2")
 static void context_references_avx2(int8_t *score, const uint8_t *sample, size_t n,
                                     const struct lwfc_context_group *group,
                                     const struct lwfc_context_reference *list)
 {
-    enum { STRIDE = 32 * CONTEXT_BLOCK };
-    int8_t rows[LWFC_LANES * STRIDE];
-    size_t i = 0;
-    for (; i + STRIDE <= n; i += STRIDE) {
-        for (size_t lane = 0; lane < LWFC_LANES; lane++) {
-            context_lane_avx2(rows + lane * STRIDE, sample + i, n, list + group->first[lane],
-                              group->first[lane + 1] - group->first[lane], CONTEXT_BLOCK);
+    for (size_t i = 0; i < n; i += CONTEXT_STRIDE) {
+        int8_t *const to = score + i * LWFC_LANES;
+        const size_t left = n - i;
+        if (left > 96) {
+            context_block_avx2(to, sample + i, n, group, list, CONTEXT_BLOCK);
+        } else if (left > 64) {
+            context_block_avx2(to, sample + i, n, group, list, 3);
+        } else if (left > 32) {
+            context_block_avx2(to, sample + i, n, group, list, 2);
+        } else {
+            context_block_avx2(to, sample + i, n, group, list, 1);
         }
-        for (size_t v = 0; v < CONTEXT_BLOCK; v++) {
-            context_transpose_avx2(score + (i + 32 * v) * LWFC_LANES, rows + 32 * v, STRIDE);
-        }
-    }
-    for (; i < n; i += 32) {
-        for (size_t lane = 0; lane < LWFC_LANES; lane++) {
-            context_lane_avx2(rows + lane * STRIDE, sample + i, n, list + group->first[lane],
-                              group->first[lane + 1] - group->first[lane], 1);
-        }
-        context_transpose_avx2(score + i * LWFC_LANES, rows, STRIDE);
     }
 }
 
