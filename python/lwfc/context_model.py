@@ -2,7 +2,7 @@
 
 Every channel gets an ordinal (cumulative) logistic model of its symbol: P(q >= k) =
 sigmoid(eta + b_k), where eta adds weights of the neighbours already coded in the same channel
-(left, left-left, and five of the rows above) and of up to `MAX_REFERENCES` other channels at the
+(left, left-left, and five of the rows above) and of up to `REFERENCES` other channels at the
 same place. Channels are put into an order in which good predictors of the others come first, and
 cut into groups of 32 (the first takes what is left over); a channel may refer to any channel of
 an earlier group.
@@ -28,12 +28,12 @@ from ._context_integer import (
     round_channel,
 )
 
-__all__ = ["ContextFitter", "MAX_LEVELS", "MAX_REFERENCES"]
+__all__ = ["ContextFitter", "MAX_LEVELS", "REFERENCES"]
 
 Array = npt.NDArray[Any]
 
 MAX_LEVELS = 16
-MAX_REFERENCES = 16
+REFERENCES = 16
 MAX_CHANNELS = 65535
 LANES = 32
 VERSION = 1
@@ -48,15 +48,19 @@ _MOST_BYTES = 64 << 20
 class ContextFitter:
     """Collects calibration symbols and fits the context model.
 
-    levels: number of symbols, 2..16. channels: size of the channel axis, 1..65535.
+    levels: number of symbols, 2..16. channels: size of the channel axis, 1..65535. references:
+    most other channels a channel's model looks at, 0..255; each costs about 1 % of the speed.
     """
 
-    def __init__(self, levels: int, channels: int) -> None:
+    def __init__(self, levels: int, channels: int, references: int = REFERENCES) -> None:
         if not 2 <= levels <= MAX_LEVELS:
             raise ValueError(f"the context model needs 2..{MAX_LEVELS} levels, not {levels}")
         if not 1 <= channels <= MAX_CHANNELS:
             raise ValueError(f"the context model needs 1..{MAX_CHANNELS} channels")
+        if not 0 <= references <= 255:
+            raise ValueError("the context model takes 0..255 references")
         self.levels = levels
+        self.references = references
         self.channels = channels
         self.samples = 0
         most = _MOST_BYTES // (len(_OFFSETS) * channels) // 2
@@ -115,7 +119,7 @@ class ContextFitter:
         data = np.concatenate([r for _, r in self._rows], axis=1)
         order = channel_order(data[_SELF])
         matrix = covariance(data[_SELF])
-        most = min(MAX_REFERENCES, 2 + len(self._rows))
+        most = min(self.references, 2 + len(self._rows))
         fits: list[ChannelFit] = []
         for slot in range(self.channels):
             candidates = order[: self._group_start(slot)]

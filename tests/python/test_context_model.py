@@ -248,6 +248,12 @@ def test_memory_stays_bounded() -> None:
     Model(fitter.finish())
 
 
+def test_references_are_limited() -> None:
+    fitter = ContextFitter(3, 40, references=2)
+    fitter.update(make_symbols(8, 40, 14, 14, 3))
+    assert max(len(record[5]) for record in Model(fitter.finish()).records) == 2
+
+
 @pytest.mark.parametrize("value", [0, 3])
 def test_constant_channels(value: int) -> None:
     Model(fit(4, np.full((4, 33, 6, 6), value, np.uint8)))
@@ -256,6 +262,8 @@ def test_constant_channels(value: int) -> None:
 def test_arguments_are_checked() -> None:
     with pytest.raises(ValueError, match="2..16 levels"):
         ContextFitter(17, 4)
+    with pytest.raises(ValueError, match="references"):
+        ContextFitter(4, 4, references=256)
     fitter = ContextFitter(3, 4)
     with pytest.raises(ValueError, match="no calibration"):
         fitter.finish()
