@@ -217,6 +217,15 @@ def mutated(payload, rng):
     return bytes(m)
 
 
+def outcome(decode, *arguments):
+    """The decoded bytes, or the field that the error names."""
+    try:
+        y = decode(*arguments)
+        return y.shape, y.tobytes()
+    except (FormatError, decoder.Refused) as e:
+        return str(e).split(":")[0]
+
+
 @pytest.mark.parametrize("kind", ["cabac", "planes", "joined", "context"])
 def test_both_decoders_refuse_the_same_payloads(kind):
     """Under a right checksum: the same tensor, or the same reason, from C and the reference."""
@@ -245,15 +254,55 @@ def test_both_decoders_refuse_the_same_payloads(kind):
             block = mutated(payload, rng)
             coder = 2 if tag is None else 3
             stream = generator.make_stream(shape, 1, values, [block], coder, tag)
-            try:
-                y = _core.decode(stream, codec).tobytes()
-            except FormatError as e:
-                y = str(e).split(":")[0]
-            try:
-                z = decoder.decode(stream, reference).tobytes()
-            except decoder.Refused as e:
-                z = str(e)
-            assert y == z, (seed, stream.hex())
+            c = outcome(_core.decode, stream, codec)
+            assert c == outcome(decoder.decode, stream, reference), (seed, stream.hex())
+
+
+def test_both_decoders_refuse_the_same_headers():
+    """Wrong bytes in front of small streams, the checksum put where it then belongs.
+
+    Another codec's stream may also have another shape than it says: then both reasons are right.
+    """
+    x = stream_cases.feature((1, 2, 5, 6), 3, -0.5)
+    plain = stream_cases.make_codec(4, 1)
+    whole = stream_cases.make_codec(3, 0, groups=2, values=np.float32([[0, 1, 3], [0, 2, 3]]))
+    inner = stream_cases.make_codec(4, 2, bound=True, inner_shape=(2, 5, 6))
+    outer = stream_cases.make_codec(
+        4, 2, bound=True, groups=2, restore=stream_cases.restore_blob(4, 2)
+    )
+    for seed in range(8000):
+        rng = random.Random(seed)
+        codec = rng.choice((plain, whole, inner, outer))
+        reference = decoder.read_codec(_core.codec_write(codec))
+        stream = _core.encode(codec, x)
+        end = _core.inspect(stream, codec)["header_nbytes"] - 4
+        head, payload = bytearray(stream[:end]), stream[end + 4 :]
+        for _ in range(rng.choice((1, 1, 2, 3))):
+            at = rng.randrange(min(end, 14))
+            head[at] = rng.choice((head[at] ^ 1 << rng.randrange(8), 0, 1, 2, 127, 128, 255))
+        if rng.random() < 0.2:
+            payload = rng.choice((b"", payload[:-1], b"\x04\x01"))
+        data = bytes(head) + crc32c(bytes(head) + payload).to_bytes(4, "little") + payload
+        both = {outcome(_core.decode, data, codec, None, LIMIT)}
+        both.add(outcome(decoder.decode, data, reference))
+        assert len(both) == 1 or both == {"digest", "shape"}, (seed, data.hex())
+
+
+def test_both_readers_refuse_the_same_codec_files():
+    for seed in range(4000):
+        rng = random.Random(seed)
+        body = mutated(CODEC_FILE[4:-4], rng)
+        data = CODEC_FILE[:4] + body
+        data += crc32c(data).to_bytes(4, "little")
+        try:
+            c = _core.codec_fields(_core.codec_read(data))["digest"]
+        except FormatError as e:
+            c = str(e).split(":")[0]
+        try:
+            reference = decoder.read_codec(data).digest
+        except decoder.Refused as e:
+            reference = str(e)
+        assert c == reference, (seed, data.hex())
 
 
 # --- hostile headers ----------------------------------------------------------------------------

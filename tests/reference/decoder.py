@@ -315,14 +315,14 @@ def decode_symbols(data: bytes, codec: Codec | None = None) -> tuple[Header, np.
     whole = codec is not None and (codec.coder == CONTEXT or codec.restore is not None)
     size = geometry(header.shape, header.channel_axis)
     empty = product(size) == 0
+    steps = (1, 1, 1, 1) if empty else cut(size, whole)
+    nblocks = 0 if empty else product(map(ceil_div, size, steps))
+    blocks = read_blocks(data, header.nbytes, nblocks)
     if codec is not None and not empty:
         per_channel = [len(codec.values)] if len(codec.values) > 1 else []
         per_channel += [codec.restore.channels] if codec.restore is not None else []
         if any(channels != size[1] for channels in per_channel):
             raise Refused("shape")
-    steps = (1, 1, 1, 1) if empty else cut(size, whole)
-    nblocks = 0 if empty else product(map(ceil_div, size, steps))
-    blocks = read_blocks(data, header.nbytes, nblocks)
     symbols = np.zeros((0, 0, 0, 0) if empty else size, np.uint8)
     for place, (block, crc) in zip(regions(size, steps), blocks, strict=True):
         if crc is not None and crc32c(block) != crc:
