@@ -33,9 +33,10 @@ def calibrate(
     levels: int = 4,
     activation: str = "auto",
     slope: float = 0.1,
-    kappa: float = 0.5,
+    kappa: float | None = None,
     clip: Any = "model",
     clip_scale: float = 1.0,
+    clip_lo: float | str | None = None,
     quantizer: str = "uniform",
     rate_weight: float = 0.0,
     coder: str = "rans",
@@ -58,11 +59,14 @@ def calibrate(
         Number of symbols, 2 to 256. Entropy-constrained designs may end with fewer.
     ``activation``, ``slope``, ``kappa``
         "relu", "relu6", "leaky_relu" with its ``slope``, "identity", or "auto", which decides from
-        the values (see ``lwfc.ranges.guess_activation``); ``kappa`` is the model's skew.
+        the values (see ``lwfc.ranges.guess_activation``); ``kappa`` is the model's skew, None:
+        0.5 as in the paper, 1 for "identity".
     ``clip``
         The range: "model" (least squared error under the activation model), "mse" (the same on
         the samples), "aciq", "minmax", "percentile" (99.9), or a pair (lo, hi). The lower end is
-        0 but for "identity". ``clip_scale`` widens it.
+        0 but for "identity"; ``clip_lo`` gives another, or "free" to choose it as well (networks
+        may need the negative values of a leaky ReLU). ``clip_scale`` stretches the range: at its
+        upper end, for "identity" at both.
     ``quantizer``
         "uniform"; "ecsq", entropy-constrained with the outer values kept; "deadzone", uniform
         values with thresholds moved a sixth of a step away from zero.
@@ -94,8 +98,11 @@ def calibrate(
     choose("coder", coder, CODERS)
     choose("nan", nan, ("zero", "raise"))
     check_number("slope", slope, 0, 1)
-    check_number("kappa", kappa, 1e-3, 1e3)
+    if kappa is not None:
+        check_number("kappa", kappa, 1e-3, 1e3)
     check_number("clip_scale", clip_scale, 1e-3, 1e3)
+    if clip_lo not in (None, "free"):
+        check_number("clip_lo", clip_lo, -1e30, 1e30)
     check_number("rate_weight", rate_weight, 0, 1e6)
     check_number("restore_strength", restore_strength, 0, 1)
     if quantizer == "ecsq" and granularity == "channel":
@@ -115,7 +122,7 @@ def calibrate(
         whole = statistics.tensor
         if activation == "auto":
             activation = guess_activation(whole.moments, whole.sample)
-        choice = RangeChoice(levels, activation, slope, kappa, clip, clip_scale)
+        choice = RangeChoice(levels, activation, slope, kappa, clip, clip_scale, clip_lo)
         variance = whole.moments.variance
         thresholds, values = _quantizers(statistics, choice, quantizer, rate_weight * variance)
         notes = {

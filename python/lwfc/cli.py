@@ -41,6 +41,13 @@ def _clip(text: str) -> Any:
     return lo, hi
 
 
+def _lower(text: str) -> Any:
+    try:
+        return "free" if text == "free" else float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r}: a number, or free") from None
+
+
 def _common() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(add_help=False)
     parser.add_argument("-q", "--quiet", action="store_true", help="say nothing but errors")
@@ -68,6 +75,7 @@ def _design() -> argparse.ArgumentParser:
     add("--slope", type=float, default=0.1, help="of leaky_relu (default 0.1)")
     add("--clip", type=_clip, default="model", help=f"{', '.join(CLIPS)}, or LO,HI")
     add("--clip-scale", type=float, default=1.0, metavar="S", help="widen the range")
+    add("--clip-lo", type=_lower, metavar="LO", help="the lower end, or free (default 0)")
     add("--quantizer", choices=QUANTIZERS, default="uniform")
     add(
         "--rate-weight",
@@ -138,7 +146,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def _design_options(args: argparse.Namespace) -> dict[str, Any]:
-    names = ("levels", "activation", "slope", "clip", "clip_scale", "quantizer")
+    names = ("levels", "activation", "slope", "clip", "clip_scale", "clip_lo", "quantizer")
     names += ("rate_weight", "coder", "channel_axis", "nan")
     return {name: getattr(args, name) for name in names}
 

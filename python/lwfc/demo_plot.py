@@ -25,6 +25,7 @@ __all__ = ["draw"]
 STYLES = {
     "uniform": dict(marker="o", color="tab:blue", label="paper's codec, uniform"),
     "ecsq": dict(marker="s", color="tab:orange", label="paper's codec, entropy-constrained"),
+    "uniform+": dict(marker="v", color="tab:purple", label="paper's codec, other ranges"),
     "lwfc": dict(marker="*", markersize=11, color="tab:green", label="context coder + restoration"),
 }
 SHOWN_LEVELS = 4
@@ -46,7 +47,7 @@ def draw_rates(axes: Any, network: "Network") -> None:
                 place = (row["bits_per_element"], row["value"])
                 axes.annotate(f" {row['levels']}", place, fontsize=7, va="top")
     lowest = min(row["value"] for row in network.rows)
-    axes.set_ylim(max(lowest, network.reference - 8) - 0.5, network.reference + 1)
+    axes.set_ylim(max(lowest, network.reference - 6) - 0.3, network.reference + 1)
     axes.set_xlim(left=0)
     axes.set_xlabel("bits per element, all bytes counted (numbers: levels)")
     axes.set_ylabel(network.metric)

@@ -31,14 +31,17 @@ class RangeChoice:
     levels: int
     activation: str
     slope: float
-    kappa: float
+    kappa: float | None
     clip: Any
     clip_scale: float
+    clip_lo: Any = None
 
     @property
     def lo(self) -> float | None:
-        """The fixed lower end: 0 after a (leaky) ReLU, else free."""
-        return None if self.activation == "identity" else 0.0
+        """The fixed lower end, 0 after a (leaky) ReLU unless given; None where it is free."""
+        if self.clip_lo == "free" or (self.clip_lo is None and self.activation == "identity"):
+            return None
+        return 0.0 if self.clip_lo is None else float(self.clip_lo)
 
 
 def guess_activation(moments: Moments, sample: np.ndarray) -> str:
@@ -110,10 +113,10 @@ def choose_range(
         raise ParameterError(f"clip={choice.clip!r}: must be one of {names}, or a pair (lo, hi)")
     else:
         lo, hi = _range_or_fallback(choice, moments, sample, where)
-    if choice.lo is not None and lo == 0:
-        return lo, hi * choice.clip_scale
-    middle, half = (lo + hi) / 2, (hi - lo) / 2 * choice.clip_scale
-    return (lo, hi) if choice.clip_scale == 1 else (middle - half, middle + half)
+    extra = (choice.clip_scale - 1) * (hi - lo)
+    if choice.activation == "identity":
+        return lo - extra / 2, hi + extra / 2
+    return lo, hi + extra
 
 
 def _range_or_fallback(
@@ -122,7 +125,7 @@ def _range_or_fallback(
     reason = ""
     if not moments.min < moments.max:
         reason = "all values are equal"
-    elif choice.lo is not None and moments.mean <= 0:
+    elif choice.activation != "identity" and moments.mean <= 0:
         reason = f"the mean is not positive ({moments.mean:g})"
     else:
         try:

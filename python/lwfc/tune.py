@@ -144,7 +144,7 @@ def tune(
     ``max_loss``
         Largest loss allowed, in the metric's units.
     ``grid``
-        Values to try, by option of ``calibrate``; what is missing comes from ``GRID`` in this module.
+        Values to try, by option of ``calibrate``; the rest comes from this module's ``GRID``.
     ``search``
         "staged": levels and range first, then restoration, rate weight and coder around the
         best; "grid": everything; "optuna": ``trials`` by optuna, which must be installed.

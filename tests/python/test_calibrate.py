@@ -64,6 +64,22 @@ def test_ranges():
     assert signed.values.mean() == pytest.approx(usual.values.mean(), abs=1e-5)
 
 
+def test_lower_end():
+    x = laplace("leaky_relu")
+    m = lwfc.moments(x)
+    model = lwfc.ActivationModel.fit(m.mean, m.variance, activation="leaky_relu")
+    for clip_lo, lo in ((None, 0.0), (-0.1, -0.1), ("free", None)):
+        codec = lwfc.calibrate(x, levels=4, clip_lo=clip_lo)
+        expected = model.clip_range(4, lo=lo)
+        assert (codec.values.min(), codec.values.max()) == pytest.approx(expected, rel=1e-5)
+    wide = lwfc.calibrate(x, levels=4, clip_lo=-0.1, clip_scale=2)
+    hi = lwfc.calibrate(x, levels=4, clip_lo=-0.1).values.max()
+    assert wide.values.min() == np.float32(-0.1)
+    assert wide.values.max() == pytest.approx(2 * hi + 0.1, rel=1e-6)
+    for clip in ("mse", "minmax", "percentile"):
+        assert lwfc.calibrate(x, levels=4, clip=clip, clip_lo=-0.1).values.min() == np.float32(-0.1)
+
+
 @pytest.mark.parametrize("clip", ["model", "aciq", "minmax", "percentile", "mse"])
 @pytest.mark.parametrize("activation", ["relu", "relu6", "leaky_relu", "identity"])
 def test_every_range_of_every_activation(clip, activation):
@@ -228,6 +244,7 @@ def test_bad_samples(samples, text):
         ({"clip": (1, 0)}, "clip="),
         ({"clip": (0, 1, 2)}, "clip="),
         ({"clip_scale": 0}, "clip_scale="),
+        ({"clip_lo": "low"}, "clip_lo="),
         ({"quantizer": "vector"}, "quantizer="),
         ({"rate_weight": -1}, "rate_weight="),
         ({"coder": "zip"}, "coder="),
