@@ -3,7 +3,7 @@
 #include "base/bytes.h"
 #include "base/memory.h"
 #include "cpu/cpu.h"
-#include "kernels/restore.h"
+#include "kernels/restore_kernels.h"
 
 #include <math.h>
 #include <string.h>

@@ -188,13 +188,17 @@ enum lwfc_status lwfc_header_read(const uint8_t *data, size_t nbytes, const int6
     if (h->dtype > LWFC_TYPE_FLOAT64) {
         return LWFC_ERROR_DTYPE;
     }
+    if (h->bound) { /* before the shape: another codec explains a shape that does not fit */
+        h->digest_tag = lwfc_load_u32(take_bytes(&r, 4));
+        if (r.status != LWFC_OK) {
+            return r.status;
+        }
+    }
     if (h->rank > LWFC_RANK_MAX || h->channel_axis >= h->rank ||
         (h->channel_axis >= 0) != (h->rank >= 2)) {
         return LWFC_ERROR_SHAPE;
     }
-    if (h->bound) {
-        h->digest_tag = lwfc_load_u32(take_bytes(&r, 4));
-    } else {
+    if (!h->bound) {
         read_self_contained(&r, h);
     }
     read_shape(&r, inner_shape, inner_rank, h);

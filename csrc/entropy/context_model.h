@@ -12,7 +12,7 @@
 #ifndef LWFC_ENTROPY_CONTEXT_MODEL_H
 #define LWFC_ENTROPY_CONTEXT_MODEL_H
 
-#include "kernels/context.h"
+#include "kernels/context_kernels.h"
 
 struct lwfc_context_model {
     struct lwfc_context_scale scale;

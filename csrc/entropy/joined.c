@@ -4,7 +4,7 @@
 #include "cpu/cpu.h"
 #include "entropy/joined_layout.h"
 #include "entropy/joined_table.h"
-#include "kernels/joined.h"
+#include "kernels/joined_kernels.h"
 
 size_t lwfc_joined_bound(const struct lwfc_block *block, int levels)
 {

@@ -4,7 +4,7 @@
 #include "cpu/cpu.h"
 #include "entropy/joined_layout.h"
 #include "entropy/joined_table.h"
-#include "kernels/joined.h"
+#include "kernels/joined_kernels.h"
 
 enum {
     SAMPLE_PIECES = 128, /* of a large block, for the estimate */

@@ -5,7 +5,7 @@
 
 #include "base/attributes.h"
 #include "base/bytes.h"
-#include "kernels/joined.h"
+#include "kernels/joined_kernels.h"
 
 #include <string.h>
 

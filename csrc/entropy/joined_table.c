@@ -1,6 +1,6 @@
 #include "entropy/joined_table.h"
 
-#include "kernels/joined.h"
+#include "kernels/joined_kernels.h"
 
 #include <string.h>
 

@@ -5,6 +5,9 @@
 
 enum { PLANES = 0, JOINED = 1, PLANES_LEVELS = 16 };
 
+/* A block of fewer symbols is always tried as planes. The sample is taken in pieces. */
+enum { UNSTRUCTURED_LEAST = 32768, SAMPLES = 2048, PIECE = 64 };
+
 size_t lwfc_rans_bound(const struct lwfc_block *block, int levels)
 {
     const size_t joined = lwfc_joined_bound(block, levels);
@@ -23,12 +26,59 @@ size_t lwfc_rans_workspace(const struct lwfc_block *block, int levels)
     return planes_part(block, levels) + lwfc_joined_workspace(block, levels);
 }
 
+/* 1 if neighbours tell so little about a symbol, by Pearson's chi-squared on a
+ * sample, that plane contexts cannot pay: preparing those takes longer than
+ * joined symbols take in all. chi-squared / (2 n ln 2) is about the bits a
+ * neighbour saves, and an order-0 code takes at least 2 (1 - sum of p^2) bits;
+ * less than a 64th of that is too little. Rows' ends are not told apart. */
+static int is_unstructured(const uint8_t *symbols, const struct lwfc_block *block, int levels)
+{
+    const size_t n = lwfc_block_size(block);
+    const size_t width = (size_t)block->width;
+    if (n < UNSTRUCTURED_LEAST || width < 2 || n < 2 * width) {
+        return 0;
+    }
+    uint32_t joint[2][16][16] = {{{0}}};
+    const size_t step = (n - width - PIECE) / (SAMPLES / PIECE);
+    for (size_t i = 0; i < SAMPLES / PIECE; i++) {
+        const uint8_t *s = symbols + width + i * step;
+        for (size_t j = 0; j < PIECE; j++) {
+            joint[0][s[j - 1]][s[j]]++;
+            joint[1][s[j - width]][s[j]]++;
+        }
+    }
+    uint64_t chi_squared = 0, squares = 0;
+    for (int t = 0; t < 2; t++) {
+        uint64_t near[16] = {0}, own[16] = {0};
+        for (int a = 0; a < levels; a++) {
+            for (int b = 0; b < levels; b++) {
+                near[a] += joint[t][a][b];
+                own[b] += joint[t][a][b];
+            }
+        }
+        for (int a = 0; a < levels; a++) {
+            for (int b = 0; b < levels; b++) {
+                const uint64_t o = joint[t][a][b];
+                chi_squared += o ? o * o * SAMPLES * 16 / (near[a] * own[b]) : 0;
+            }
+        }
+        squares = 0;
+        for (int b = 0; b < levels; b++) {
+            squares += own[b] * own[b];
+        }
+    }
+    /* Chance alone gives (levels - 1)^2 for each neighbour; 23 is 64 / (4 ln 2). */
+    const uint64_t chance = 2 * (uint64_t)((levels - 1) * (levels - 1)) * 16;
+    const uint64_t limit = (SAMPLES - squares / SAMPLES) * 16 / 23;
+    return chi_squared < 2 * SAMPLES * 16 + chance + limit;
+}
+
 size_t lwfc_rans_estimate(const uint8_t *symbols, const struct lwfc_block *block, int levels,
                           void *workspace)
 {
     void *const joined_work = (uint8_t *)workspace + planes_part(block, levels);
     const size_t joined = lwfc_joined_estimate(symbols, block, levels, joined_work);
-    if (levels > PLANES_LEVELS) {
+    if (levels > PLANES_LEVELS || is_unstructured(symbols, block, levels)) {
         return joined;
     }
     const size_t planes = lwfc_planes_prepare(symbols, block, levels, workspace);
@@ -43,7 +93,7 @@ size_t lwfc_rans_encode(const uint8_t *symbols, const struct lwfc_block *block, 
     }
     void *const joined_work = (uint8_t *)workspace + planes_part(block, levels);
     int coder = JOINED;
-    if (levels <= PLANES_LEVELS) {
+    if (levels <= PLANES_LEVELS && !is_unstructured(symbols, block, levels)) {
         const size_t planes = lwfc_planes_prepare(symbols, block, levels, workspace);
         /* The joined coder is faster: the planes must pay. */
         if (planes + planes / 64 <= lwfc_joined_estimate(symbols, block, levels, joined_work)) {

@@ -16,7 +16,7 @@ from lwfc.context_model import ContextFitter
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = ["entropy/context.c", "entropy/context_work.c", "entropy/context_single.c",
-           "entropy/context_model.c", "kernels/context.c", "kernels/lanes.c",
+           "entropy/context_model.c", "kernels/context_kernels.c", "kernels/lanes.c",
            "cpu/cpu.c", "base/memory.c"]
 
 

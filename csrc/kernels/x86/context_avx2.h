@@ -2,7 +2,7 @@
 #ifndef LWFC_KERNELS_X86_CONTEXT_AVX2_H
 #define LWFC_KERNELS_X86_CONTEXT_AVX2_H
 
-#include "kernels/context.h"
+#include "kernels/context_kernels.h"
 #include "kernels/x86/lanes_step_avx2.h"
 
 #include <immintrin.h>

@@ -4,7 +4,7 @@
 #define LWFC_KERNELS_X86_JOINED_LOADS_H
 
 #include "base/attributes.h"
-#include "kernels/joined.h"
+#include "kernels/joined_kernels.h"
 
 #include <immintrin.h>
 

@@ -1,8 +1,8 @@
-/* The x86 variants of kernels/joined.h. */
+/* The x86 variants of kernels/joined_kernels.h. */
 #ifndef LWFC_KERNELS_X86_JOINED_X86_H
 #define LWFC_KERNELS_X86_JOINED_X86_H
 
-#include "kernels/joined.h"
+#include "kernels/joined_kernels.h"
 
 extern const struct lwfc_joined_kernels lwfc_joined_avx2;
 extern const struct lwfc_joined_kernels lwfc_joined_avx512;

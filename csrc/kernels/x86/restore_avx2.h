@@ -1,4 +1,4 @@
-/* AVX2 variants of kernels/restore.c, included by it. 16 positions are two
+/* AVX2 variants of kernels/restore_kernels.c, included by it. 16 positions are two
  * vectors; a quad times four weights is one vpmaddubsw, which cannot saturate
  * while level values stay within LWFC_RESTORE_VALUE_MAX. */
 #ifndef LWFC_KERNELS_X86_RESTORE_AVX2_H

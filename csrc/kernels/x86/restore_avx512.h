@@ -1,4 +1,4 @@
-/* AVX-512 VNNI variant of `dot` in kernels/restore.c, included by it: 16
+/* AVX-512 VNNI variant of `dot` in kernels/restore_kernels.c, included by it: 16
  * positions are one vector, a quad times four weights one instruction. */
 #ifndef LWFC_KERNELS_X86_RESTORE_AVX512_H
 #define LWFC_KERNELS_X86_RESTORE_AVX512_H

@@ -1,4 +1,4 @@
-#include "kernels/joined.h"
+#include "kernels/joined_kernels.h"
 
 #include "base/attributes.h"
 #include "base/bytes.h"

@@ -6,8 +6,8 @@
  * left; a bias per threshold and the link table turn it into the thresholds of
  * the rANS step (lanes_step.h). Every order of saturating additions is part of
  * the format. */
-#ifndef LWFC_KERNELS_CONTEXT_H
-#define LWFC_KERNELS_CONTEXT_H
+#ifndef LWFC_KERNELS_CONTEXT_KERNELS_H
+#define LWFC_KERNELS_CONTEXT_KERNELS_H
 
 #include "kernels/lanes_step.h"
 

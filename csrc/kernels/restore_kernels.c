@@ -1,4 +1,4 @@
-#include "kernels/restore.h"
+#include "kernels/restore_kernels.h"
 
 #include "base/attributes.h"
 #include "cpu/cpu.h"

@@ -1,4 +1,4 @@
-#include "kernels/context.h"
+#include "kernels/context_kernels.h"
 
 #include "cpu/cpu.h"
 

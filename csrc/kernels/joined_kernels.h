@@ -3,8 +3,8 @@
  *
  * joined.c is the definition; every variant gives the same bytes. States lie
  * in [2^15, 2^31), words have 16 bits, probabilities 12 bits. */
-#ifndef LWFC_KERNELS_JOINED_H
-#define LWFC_KERNELS_JOINED_H
+#ifndef LWFC_KERNELS_JOINED_KERNELS_H
+#define LWFC_KERNELS_JOINED_KERNELS_H
 
 #include <stddef.h>
 #include <stdint.h>

@@ -5,8 +5,8 @@
  * feature bytes of one position, so that one 32-bit weight group meets them in
  * one byte dot product. All sums are int32 and exact; the only floats are in
  * `finish`, one multiply and one add per element. */
-#ifndef LWFC_KERNELS_RESTORE_H
-#define LWFC_KERNELS_RESTORE_H
+#ifndef LWFC_KERNELS_RESTORE_KERNELS_H
+#define LWFC_KERNELS_RESTORE_KERNELS_H
 
 #include <stddef.h>
 #include <stdint.h>
