@@ -19,10 +19,13 @@ for target in "$@"; do
     if [ $libfuzzer = yes ]; then
         # shellcheck disable=SC2086
         "$CLANG" $flags $sanitize -fsanitize=fuzzer "tests/fuzz/$target.c" $core -lm -lpthread -o "build/fuzz/$target"
-        "build/fuzz/$target" -max_total_time="$seconds" -max_len=4096 -timeout=20 -verbosity=0 \
-            -print_final_stats=1 "build/fuzz/$target.corpus" tests/golden/v1 2>&1 |
-            grep -E 'number_of_executed_units|ERROR|SUMMARY' || true
-        ls "build/fuzz/"*crash* crash-* timeout-* oom-* 2>/dev/null && exit 1
+        if ! "build/fuzz/$target" -max_total_time="$seconds" -max_len=4096 -timeout=20 \
+            -print_final_stats=1 -artifact_prefix=build/fuzz/ \
+            "build/fuzz/$target.corpus" tests/golden/v1 >"build/fuzz/$target.log" 2>&1; then
+            tail -40 "build/fuzz/$target.log"
+            exit 1
+        fi
+        grep number_of_executed_units "build/fuzz/$target.log"
     else
         # shellcheck disable=SC2086
         "$CC" $flags $sanitize "tests/fuzz/$target.c" tests/fuzz/mutate.c $core -lm -lpthread -o "build/fuzz/$target"
