@@ -14,8 +14,11 @@ static void measure_block(void *context, int64_t block, int worker)
 {
     struct job *job = context;
     const struct lwfc_region region = lwfc_geometry_region(&job->plan.view.geometry, block);
-    float *values = job->scratch[worker].values;
-    lwfc_view_load(&job->plan.view, &region, &job->plan.passes, values);
+    const float *values = lwfc_view_floats(&job->plan.view, &region);
+    if (values == NULL) {
+        lwfc_view_load(&job->plan.view, &region, &job->plan.passes, job->scratch[worker].values);
+        values = job->scratch[worker].values;
+    }
     struct lwfc_moments *total = &job->moments[block];
     lwfc_moments_init(total);
     const size_t n = lwfc_block_size(&region.extent);

@@ -55,6 +55,9 @@ void lwfc_view_dequantize(const struct lwfc_view *view, const struct lwfc_region
                           const struct lwfc_tables *tables, const struct lwfc_passes *passes,
                           const uint8_t *symbols);
 
+/* Where a region's values lie as float32 in C order anyway; NULL if they do not. */
+const float *lwfc_view_floats(const struct lwfc_view *view, const struct lwfc_region *region);
+
 /* A region's values as float32 in C order, and back. */
 void lwfc_view_load(const struct lwfc_view *view, const struct lwfc_region *region,
                     const struct lwfc_passes *passes, float *out);
