@@ -27,8 +27,8 @@ __all__ = ["Network", "run"]
 LEVELS = range(2, 9)
 QUICK_LEVELS = (2, 3, 4)
 ECSQ_WEIGHT = 0.5  # squared error, in units of the variance, that a bit may cost
-# (levels, range scale) of the rows "uniform+" and "lwfc": wider ranges than the one of least squared
-# error give fewer bits at the same accuracy. Found on the labelled "tune" samples.
+# (levels, range scale) of the rows "uniform+" and "lwfc": ranges wider than the one of least
+# squared error give fewer bits at the same accuracy. Found on the labelled "tune" samples.
 WIDE = {
     "classifier": (((3, 2.0), (4, 2.0), (6, 2.0)), ((2, 1.6), (2, 2.0), (2, 2.4), (3, 2.4))),
     "detector": (((4, 1.0), (6, 1.0), (8, 2.0)), ((3, 1.0), (3, 1.5), (4, 1.0), (4, 1.5))),

@@ -43,7 +43,7 @@ class Batches:
             self._step = max(1, CHUNK // max(1, tensor.array[:1].size))
             self._total = -(-len(tensor.array) // self._step)
         elif iter(source) is source:
-            self._spool = tempfile.TemporaryFile(prefix="lwfc-")
+            self._spool = tempfile.TemporaryFile(prefix="lwfc-")  # noqa: SIM115
         else:
             self._total = len(source) if hasattr(source, "__len__") else None
 
