@@ -259,10 +259,7 @@ def test_both_decoders_refuse_the_same_payloads(kind):
 
 
 def test_both_decoders_refuse_the_same_headers():
-    """Wrong bytes in front of small streams, the checksum put where it then belongs.
-
-    Another codec's stream may also have another shape than it says: then both reasons are right.
-    """
+    """Wrong bytes in front of small streams, the checksum put where it then belongs."""
     x = stream_cases.feature((1, 2, 5, 6), 3, -0.5)
     plain = stream_cases.make_codec(4, 1)
     whole = stream_cases.make_codec(3, 0, groups=2, values=np.float32([[0, 1, 3], [0, 2, 3]]))
@@ -283,9 +280,8 @@ def test_both_decoders_refuse_the_same_headers():
         if rng.random() < 0.2:
             payload = rng.choice((b"", payload[:-1], b"\x04\x01"))
         data = bytes(head) + crc32c(bytes(head) + payload).to_bytes(4, "little") + payload
-        both = {outcome(_core.decode, data, codec, None, LIMIT)}
-        both.add(outcome(decoder.decode, data, reference))
-        assert len(both) == 1 or both == {"digest", "shape"}, (seed, data.hex())
+        c = outcome(_core.decode, data, codec, None, LIMIT)
+        assert c == outcome(decoder.decode, data, reference), (seed, data.hex())
 
 
 def test_both_readers_refuse_the_same_codec_files():

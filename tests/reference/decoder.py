@@ -42,7 +42,7 @@ class Header:
 
 
 def read_header(data: bytes, codec: "Codec | None") -> Header:
-    """Section 2; the tests stand in the order that section prescribes."""
+    """Section 2; the tests stand in the order of section 2.4."""
     if data[:2] != b"\xc5L":
         raise Refused("magic")
     r = Reader(data, 2)
@@ -50,27 +50,26 @@ def read_header(data: bytes, codec: "Codec | None") -> Header:
     if version_byte >> 5 != 1:
         raise Refused("version")
     bound, coder = bool(version_byte & 16), version_byte & 15
-    inner_known, dtype, rank = bool(type_byte & 128), type_byte >> 4 & 7, type_byte & 15
-    axis = (axis_byte >> 4) - 1
+    dtype, rank, axis = type_byte >> 4 & 7, type_byte & 15, (axis_byte >> 4) - 1
     if coder > CONTEXT or (coder == CONTEXT and not bound):
         raise Refused("coder")
     if axis_byte & 15:
         raise Refused("transform")
     if dtype >= len(DTYPES):
         raise Refused("dtype")
-    if rank > RANK_MAX or axis >= rank or (axis >= 0) != (rank >= 2):
-        raise Refused("shape")
-    digest_tag = levels = flags = None
-    if bound:
-        digest_tag = r.u32()
-    else:
-        levels, flags = r.u8() + 1, r.u8()
-        if levels < 2:
-            raise Refused("levels")
-        if flags & ~3:
-            raise Refused("flags")
-    shape = read_shape(r, bound, inner_known, rank, digest_tag, codec)
-    values = None
+    digest_tag = r.u32() if bound else None
+    levels = flags = values = None
+    try:
+        if rank > RANK_MAX or axis >= rank or (axis >= 0) != (rank >= 2):
+            raise Refused("shape")
+        if not bound:
+            levels, flags = read_levels(r)
+        shape = read_shape(r, bound, bool(type_byte & 128), rank, codec)
+    except Refused as reason:
+        foreign = bound and codec is not None and digest_tag != codec.digest & 0xFFFFFFFF
+        if foreign and str(reason) == "shape":
+            raise Refused("digest") from reason
+        raise
     if not bound:
         values = read_values(r, levels, flags, shape[axis] if axis >= 0 else 0)
     return Header(
@@ -78,16 +77,25 @@ def read_header(data: bytes, codec: "Codec | None") -> Header:
     )
 
 
-def read_shape(r, bound, inner_known, rank, digest_tag, codec) -> list[int]:
+def read_levels(r: Reader) -> tuple[int, int]:
+    levels, flags = r.u8() + 1, r.u8()
+    if levels < 2:
+        raise Refused("levels")
+    if flags & ~3:
+        raise Refused("flags")
+    return levels, flags
+
+
+def read_shape(r: Reader, bound: bool, inner_known: bool, rank: int, codec) -> list[int]:
+    """Section 2.2; without the codec, a known inner shape is left out."""
     if not inner_known:
         return [r.varint() for _ in range(rank)]
     if not bound or rank < 1:
         raise Refused("flags")
-    first = None
-    if codec is not None and codec.inner_shape and len(codec.inner_shape) != rank - 1:
-        raise Refused("digest" if digest_tag != codec.digest & 0xFFFFFFFF else "shape")
-    first = r.varint()
-    return [first, *(codec.inner_shape if codec is not None else [])]
+    inner_shape = codec.inner_shape if codec is not None else []
+    if inner_shape and len(inner_shape) != rank - 1:
+        raise Refused("shape")
+    return [r.varint(), *inner_shape]
 
 
 def read_values(r: Reader, levels: int, flags: int, channels: int) -> np.ndarray:
