@@ -134,6 +134,22 @@ def test_uniform_tables_and_checksums_are_those_of_the_specification():
         np.testing.assert_array_equal(decoder.uniform_values(lo, hi, levels), values)
 
 
+def test_restoration_is_that_of_the_specification():
+    for seed in range(60):
+        rng = random.Random(seed)
+        levels, channels, kind = rng.choice((2, 3, 4, 9, 30, 256)), rng.randint(1, 40), 1 + seed % 2
+        rank = 4 * rng.randrange(9) if kind == 2 else 0
+        blob = stream_cases.restore_blob(levels, channels, kind, rank, rng.choice((256, 100)), seed)
+        codec = stream_cases.make_codec(levels, 2, bound=True, restore=blob, channel_axis=1)
+        height, width = rng.choice(((1, 1), (1, 40), (5, 6), (17, 3)))
+        x = stream_cases.feature((rng.randint(1, 3), channels, height, width), seed, -0.5)
+        data = _core.encode(codec, x)
+        expected = decoder.decode(data, decoder.read_codec(_core.codec_write(codec)))
+        for level in ("scalar", "avx2", None):
+            _core.limit_cpu(level)
+            assert same(_core.decode(data, codec), expected), (seed, level)
+
+
 # --- streams that the encoder would not write ---------------------------------------------------
 
 SHAPES = [
