@@ -26,6 +26,7 @@ STYLES = {
     "uniform": dict(marker="o", color="tab:blue", label="paper's codec, uniform"),
     "ecsq": dict(marker="s", color="tab:orange", label="paper's codec, entropy-constrained"),
     "uniform+": dict(marker="v", color="tab:purple", label="paper's codec, other ranges"),
+    "context": dict(marker="D", color="tab:red", label="context coder, the wide range's symbols"),
     "lwfc": dict(marker="*", markersize=11, color="tab:green", label="context coder + restoration"),
 }
 SHOWN_LEVELS = 4

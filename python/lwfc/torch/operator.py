@@ -5,6 +5,7 @@ torch.export hold nothing but plain arguments. A process that loads an exported 
 codec first: ``lwfc.torch.register(lwfc.load(path))``.
 """
 
+import secrets
 import time
 from weakref import WeakValueDictionary
 
@@ -31,8 +32,11 @@ def register(codec: Codec) -> str:
 
 
 def record_under(recorder: Recorder) -> int:
-    """The number by which the operator finds a recorder for as long as it lives."""
-    number = id(recorder)
+    """The number by which the operator finds a recorder for as long as it lives.
+
+    Random, as exported graphs carry it into other processes, where it must mean nothing.
+    """
+    number = secrets.randbits(62)
     _recorders[number] = recorder
     return number
 
