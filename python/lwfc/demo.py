@@ -162,7 +162,8 @@ def measure(network: Network, name: str, options: dict[str, Any], num_threads: i
         {
             "network": network.name,
             "codec": name,
-            "levels": codec.levels,
+            "levels": options["levels"],
+            "levels_kept": codec.levels,
             "lo": float(codec.metadata["range"][0]),
             "hi": float(codec.metadata["range"][1]),
             "bits_per_element": 8 * nbytes / network.test.size,
@@ -188,13 +189,15 @@ def table(network: Network) -> str:
         f"calibrated on {len(network.calibration)} unlabelled samples, tested on "
         f"{len(network.test)}; {network.metric} uncompressed: {network.reference:.2f}",
         "",
-        f"{'codec':<8} {'N':>2} {'range':>14} {'bits/el':>8} {'kB':>7} {'ratio':>6} "
+        f"{'codec':<8} {'N':>4} {'range':>14} {'bits/el':>8} {'kB':>7} {'ratio':>6} "
         f"{network.metric:>10} {'loss':>6}",
     ]
     for row in network.rows:
         span = f"[{row['lo']:.2f}, {row['hi']:.2f}]"
+        kept = "" if row["levels"] == row["levels_kept"] else f">{row['levels_kept']}"
+        count = f"{row['levels']}{kept}"
         lines.append(
-            f"{row['codec']:<8} {row['levels']:>2} {span:>14} {row['bits_per_element']:>8.3f} "
+            f"{row['codec']:<8} {count:>4} {span:>14} {row['bits_per_element']:>8.3f} "
             f"{row['kB_per_sample']:>7.3f} {row['ratio_to_float32']:>6.1f} {row['value']:>10.2f} "
             f"{row['loss']:>6.2f}"
         )
@@ -212,7 +215,7 @@ def best(rows: Iterable[dict[str, Any]]) -> str:
 
 LEGEND = """\
 uniform   the paper's codec: range from its model, truncated unary, one adaptive context per bin
-ecsq      the same with entropy-constrained thresholds and values, which may drop levels
+ecsq      the same with entropy-constrained thresholds and values, which drop levels (N: 8>4)
 uniform+  uniform over wider ranges, down to the mean of the negative values, found on other samples
 context   the symbols of a row of uniform+, and so its accuracy, with the context coder
 lwfc      context coder and linear restoration over such ranges, from the same unlabelled samples
