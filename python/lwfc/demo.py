@@ -241,7 +241,7 @@ def run(
         for network in load_networks(folder, quick):
             plans = list(recipes(network, quick))
             for done, (name, options) in enumerate(plans):
-                bar(done, len(plans), f"{network.name}: {name} N={options['levels']}")
+                bar(done, len(plans), network.name)
                 measure(network, name, options, threads)
             bar.close()
             networks.append(network)

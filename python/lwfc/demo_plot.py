@@ -53,7 +53,7 @@ def draw_rates(axes: Any, network: "Network") -> None:
     axes.set_xlabel("bits per element, all bytes counted (numbers: levels)")
     axes.set_ylabel(network.metric)
     axes.set_title(network.name)
-    axes.legend(fontsize=7, loc="lower right")
+    axes.legend(fontsize=7, loc="best")
     axes.grid(alpha=0.3)
 
 

@@ -173,7 +173,7 @@ def tune(
         steps = SEARCHES[search](goal)
         for done, (settings, total) in enumerate(_drive(steps, rows)):
             if progress is not None:
-                progress(done, total, f"tune: {settings}")
+                progress(done, total, "tune")
             rows.append(trial.run(settings, reference))
         best = goal.best(rows)
         codec = None if best is None else trial.codec({k: best[k] for k in values if k in best})
