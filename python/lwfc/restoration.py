@@ -14,7 +14,8 @@ from collections.abc import Callable
 import numpy as np
 
 from ._restoration_blob import level_values, neighbour_sums
-from ._restoration_fit import MODES, PRIOR, Rows, Task, assemble, choose
+from ._restoration_fit import MODES, PRIOR, Rows, Task, choose
+from ._restoration_integer import assemble
 from .errors import ParameterError
 
 __all__ = ["CentroidFitter", "RestorationFitter"]
