@@ -1,0 +1,94 @@
+"""The studies' harness on a handful of samples."""
+
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
+import hevc  # noqa: E402
+from common import features  # noqa: E402
+from studies import matching, measuring, operating, photographs, tasks, text  # noqa: E402
+
+
+class Toy(tasks.Classification):
+    """Which channel has the largest mean."""
+
+    def head(self, features):
+        return features.mean((2, 3))
+
+    def outcome(self, split, output):
+        return output.argmax(1) == self.truth[split][: len(output)]
+
+
+@pytest.fixture(scope="module")
+def toy():
+    x = features((12, 8, 6, 7))
+    truth = {"tune": x.mean((2, 3)).argmax(1)}
+    return Toy("toy", None, "relu", x, {"tune": x}, {}, truth)
+
+
+def test_measure(toy):
+    row = measuring.measure(toy, "tune", True, levels=4, coder="rans")
+    assert 0 < row["bits"] <= row["bits_single"]
+    assert row["error"] < 0.5 and row["final_levels"] == 4
+    low, high = row["interval"]
+    assert low <= row["loss"] <= high
+    assert measuring.screen(toy, "tune", levels=4, coder="rans")["bits"] == row["bits"]
+
+
+def test_order0():
+    symbols = np.array([[0, 0, 1, 1], [2, 2, 2, 2]], np.uint8)
+    assert measuring.order0(symbols, 3) == pytest.approx(0.5)
+
+
+def test_rows_go_on(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    assert measuring.Rows(path).get(lambda: {"a": 1}, key=1) == {"a": 1}
+    path.write_text(path.read_text() + '["cut o')
+    assert measuring.Rows(path).get(lambda: {"a": 2}, key=1) == {"a": 1}
+
+
+def test_choice():
+    rows = [{"bits": b, "loss": loss} for b, loss in ((0.2, 3.0), (0.4, 0.3), (0.6, 0.3))]
+    assert operating.choose(rows)["bits"] == 0.4
+    assert operating.choose(rows[:1])["bits"] == 0.2
+    assert [r["bits"] for r in operating.frontier(rows)] == [0.2, 0.4]
+
+
+def test_equal_error():
+    points = (("paper", 1.0, 0.1), ("paper", 0.5, 0.4), ("ours", 0.25, 0.2))
+    names = ("family", "bits", "error")
+    extra = {"levels": 2, "bits_single": 0, "order0": 0, "agreement": 0}
+    rows = [dict(zip(names, p, strict=True)) | extra for p in points]
+    [line] = photographs.compare(rows)
+    assert line[-1] == pytest.approx(0.25 / 0.75)
+
+
+def test_matching():
+    torch = pytest.importorskip("torch")
+    truth = [{"boxes": torch.tensor([[0.0, 0, 10, 10]]), "labels": torch.tensor([k])}
+             for k in (0, 1, 0)]  # fmt: skip
+    found = [t | {"scores": torch.tensor([0.9])} for t in truth]
+    assert matching.MatchedScenes(found, truth).precision() == 100
+    found[1] = found[1] | {"boxes": torch.tensor([[5.0, 5, 15, 15]])}
+    scenes = matching.MatchedScenes(found, truth)
+    assert scenes.precision() == 50
+    assert scenes.precision(np.array([0, 0, 2])) == 100
+
+
+def test_tiles():
+    x = np.random.default_rng(0).integers(0, 255, (3, 13, 6, 5), np.uint8)
+    pictures = hevc.tile(x)
+    assert np.array_equal(hevc.untile(pictures, x.shape[1:]), x)
+    if shutil.which("x265") and shutil.which("ffmpeg"):
+        pictures = hevc.tile(np.repeat(np.repeat(x, 3, 2), 3, 3))
+        nbytes, decoded = hevc.code(pictures, 4, "ultrafast")
+        assert nbytes > 0 and decoded.shape == pictures.shape
+        assert np.abs(decoded.astype(int) - pictures).mean() < 8
+
+
+def test_table():
+    assert text.table(("a", "b"), [["x", 0.12345]]).splitlines()[2] == "| x | 0.123 |"
