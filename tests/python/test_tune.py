@@ -152,3 +152,11 @@ def test_on_a_model(x, tmp_path):
         result.best["bits_per_element"]
     )
     assert not net[1]._forward_hooks
+
+
+def test_optuna(x):
+    pytest.importorskip("optuna")
+    run = [lwfc.tune(x, Task(x), max_loss=0.2, grid=GRID, search="optuna", trials=8) for _ in "ab"]
+    assert len(run[0].rows) == 8
+    chosen = [[row["levels"] for row in result.rows] for result in run]
+    assert chosen[0] == chosen[1]
