@@ -68,17 +68,23 @@ static void count_rows(const struct lwfc_lanes_kernels *k, struct planes_work *w
     }
 }
 
-/* Lanes by the payload to expect, so that the states stay a small part of it. */
+/* Lanes by the payload to expect, so that the states stay a small part of it. A
+ * sample of pieces: single symbols far apart would each wait for memory. */
 static int choose_layout(const uint8_t *symbols, size_t n)
 {
+    enum { SAMPLES = 1024, PIECE = 16 };
+    const size_t piece = n <= SAMPLES ? n - 1 : PIECE;
+    const size_t count = n <= SAMPLES ? 1 : SAMPLES / PIECE;
+    const size_t step = n <= SAMPLES ? 0 : (n - 1 - PIECE) / (count - 1);
     size_t changes = 0;
-    const size_t step = n / 1024 + 1;
-    size_t seen = 1;
-    for (size_t i = 1; i < n; i += step, seen++) {
-        changes += symbols[i] != symbols[i - 1];
+    for (size_t i = 0; i < count; i++) {
+        const uint8_t *s = symbols + 1 + i * step;
+        for (size_t j = 0; j < piece; j++) {
+            changes += s[j] != s[j - 1];
+        }
     }
     /* About 3 bits for each change of symbol from left to right. */
-    const size_t bytes = (size_t)((uint64_t)n * changes * 3 / (8 * seen));
+    const size_t bytes = (size_t)((uint64_t)n * changes * 3 / (8 * piece * count));
     return bytes >= 6144 ? 6 : bytes >= 2560 ? 2 : bytes >= 1024 ? 1 : 0;
 }
 

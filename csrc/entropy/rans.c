@@ -5,8 +5,8 @@
 
 enum { PLANES = 0, JOINED = 1, PLANES_LEVELS = 16 };
 
-/* A block of fewer symbols is always tried as planes. The sample is taken in pieces. */
-enum { UNSTRUCTURED_LEAST = 32768, SAMPLES = 2048, PIECE = 64 };
+/* A block of fewer symbols is tried both ways. The sample is taken in pieces. */
+enum { MEASURED_LEAST = 32768, SAMPLES = 2048, PIECE = 64 };
 
 size_t lwfc_rans_bound(const struct lwfc_block *block, int levels)
 {
@@ -26,17 +26,21 @@ size_t lwfc_rans_workspace(const struct lwfc_block *block, int levels)
     return planes_part(block, levels) + lwfc_joined_workspace(block, levels);
 }
 
-/* 1 if neighbours tell so little about a symbol, by Pearson's chi-squared on a
- * sample, that plane contexts cannot pay: preparing those takes longer than
- * joined symbols take in all. chi-squared / (2 n ln 2) is about the bits a
- * neighbour saves, and an order-0 code takes at least 2 (1 - sum of p^2) bits;
- * less than a 64th of that is too little. Rows' ends are not told apart. */
-static int is_unstructured(const uint8_t *symbols, const struct lwfc_block *block, int levels)
+/* How much neighbours tell about a symbol. */
+enum structure { STRUCTURE_NONE, STRUCTURE_SOME, STRUCTURE_STRONG };
+
+/* By Pearson's chi-squared on a sample, since preparing plane contexts takes longer
+ * than joined symbols take in all. chi-squared / (2 n ln 2) is about the bits a
+ * neighbour saves, and an order-0 code takes at least 2 (1 - sum of p^2) bits. Less
+ * than a 64th of that cannot pay; from a quarter on contexts always do, unless
+ * symbols vary so little that the joined coder's finer frequencies matter.
+ * Rows' ends are not told apart. */
+static enum structure measure_structure(const uint8_t *symbols, const struct lwfc_block *block, int levels)
 {
     const size_t n = lwfc_block_size(block);
     const size_t width = (size_t)block->width;
-    if (n < UNSTRUCTURED_LEAST || width < 2 || n < 2 * width) {
-        return 0;
+    if (n < MEASURED_LEAST || width < 2 || n < 2 * width) {
+        return STRUCTURE_SOME;
     }
     uint32_t joint[2][16][16] = {{{0}}};
     const size_t step = (n - width - PIECE) / (SAMPLES / PIECE);
@@ -69,8 +73,14 @@ static int is_unstructured(const uint8_t *symbols, const struct lwfc_block *bloc
     }
     /* Chance alone gives (levels - 1)^2 for each neighbour; 23 is 64 / (4 ln 2). */
     const uint64_t chance = 2 * (uint64_t)((levels - 1) * (levels - 1)) * 16;
-    const uint64_t limit = (SAMPLES - squares / SAMPLES) * 16 / 23;
-    return chi_squared < 2 * SAMPLES * 16 + chance + limit;
+    const uint64_t noise = 2 * SAMPLES * 16 + chance;
+    const uint64_t spread = SAMPLES - squares / SAMPLES;
+    if (chi_squared < noise + spread * 16 / 23) {
+        return STRUCTURE_NONE;
+    }
+    return chi_squared >= noise + spread * 16 * 16 / 23 && spread >= SAMPLES / 8
+               ? STRUCTURE_STRONG
+               : STRUCTURE_SOME;
 }
 
 size_t lwfc_rans_estimate(const uint8_t *symbols, const struct lwfc_block *block, int levels,
@@ -78,7 +88,8 @@ size_t lwfc_rans_estimate(const uint8_t *symbols, const struct lwfc_block *block
 {
     void *const joined_work = (uint8_t *)workspace + planes_part(block, levels);
     const size_t joined = lwfc_joined_estimate(symbols, block, levels, joined_work);
-    if (levels > PLANES_LEVELS || is_unstructured(symbols, block, levels)) {
+    if (levels > PLANES_LEVELS ||
+        measure_structure(symbols, block, levels) == STRUCTURE_NONE) {
         return joined;
     }
     const size_t planes = lwfc_planes_prepare(symbols, block, levels, workspace);
@@ -92,11 +103,14 @@ size_t lwfc_rans_encode(const uint8_t *symbols, const struct lwfc_block *block, 
         return 0;
     }
     void *const joined_work = (uint8_t *)workspace + planes_part(block, levels);
+    const enum structure structure =
+        levels <= PLANES_LEVELS ? measure_structure(symbols, block, levels) : STRUCTURE_NONE;
     int coder = JOINED;
-    if (levels <= PLANES_LEVELS && !is_unstructured(symbols, block, levels)) {
+    if (structure != STRUCTURE_NONE) {
         const size_t planes = lwfc_planes_prepare(symbols, block, levels, workspace);
         /* The joined coder is faster: the planes must pay. */
-        if (planes + planes / 64 <= lwfc_joined_estimate(symbols, block, levels, joined_work)) {
+        if (structure == STRUCTURE_STRONG ||
+            planes + planes / 64 <= lwfc_joined_estimate(symbols, block, levels, joined_work)) {
             coder = PLANES;
         }
     }
