@@ -49,8 +49,9 @@ def channel_order(symbols: Array) -> Array:
     return order
 
 
-def choose(local: Array, q: Array, symbols: Array, candidates: Array, matrix: Array,
-           most: int) -> Array:
+def choose(
+    local: Array, q: Array, symbols: Array, candidates: Array, matrix: Array, most: int
+) -> Array:
     """Orthogonal matching pursuit: channels that explain q beyond its own neighbours."""
     if len(candidates) == 0 or q.min() == q.max():
         return np.zeros(0, np.int64)
@@ -60,8 +61,10 @@ def choose(local: Array, q: Array, symbols: Array, candidates: Array, matrix: Ar
     basis = np.column_stack([centred, target])
     cross = (basis.T @ symbols[:, candidates].astype(np.float32)) / rows
     gram = (basis.T @ basis).astype(np.float64) / rows
-    solve = np.linalg.solve(gram[:-1, :-1] + 1e-4 * np.eye(len(gram) - 1), np.column_stack(
-        [cross[:-1].astype(np.float64), gram[:-1, -1]]))
+    solve = np.linalg.solve(
+        gram[:-1, :-1] + 1e-4 * np.eye(len(gram) - 1),
+        np.column_stack([cross[:-1].astype(np.float64), gram[:-1, -1]]),
+    )
     residual = cross[-1] - gram[-1, :-1] @ solve[:, :-1]
     variance = matrix[candidates, candidates] - (cross[:-1] * solve[:, :-1]).sum(axis=0)
     directions: list[Array] = []
@@ -118,7 +121,8 @@ def fit_ordinal(features: Array, q: Array, thresholds: int) -> tuple[Array, Arra
         gradient, hessian = _derivatives(x, q, eta, biases, lower, upper, counts)
         gradient -= np.concatenate([ridge * weights, 0.02 * biases])
         hessian[np.diag_indices(d + thresholds)] += np.concatenate(
-            [ridge, np.full(thresholds, 0.02)])
+            [ridge, np.full(thresholds, 0.02)]
+        )
         step = np.linalg.solve(hessian, gradient)
         size = 1.0
         for _ in range(8):
@@ -138,8 +142,9 @@ def fit_ordinal(features: Array, q: Array, thresholds: int) -> tuple[Array, Arra
     return weights, biases, mean.astype(np.float64)
 
 
-def _derivatives(x: Array, q: Array, eta: Array, biases: Array, lower: Array, upper: Array,
-                 counts: Array) -> tuple[Array, Array]:
+def _derivatives(
+    x: Array, q: Array, eta: Array, biases: Array, lower: Array, upper: Array, counts: Array
+) -> tuple[Array, Array]:
     """Gradient and negative Hessian of the log-likelihood in (weights, biases)."""
     d, thresholds = x.shape[1], len(biases)
     edges = np.concatenate([[1e3], biases, [-1e3]])

@@ -52,8 +52,12 @@ class IntegerChannel:
 
     def pack(self, levels: int) -> bytes:
         record = bytearray(self.offset.to_bytes(2, "little", signed=True))
-        for values in (self.above, self.bias, np.diff(self.left, prepend=0),
-                       np.diff(self.left2, prepend=0)):
+        for values in (
+            self.above,
+            self.bias,
+            np.diff(self.left, prepend=0),
+            np.diff(self.left2, prepend=0),
+        ):
             record += np.clip(values, -128, 127).astype(np.int8).tobytes()
         record += bytes([len(self.slots)])
         for slot, values in zip(self.slots, self.references, strict=True):
@@ -82,8 +86,8 @@ def round_channel(fit: ChannelFit, levels: int, unit: int) -> IntegerChannel:
     """Weights in steps of 1/unit; every constraint of the format holds."""
     w, mean, n = fit.weights, fit.mean, len(fit.slots)
     steps = np.arange(1, levels)
-    w1, m1 = w[LOCAL:LOCAL + n], mean[LOCAL:LOCAL + n]
-    w2, m2 = (w[LOCAL + n:], mean[LOCAL + n:]) if levels > 2 else (np.zeros(n), np.zeros(n))
+    w1, m1 = w[LOCAL : LOCAL + n], mean[LOCAL : LOCAL + n]
+    w2, m2 = (w[LOCAL + n :], mean[LOCAL + n :]) if levels > 2 else (np.zeros(n), np.zeros(n))
     base = _rounded(-unit * (w1 * m1 + w2 * m2), 63)
     first = _rounded(unit * (w1 + w2), 63)
     slope = np.rint(unit * w1).astype(int)
@@ -100,15 +104,17 @@ def round_channel(fit: ChannelFit, levels: int, unit: int) -> IntegerChannel:
         left=_rounded(unit * (w[0] * steps + w[1]), 127),
         left2=_rounded(unit * (w[2] * steps + w[3]), 127),
         slots=fit.slots,
-        references=np.stack([base, first, slope], axis=1))
+        references=np.stack([base, first, slope], axis=1),
+    )
 
 
 def _saturate(v: Array) -> Array:
     return np.clip(v, -128, 127)
 
 
-def cost(model: IntegerChannel, q: Array, local: Array, references: Array, levels: int,
-         unit: int) -> float:
+def cost(
+    model: IntegerChannel, q: Array, local: Array, references: Array, levels: int, unit: int
+) -> float:
     """Bits of the symbols q (rows,) under the model; local (rows, LOCAL), references (rows, n)."""
     score = np.zeros(len(q), int)
     for (base, first, slope), r in zip(model.references, references.T.astype(int), strict=True):
@@ -129,8 +135,7 @@ def cost(model: IntegerChannel, q: Array, local: Array, references: Array, level
     return float(-np.log2((edges[q + 1, rows] - edges[q, rows]) / 256).sum())
 
 
-def best_unit(fits: list[ChannelFit], symbols: Array, local: Any, order: Array,
-              levels: int) -> int:
+def best_unit(fits: list[ChannelFit], symbols: Array, local: Any, order: Array, levels: int) -> int:
     """The unit of the fewest bits, on some channels and rows.
 
     fits: per slot; symbols (rows, C); local(channel) gives that channel's features.
@@ -143,6 +148,12 @@ def best_unit(fits: list[ChannelFit], symbols: Array, local: Any, order: Array,
         q = symbols[::step, channel].astype(np.intp)
         near = local(channel)[::step]
         for unit in UNITS:
-            bits[unit] += cost(round_channel(fit, levels, unit), q, near,
-                               symbols[::step, fit.channels], levels, unit)
+            bits[unit] += cost(
+                round_channel(fit, levels, unit),
+                q,
+                near,
+                symbols[::step, fit.channels],
+                levels,
+                unit,
+            )
     return min(UNITS, key=lambda unit: bits[unit])

@@ -105,8 +105,9 @@ class ContextFitter:
             share = self._most_rows // len(self._rows)
         total = sum(r.shape[1] for _, r in self._rows)
         if total > self._most_rows:
-            self._rows = [(i, r[:, :share].copy() if r.shape[1] > share else r)
-                          for i, r in self._rows]
+            self._rows = [
+                (i, r[:, :share].copy() if r.shape[1] > share else r) for i, r in self._rows
+            ]
 
     def finish(self, progress: Callable[[float], None] | None = None) -> bytes:
         """Fit and return the model, canonical bytes: csrc/entropy/context_model.h says which.
@@ -126,8 +127,9 @@ class ContextFitter:
             fits.append(self._fit_channel(data, int(order[slot]), candidates, order, matrix, most))
             if progress is not None:
                 progress((slot + 1) / self.channels)
-        unit = best_unit(fits, data[_SELF], lambda channel: _local_features(data, channel), order,
-                         self.levels)
+        unit = best_unit(
+            fits, data[_SELF], lambda channel: _local_features(data, channel), order, self.levels
+        )
         blob = bytearray([VERSION, self.levels, SHIFT, coarse_bits(unit)])
         blob += int(self.channels).to_bytes(2, "little")
         blob += link_table(self.levels, unit).tobytes()
@@ -141,8 +143,9 @@ class ContextFitter:
         first = (self.channels - 1) % LANES + 1
         return 0 if slot < first else first + (slot - first) // LANES * LANES
 
-    def _fit_channel(self, data: Array, channel: int, candidates: Array, order: Array,
-                     matrix: Array, most: int) -> ChannelFit:
+    def _fit_channel(
+        self, data: Array, channel: int, candidates: Array, order: Array, matrix: Array, most: int
+    ) -> ChannelFit:
         q = data[_SELF, :, channel].astype(np.intp)
         local = _local_features(data, channel)
         chosen = choose(local, q, data[_SELF], candidates, matrix, most)
@@ -162,5 +165,17 @@ def _local_features(data: Array, channel: int) -> Array:
     """float32 (rows, 9): left, left > 0, left-left, left-left > 0, then the rows above."""
     at = data[:, :, channel].astype(np.float32)
     one = np.float32(1.0)
-    return np.stack([at[_L], np.minimum(at[_L], one), at[_LL], np.minimum(at[_LL], one), at[_U],
-                     at[_UL], at[_UR], at[_UU], np.minimum(at[_U], one)], axis=1)
+    return np.stack(
+        [
+            at[_L],
+            np.minimum(at[_L], one),
+            at[_LL],
+            np.minimum(at[_LL], one),
+            at[_U],
+            at[_UL],
+            at[_UR],
+            at[_UU],
+            np.minimum(at[_U], one),
+        ],
+        axis=1,
+    )
