@@ -26,7 +26,13 @@ class BuildExt(build_ext):
         flags = (
             ["/O2", "/std:c11", "/fp:precise"]
             if msvc
-            else ["-std=c11", "-O3", "-ffp-contract=off", "-fvisibility=hidden", "-fno-strict-aliasing"]
+            else [
+                "-std=c11",
+                "-O3",
+                "-ffp-contract=off",
+                "-fvisibility=hidden",
+                "-fno-strict-aliasing",
+            ]
         )
         openmp = self.openmp_flags(msvc)
         for extension in self.extensions:
@@ -41,13 +47,19 @@ class BuildExt(build_ext):
         flag = "/openmp" if msvc else "-fopenmp"
         with tempfile.TemporaryDirectory() as folder:
             source = Path(folder) / "probe.c"
-            source.write_text("#include <omp.h>\nint main(void) { return omp_get_max_threads() < 1; }\n")
+            source.write_text(
+                "#include <omp.h>\nint main(void) { return omp_get_max_threads() < 1; }\n"
+            )
             try:
                 objects = self.compiler.compile([str(source)], folder, extra_postargs=[flag])
-                self.compiler.link_executable(objects, str(Path(folder) / "probe"), extra_postargs=[flag])
+                self.compiler.link_executable(
+                    objects, str(Path(folder) / "probe"), extra_postargs=[flag]
+                )
             except Exception as error:
                 if wanted == "1":
-                    raise SystemExit(f"LWFC_OPENMP=1, but this compiler has no OpenMP: {error}") from error
+                    raise SystemExit(
+                        f"LWFC_OPENMP=1, but this compiler has no OpenMP: {error}"
+                    ) from error
                 print("lwfc: building without OpenMP")
                 return []
         return [flag]

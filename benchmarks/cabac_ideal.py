@@ -44,7 +44,9 @@ def main() -> None:
     for name, samples in features(LAYERS, "test", SAMPLES).items():
         for levels in (2, 4):
             top = 1.7 * samples.std()
-            clip = ((0.0, 3.0) if levels == 2 else (0.0, 4.8)) if LAYERS[name].relu6 else (-top, top)
+            clip = (
+                ((0.0, 3.0) if levels == 2 else (0.0, 4.8)) if LAYERS[name].relu6 else (-top, top)
+            )
             codec = lwfc.calibrate(samples, levels=levels, clip=clip, coder="cabac", channel_axis=1)
             rows = []
             for x in samples:
@@ -53,7 +55,9 @@ def main() -> None:
                 rows.append((order0_bits(q), ideal_nbits(q.ravel(), levels) / x.size, stream))
             order0, ideal, stream = np.mean(rows, axis=0)
             ratio = stream / ideal
-            print(f"| {name} | {levels} | {order0:.4f} | {ideal:.4f} | {stream:.4f} | {ratio:.4f} |")
+            print(
+                f"| {name} | {levels} | {order0:.4f} | {ideal:.4f} | {stream:.4f} | {ratio:.4f} |"
+            )
 
 
 if __name__ == "__main__":

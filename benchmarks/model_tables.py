@@ -15,6 +15,7 @@ sys.path[:0] = [str(TESTS / "python"), str(TESTS / "reference")]
 
 import model_ref  # noqa: E402
 import test_activation as checks  # noqa: E402
+
 from lwfc import ActivationModel, _core, design_ecsq  # noqa: E402
 from lwfc.activation import range_constant  # noqa: E402
 

@@ -81,7 +81,9 @@ class Averager:
 
     @torch.no_grad()
     def update(self, model):
-        for mean, value in zip(self.model.state_dict().values(), model.state_dict().values()):
+        for mean, value in zip(
+            self.model.state_dict().values(), model.state_dict().values(), strict=True
+        ):
             if mean.is_floating_point():
                 mean.lerp_(value, 1 - self.decay)
 
@@ -181,9 +183,7 @@ def detection_loss(raw, targets):
     generalised = iou - 1 + union / area(hull).clamp(min=1e-6)
     wanted = torch.zeros(owners.shape)
     wanted[scene, cell] = iou.detach().clamp(0, 1)
-    objectness = F.binary_cross_entropy_with_logits(
-        raw[:, 0].flatten(1), wanted, reduction="sum"
-    )
+    objectness = F.binary_cross_entropy_with_logits(raw[:, 0].flatten(1), wanted, reduction="sum")
     logits = raw[:, 5:].flatten(2).transpose(1, 2)[scene, cell]
     classes = F.cross_entropy(logits, label, reduction="sum")
     return (objectness + 2 * (1 - generalised).sum() + classes) / len(label)

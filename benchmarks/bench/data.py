@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-import lwfc
 import numpy as np
+
+import lwfc
 
 __all__ = ["DataSet", "clustered", "features", "synthetic"]
 

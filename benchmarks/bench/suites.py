@@ -6,8 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import lwfc
 import numpy as np
+
+import lwfc
 
 from .data import DataSet, clustered, features, synthetic
 from .native import RANS, Blocks, address, aligned, library

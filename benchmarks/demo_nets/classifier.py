@@ -61,6 +61,6 @@ class Classifier(nn.Module):
 def accuracy(model, images, labels, batch=250):
     """Top-1 accuracy in percent of ``model`` (any callable giving logits)."""
     right = 0
-    for x, y in zip(images.split(batch), labels.split(batch)):
+    for x, y in zip(images.split(batch), labels.split(batch), strict=True):
         right += int((model(x).argmax(1) == y).sum())
     return 100.0 * right / len(labels)

@@ -80,7 +80,7 @@ class Detector(nn.Module):
         boxes = head_boxes(raw).flatten(1, 2)
         objectness = raw[:, 0].sigmoid()
         scores = (objectness[:, None] * raw[:, 5:].softmax(1)).flatten(2).transpose(1, 2)
-        return [nms(b, s, threshold, iou, limit) for b, s in zip(boxes, scores)]
+        return [nms(b, s, threshold, iou, limit) for b, s in zip(boxes, scores, strict=True)]
 
     @torch.no_grad()
     def detect(self, images, batch=100):
@@ -136,7 +136,7 @@ def mean_average_precision(detections, targets):
     truth, found = [], []
     for image, (target, detection) in enumerate(zip(targets, detections, strict=True)):
         sides = target["boxes"][:, 2:] - target["boxes"][:, :2]
-        for box, side, label in zip(target["boxes"], sides, target["labels"]):
+        for box, side, label in zip(target["boxes"], sides, target["labels"], strict=True):
             truth.append(
                 {
                     "id": len(truth) + 1,
@@ -150,7 +150,7 @@ def mean_average_precision(detections, targets):
         corners, sizes = detection["boxes"][:, :2], detection["boxes"][:, 2:]
         rows = torch.cat([corners, sizes - corners], 1).tolist()
         labels, scores = detection["labels"].tolist(), detection["scores"].tolist()
-        for row, label, score in zip(rows, labels, scores):
+        for row, label, score in zip(rows, labels, scores, strict=True):
             found.append(
                 {"image_id": image, "category_id": label, "bbox": row, "score": score}
             )

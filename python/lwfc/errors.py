@@ -8,7 +8,7 @@ class LwfcError(Exception):
 
 
 class FormatError(LwfcError, ValueError):
-    """Bytes which are no valid stream or codec file, or belong to another codec; names the field."""
+    """Bytes that are no valid stream or codec file, or of another codec; names the field."""
 
 
 class ParameterError(LwfcError, ValueError):

@@ -1,9 +1,10 @@
 """Arrays, codecs and checks that several test files share."""
 
-import lwfc
 import numpy as np
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+
+import lwfc
 
 CODERS = ("raw", "cabac", "rans")
 FLOATS = (np.float16, np.float32, np.float64)

@@ -11,6 +11,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1] / "reference"))
 
 import model_ref  # noqa: E402
+
 from lwfc import _core  # noqa: E402
 from lwfc.activation import ActivationModel, range_constant  # noqa: E402
 from lwfc.errors import ParameterError  # noqa: E402

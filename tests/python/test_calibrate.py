@@ -2,10 +2,11 @@
 
 import tracemalloc
 
-import lwfc
 import numpy as np
 import pytest
 from common import features
+
+import lwfc
 from lwfc.ranges import guess_activation
 from lwfc.samples import Batches, Thinned, planes
 

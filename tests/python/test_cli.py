@@ -7,10 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-import lwfc
 import numpy as np
 import pytest
 from common import features
+
+import lwfc
 from lwfc.cli import main
 from lwfc.cli_parser import build_parser
 

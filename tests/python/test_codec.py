@@ -8,12 +8,13 @@ import pickle
 import struct
 import tempfile
 
-import lwfc
 import numpy as np
 import pytest
 from common import any_floats, arrays, codecs, expected_symbols, expected_values, features
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+import lwfc
 
 ARRAYS = arrays()
 CODECS = codecs()

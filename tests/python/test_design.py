@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 sys.path.insert(0, str(Path(__file__).parents[1] / "reference"))
 
 import model_ref  # noqa: E402
+
 from lwfc import _core  # noqa: E402
 from lwfc.activation import ActivationModel  # noqa: E402
 from lwfc.design import (  # noqa: E402

@@ -1,11 +1,12 @@
 """The stages keep the promises of NumPy's ufuncs; one test for each."""
 
-import lwfc
 import numpy as np
 import pytest
 from common import any_floats, features
 from hypothesis import given
 from hypothesis import strategies as st
+
+import lwfc
 from lwfc import dequantize, digitize, lookup, quantize
 from lwfc.design import uniform_quantizer
 

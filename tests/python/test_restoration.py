@@ -1,11 +1,12 @@
 """Fitting of centroids and restoration weights, on synthetic features."""
 
-import lwfc
 import numpy as np
 import pytest
+from restoration_data import features, quantize
+
+import lwfc
 from lwfc._restoration_blob import LINEAR, Restoration, level_values
 from lwfc.restoration import CentroidFitter, RestorationFitter
-from restoration_data import features, quantize
 
 
 def fit(kind, levels=2, samples=30, strength=1.0, parts=1, **options):

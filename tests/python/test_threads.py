@@ -7,10 +7,11 @@ import sys
 import threading
 import time
 
-import lwfc
 import numpy as np
 import pytest
 from common import features
+
+import lwfc
 
 SHAPE = (9, 64, 56, 56)  # 9 blocks of a sample each
 CODERS = ("raw", "cabac", "rans")

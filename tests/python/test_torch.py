@@ -7,16 +7,18 @@ import io
 import json
 import pickle
 
-import lwfc
 import numpy as np
 import pytest
 
+import lwfc
+
 torch = pytest.importorskip("torch")
+
+from torch import nn  # noqa: E402
 
 import lwfc.torch as lt  # noqa: E402
 from lwfc.torch.attach import Hook  # noqa: E402
 from lwfc.torch.layers import pick, replace  # noqa: E402
-from torch import nn  # noqa: E402
 
 Pair = collections.namedtuple("Pair", "first second")
 

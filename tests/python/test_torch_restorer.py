@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
+from restoration_data import features, quantize
+
 from lwfc._restoration_blob import Restoration
 from lwfc.restoration import RestorationFitter
-from restoration_data import features, quantize
 
 torch = pytest.importorskip("torch")
 

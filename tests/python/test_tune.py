@@ -2,10 +2,11 @@
 
 import json
 
-import lwfc
 import numpy as np
 import pytest
 from common import features
+
+import lwfc
 from lwfc.search import pareto
 
 GRID = {
