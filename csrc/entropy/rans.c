@@ -3,6 +3,8 @@
 #include "entropy/joined.h"
 #include "entropy/planes.h"
 
+#include <string.h>
+
 enum { PLANES = 0, JOINED = 1, PLANES_LEVELS = 16 };
 
 /* A block of fewer symbols is tried both ways. The sample is taken in pieces. */
@@ -42,14 +44,24 @@ static enum structure measure_structure(const uint8_t *symbols, const struct lwf
     if (n < MEASURED_LEAST || width < 2 || n < 2 * width) {
         return STRUCTURE_SOME;
     }
-    uint32_t joint[2][16][16] = {{{0}}};
+    /* Four tables in turn: an increment waits for the last one of the same count. */
+    uint16_t part[4][2][16][16];
+    uint32_t joint[2][16][16];
+    memset(part, 0, sizeof part);
     const size_t step = (n - width - PIECE) / (SAMPLES / PIECE);
     for (size_t i = 0; i < SAMPLES / PIECE; i++) {
         const uint8_t *s = symbols + width + i * step;
-        for (size_t j = 0; j < PIECE; j++) {
-            joint[0][s[j - 1]][s[j]]++;
-            joint[1][s[j - width]][s[j]]++;
+        for (size_t j = 0; j < PIECE; j += 4) {
+            for (size_t k = 0; k < 4; k++) {
+                part[k][0][s[j + k - 1]][s[j + k]]++;
+                part[k][1][s[j + k - width]][s[j + k]]++;
+            }
         }
+    }
+    for (int i = 0; i < 512; i++) {
+        const int t = i >> 8, a = i >> 4 & 15, b = i & 15;
+        joint[t][a][b] = (uint32_t)part[0][t][a][b] + part[1][t][a][b] + part[2][t][a][b] +
+                         part[3][t][a][b];
     }
     uint64_t chi_squared = 0, squares = 0;
     for (int t = 0; t < 2; t++) {
