@@ -6,9 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 import lwfc
+import numpy as np
 
 __all__ = ["BATCH", "Rows", "calibrated", "coded", "measure", "normalised_error",
            "order0", "screen"]  # fmt: skip

@@ -70,8 +70,9 @@ def _int8(task: Any, count: int, name: str) -> dict[str, Any]:
 
 
 def _row(task: Any, count: int, nbytes: int, output: Any) -> dict[str, Any]:
-    outcome, reference = task.outcome("test", output), task.outcome(
-        "test", task.head(task.features["test"][:count])
+    outcome, reference = (
+        task.outcome("test", output),
+        task.outcome("test", task.head(task.features["test"][:count])),
     )
     return {
         "nbytes": nbytes / count,

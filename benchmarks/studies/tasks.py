@@ -107,7 +107,7 @@ class Detection(Task):
 
 
 def load_task(name: str, cache: Path, quick: bool = False) -> Task:
-    """"classifier" or "detector" with all test samples (10,000 and 1,000), or 60 of each kind."""
+    """ "classifier" or "detector" with all test samples (10,000 and 1,000), or 60 of each kind."""
     import demo_nets
 
     classifier, detector = demo_nets.load_models()

@@ -53,8 +53,8 @@ def test_rows_go_on(tmp_path):
 
 def test_choice():
     rows = [{"bits": b, "loss": loss} for b, loss in ((0.2, 3.0), (0.4, 0.3), (0.6, 0.3))]
-    assert operating.choose(rows)["bits"] == 0.4
-    assert operating.choose(rows[:1])["bits"] == 0.2
+    assert operating.choose(rows, 0.5)["bits"] == 0.4
+    assert operating.choose(rows[:1], 0.5)["bits"] == 0.2
     assert [r["bits"] for r in operating.frontier(rows)] == [0.2, 0.4]
 
 
