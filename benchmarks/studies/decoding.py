@@ -5,6 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from lwfc._restoration_blob import Restoration
+
 from .measuring import calibrated
 from .photographs import load_features
 from .tasks import load_task
@@ -13,14 +15,17 @@ from .text import table
 __all__ = ["macs", "study"]
 
 
-def macs(levels: int, channels: int) -> int:
-    """Multiply-adds per element of linear restoration with a full matrix, upper bound.
+def macs(codec: Any, channels: int) -> int:
+    """Multiply-adds per element of a codec's restoration, by the shapes of its weights.
 
-    Own symbol's neighbourhood: 3 sums and the symbol; every channel: its symbol and its 3x3 sum;
-    one more for the scale and offset of the symbol. A low rank in the model makes it less.
+    Three own neighbour sums and the scale of the symbol; for linear, the 2 C features of a place
+    (each channel's symbol and its 3x3 sum) times C outputs, or, at rank r, times r latent values,
+    and those times C outputs. Additions of the 3x3 sums are not counted.
     """
-    del levels  # symbols enter as levels' values, not as indicator planes
-    return 4 + 2 * channels + 1
+    fields = Restoration.from_bytes(codec.restore)
+    if not fields.first.size:
+        return 4
+    return 4 + (3 * fields.rank or 2 * channels)
 
 
 def study(quick: bool, cache: Path, say: Callable[[str], None]) -> None:
@@ -40,12 +45,12 @@ def study(quick: bool, cache: Path, say: Callable[[str], None]) -> None:
                 codec.decode(streams[name])
                 best[name] = min(best[name], time.thread_time() - started)
         base = best["cabac + none"]
-        work = macs(2, x.shape[1])
         for name, seconds in best.items():
-            linear = f"{work} of {own} ({work / own:.2f})" if name.endswith("linear") else ""
+            work = macs(codecs[name], x.shape[1]) if codecs[name].restore else 0
+            linear = f"{work} of {own} ({work / own:.2f})" if work else ""
             lines.append([layer, name, 1e9 * seconds / x.size, base / seconds, linear])
     say("### Decode, N = 2, one core, best of interleaved runs; multiply-adds per element of the "
-        "tensor: linear restoration's upper bound and the split layer's own\n")  # fmt: skip
+        "tensor: of the restoration, and of the convolution that made the tensor\n")  # fmt: skip
     say(table(("layer", "codec", "ns per element", "speed over cabac without restoration",
                "multiply-adds"), lines))  # fmt: skip
 

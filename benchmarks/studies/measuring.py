@@ -6,8 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import lwfc
 import numpy as np
+
+import lwfc
 
 __all__ = ["BATCH", "Rows", "calibrated", "coded", "measure", "normalised_error",
            "order0", "screen"]  # fmt: skip

@@ -19,7 +19,6 @@ from .text import table
 __all__ = ["load_features", "study"]
 
 CROPS = {"calibration": 150, "test": 200}
-SCALES = (1.0, 1.4, 1.8, 2.2)
 
 
 def load_features(layer: str, split: str, count: int, cache: Path) -> np.ndarray:
@@ -83,13 +82,17 @@ def candidates(linear: bool, quick: bool) -> list[tuple[str, dict[str, Any]]]:
     paper, ours = {"coder": "cabac"}, {"coder": "context", "restore": "linear"}
     if quick:
         return [("paper", paper | {"levels": 4}), ("ours", ours | {"levels": 2})]
-    scales = (0.8, 1.0, 1.3) if linear else SCALES[:3]
-    found = [("paper", paper | {"levels": n, "clip_scale": s})
-             for n in (2, 3, 4, 5, 6) for s in scales]  # fmt: skip
-    found += [("paper", paper | {"levels": n, "quantizer": "ecsq", "rate_weight": w})
-              for n in (4, 6) for w in (0.02, 0.05)]  # fmt: skip
-    return found + [("ours", ours | {"levels": n, "clip_scale": s})
-                    for n, s in ((2, 1.0), (2, 1.4), (2, 1.8), (3, 1.4), (4, 1.2))]  # fmt: skip
+    scales = (0.8, 1.0) if linear else (1.0, 1.4)
+    found = [
+        ("paper", paper | {"levels": n, "clip_scale": s}) for n in (2, 3, 4, 6) for s in scales
+    ]
+    found += [
+        ("paper", paper | {"levels": n, "quantizer": "ecsq", "rate_weight": 0.02}) for n in (4, 6)
+    ]
+    return found + [
+        ("ours", ours | {"levels": n, "clip_scale": s})
+        for n, s in ((2, 1.0), (2, 1.4), (2, 1.8), (3, 1.4))
+    ]
 
 
 class Layer:
@@ -120,21 +123,27 @@ class Layer:
 def study(quick: bool, cache: Path, say: Callable[[str], None]) -> None:
     """EfficientNet-lite0: squared error and top-1 agreement against bits."""
     names = ("relu6-480x14x14", "linear-40x28x28", "relu6-240x28x28")
-    rows = Rows(cache / "photographs.jsonl")
     for name in names[1:2] if quick else names:
-        layer = Layer(name, {"calibration": 20, "test": 20} if quick else CROPS, cache)
-        found = []
-        for family, options in candidates(layer.linear, quick):
-            row = rows.get(partial(layer.measure, options), layer=name, count=len(layer.x),
-                           **options)  # fmt: skip
-            found.append({"family": family} | options | row)
-        say(f"### {name}: {len(layer.samples)} calibration crops of 10 photographs, "
-            f"{len(layer.x)} test crops of 4 others\n")  # fmt: skip
-        say(table(("codec", "settings", "bits, streams of 100", "bits, stream per sample",
-                   "order-0 entropy", "squared error", "agreement %"),
-                  [_line(row) for row in frontier(found)]))  # fmt: skip
-        say("At equal squared error (the paper's codec interpolated along its frontier):\n")
-        say(table(("settings", "squared error", "bits", "paper's codec", "ratio"), compare(found)))
+        say(report(name, quick, cache))
+
+
+def report(name: str, quick: bool, cache: Path) -> str:
+    """The tables of one layer."""
+    rows = Rows(cache / "photographs.jsonl")
+    layer = Layer(name, {"calibration": 20, "test": 20} if quick else CROPS, cache)
+    found = []
+    for family, options in candidates(layer.linear, quick):
+        measured = partial(layer.measure, options)
+        row = rows.get(measured, layer=name, count=len(layer.x), **options)
+        found.append({"family": family} | options | row)
+    columns = ("codec", "settings", "bits, streams of 100", "bits, stream per sample",
+               "order-0 entropy", "squared error", "agreement %")  # fmt: skip
+    return (
+        f"### {name}: {len(layer.samples)} calibration crops of 10 photographs, {len(layer.x)} "
+        f"test crops of 4 others\n\n{table(columns, map(_line, frontier(found)))}\n"
+        "At equal squared error (the paper's codec interpolated along its frontier):\n\n"
+        + table(("settings", "squared error", "bits", "paper's codec", "ratio"), compare(found))
+    )
 
 
 def _line(row: dict[str, Any]) -> list[Any]:
