@@ -6,6 +6,8 @@ CC ?= cc
 CLANG ?= clang
 CFLAGS ?= -O3 -g
 FUZZ_SECONDS ?= 20
+ARM_CC ?= aarch64-linux-gnu-gcc
+ARM_RUN ?= qemu-aarch64-static
 
 PY := $(VENV)/bin/python
 CORE := $(filter-out csrc/pyext/%,$(wildcard csrc/*/*.c csrc/*/*/*.c))
@@ -15,7 +17,7 @@ FUZZERS := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 STRICT := -std=c11 -Wall -Wextra -Wpedantic -Werror -ffp-contract=off -Icsrc -Icsrc/include
 SANITIZE := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 
-.PHONY: help build demo test test-c test-python asan fuzz layers bench golden lint clean
+.PHONY: help build demo test test-c test-arm test-arm-run test-python asan fuzz layers bench golden lint clean
 .SUFFIXES:
 
 help: ## this list
@@ -53,10 +55,18 @@ build/asan/%.o: %.c $(HEADERS)
 	@echo CC asan $<
 	@$(CC) $(STRICT) $(SANITIZE) -c $< -o $@
 
+build/arm/%.o: %.c $(HEADERS)
+	@mkdir -p $(@D)
+	@echo CC arm $<
+	@$(ARM_CC) $(STRICT) $(CFLAGS) -c $< -o $@
+
 build/c/liblwfc.a: $(CORE:%.c=build/c/%.o)
 	@$(AR) rcs $@ $^
 
 build/asan/liblwfc.a: $(CORE:%.c=build/asan/%.o)
+	@$(AR) rcs $@ $^
+
+build/arm/liblwfc.a: $(CORE:%.c=build/arm/%.o)
 	@$(AR) rcs $@ $^
 
 build/c/tests/%: tests/c/%.c build/c/liblwfc.a
@@ -67,10 +77,31 @@ build/asan/tests/%: tests/c/%.c build/asan/liblwfc.a
 	@mkdir -p $(@D)
 	@$(CC) $(STRICT) $(SANITIZE) $< build/asan/liblwfc.a -lm -lpthread -o $@
 
+build/arm/tests/%: tests/c/%.c build/arm/liblwfc.a
+	@mkdir -p $(@D)
+	@$(ARM_CC) $(STRICT) $(CFLAGS) -static $< build/arm/liblwfc.a -lm -lpthread -o $@
+
 test-c: $(C_TESTS:%=build/c/tests/%) ## the C tests, at every SIMD level
 	@for t in $^; do for cpu in scalar avx2 native; do \
 	    LWFC_CPU=$$cpu; test $$cpu = native && unset LWFC_CPU || export LWFC_CPU; \
 	    echo "$$t $$cpu"; $$t || exit 1; done; done
+
+test-arm: ## the C tests cross-compiled for AArch64, under qemu
+	@if command -v $(ARM_CC) >/dev/null && command -v $(ARM_RUN) >/dev/null; then \
+	    $(MAKE) --no-print-directory test-arm-run; \
+	else \
+	    echo "test-arm: skipped, $(ARM_CC) or $(ARM_RUN) is missing"; \
+	fi
+
+# Last, the same streams from this machine and from AArch64.
+test-arm-run: $(C_TESTS:%=build/arm/tests/%) build/c/tests/test_hashes
+	@for t in $(C_TESTS:%=build/arm/tests/%); do for cpu in scalar native; do \
+	    LWFC_CPU=$$cpu; test $$cpu = native && unset LWFC_CPU || export LWFC_CPU; \
+	    echo "$$t $$cpu"; $(ARM_RUN) $$t || exit 1; done; done
+	@build/c/tests/test_hashes >build/c/hashes.txt
+	@$(ARM_RUN) build/arm/tests/test_hashes >build/arm/hashes.txt
+	@cmp build/c/hashes.txt build/arm/hashes.txt
+	@echo "streams are equal on this machine and on AArch64"
 
 asan: $(C_TESTS:%=build/asan/tests/%) ## the C tests under ASan and UBSan
 	@for t in $^; do echo $$t; $$t || exit 1; done

@@ -28,18 +28,34 @@ static uint64_t hash_bytes(const uint8_t *data, size_t nbytes)
     return hash;
 }
 
-static int ascending(const float *v, size_t n)
+/* A float of the caller's tables, and one of a file's. */
+static float native_f32(const uint8_t *p)
 {
-    for (size_t i = 0; i < n; i++) {
-        const float x = lwfc_load_f32((const uint8_t *)(v + i));
-        if (!isfinite(x) || (i > 0 && !(lwfc_load_f32((const uint8_t *)(v + i - 1)) <= x))) {
+    float v;
+    memcpy(&v, p, sizeof v);
+    return v;
+}
+
+static float stored_f32(const uint8_t *p)
+{
+    return lwfc_load_f32(p);
+}
+
+typedef float load_f32(const uint8_t *p);
+
+static int ascending(const float *v, size_t n, load_f32 *load)
+{
+    const uint8_t *p = (const uint8_t *)v;
+    for (size_t i = 0; i < n; i++, p += sizeof *v) {
+        const float x = load(p);
+        if (!isfinite(x) || (i > 0 && !(load(p - sizeof *v) <= x))) {
             return 0;
         }
     }
     return 1;
 }
 
-enum lwfc_status lwfc_codec_options_check(const struct lwfc_codec_options *o)
+static enum lwfc_status options_check(const struct lwfc_codec_options *o, load_f32 *load)
 {
     if (o->levels < 2 || o->levels > LWFC_LEVELS_MAX || o->groups < 1 ||
         o->groups > (size_t)1 << 24) {
@@ -69,12 +85,17 @@ enum lwfc_status lwfc_codec_options_check(const struct lwfc_codec_options *o)
     }
     const size_t levels = (size_t)o->levels;
     for (size_t g = 0; g < o->groups; g++) {
-        if (!ascending(o->thresholds + g * (levels - 1), levels - 1) ||
-            !ascending(o->values + g * levels, levels)) {
+        if (!ascending(o->thresholds + g * (levels - 1), levels - 1, load) ||
+            !ascending(o->values + g * levels, levels, load)) {
             return LWFC_ERROR_LEVELS;
         }
     }
     return LWFC_OK;
+}
+
+enum lwfc_status lwfc_codec_options_check(const struct lwfc_codec_options *o)
+{
+    return options_check(o, native_f32);
 }
 
 static size_t tables_nbytes(size_t groups, int levels)
@@ -204,6 +225,6 @@ enum lwfc_status lwfc_codec_file_read(const uint8_t *data, size_t nbytes,
     if (p != end) {
         return LWFC_ERROR_TRAILING;
     }
-    const enum lwfc_status status = lwfc_codec_options_check(o);
+    const enum lwfc_status status = options_check(o, stored_f32);
     return status == LWFC_ERROR_ARGUMENT ? LWFC_ERROR_CODEC_FILE : status;
 }

@@ -124,6 +124,10 @@ static uint8_t *encode_scalar(uint16_t (*states)[LWFC_LANES], const struct lwfc_
     return out;
 }
 
+#if LWFC_NEON
+#include "kernels/arm/lanes_neon.h" /* leaves short rows to the functions above */
+#endif
+
 const struct lwfc_lanes_kernels *lwfc_lanes_kernels_for(uint32_t features)
 {
     static const struct lwfc_lanes_kernels scalar = {gather_scalar, scatter_scalar, sum_scalar,
@@ -140,6 +144,12 @@ const struct lwfc_lanes_kernels *lwfc_lanes_kernels_for(uint32_t features)
     }
     if (features & LWFC_CPU_AVX2) {
         return &avx2;
+    }
+#elif LWFC_NEON
+    static const struct lwfc_lanes_kernels neon = {gather_neon, scatter_neon, sum_neon,
+                                                   contexts_neon, decode_neon, encode_neon};
+    if (features & LWFC_CPU_NEON) {
+        return &neon;
     }
 #else
     (void)features;

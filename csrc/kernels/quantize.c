@@ -3,6 +3,7 @@
 #include "base/attributes.h"
 #include "cpu/cpu.h"
 
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -80,7 +81,7 @@ static void moments_finish(const struct lane *lanes, struct lwfc_moments *out)
 static void moments_add(struct lane *lanes, struct lwfc_moments *out, size_t i, float value)
 {
     struct lane *lane = &lanes[i % LWFC_MOMENTS_LANES];
-    if (!(fabsf(value) <= 3.402823466e38f)) {
+    if (!(fabsf(value) <= FLT_MAX)) {
         out->nonfinite++;
         return;
     }
@@ -92,6 +93,22 @@ static void moments_add(struct lane *lanes, struct lwfc_moments *out, size_t i, 
     lane->sum += v;
     lane->sum_squares += v * v;
     lane->sum_magnitudes += fabs(v);
+}
+
+/* For variants that find min and max out of order: a zero there has the sign of
+ * the first zero. n: how many elements they took out of order. */
+LWFC_INLINE void moments_zero_ends(const float *x, size_t n, struct lwfc_moments *out)
+{
+    if (out->min != 0.0 && out->max != 0.0) {
+        return;
+    }
+    for (size_t i = 0; i < n; i++) {
+        if (x[i] == 0.0f) {
+            out->min = out->min == 0.0 ? x[i] : out->min;
+            out->max = out->max == 0.0 ? x[i] : out->max;
+            return;
+        }
+    }
 }
 
 static void moments_scalar(const float *x, size_t n, struct lwfc_moments *out)
@@ -107,7 +124,7 @@ static void moments_scalar(const float *x, size_t n, struct lwfc_moments *out)
 static int has_nonfinite_scalar(const float *x, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
-        if (!(fabsf(x[i]) <= 3.402823466e38f)) {
+        if (!(fabsf(x[i]) <= FLT_MAX)) {
             return 1;
         }
     }
@@ -119,6 +136,8 @@ static const struct lwfc_quantize_kernels scalar_kernels = {
 
 #if LWFC_X86
 #include "kernels/x86/quantize_avx2.h"
+#elif LWFC_NEON
+#include "kernels/arm/quantize_neon.h"
 #endif
 
 const struct lwfc_quantize_kernels *lwfc_quantize_kernels_for(uint32_t features)
@@ -126,6 +145,10 @@ const struct lwfc_quantize_kernels *lwfc_quantize_kernels_for(uint32_t features)
 #if LWFC_X86
     if (features & LWFC_CPU_AVX2) {
         return &avx2_kernels;
+    }
+#elif LWFC_NEON
+    if (features & LWFC_CPU_NEON) {
+        return &neon_kernels;
     }
 #endif
     (void)features;

@@ -1,98 +1,15 @@
 /* Round trips of the context coder under random models, equal bytes from every
  * kernel, damaged streams and models, and the rate-distortion pass. */
-#include "base/bytes.h"
 #include "base/memory.h"
 #include "codec/rate_distortion.h"
 #include "cpu/cpu.h"
 #include "entropy/context.h"
+#include "random_context_model.h"
 
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-static uint32_t seed = 1;
-
-static uint32_t random_u32(void)
-{
-    seed ^= seed << 13;
-    seed ^= seed >> 17;
-    seed ^= seed << 5;
-    return seed;
-}
-
-static int between(int least, int most)
-{
-    return least + (int)(random_u32() % (uint32_t)(most - least + 1));
-}
-
-static uint8_t *put(uint8_t *p, int v)
-{
-    *p = (uint8_t)v;
-    return p + 1;
-}
-
-/* Random increments with partial sums inside -100..100. */
-static uint8_t *put_increments(uint8_t *p, int count)
-{
-    for (int k = 0; k < count; k++) {
-        p = put(p, between(-100 / count, 100 / count));
-    }
-    return p;
-}
-
-static uint8_t *put_record(uint8_t *p, int levels, int slots)
-{
-    lwfc_store_u16(p, (uint16_t)between(-400, 400));
-    p += 2;
-    for (int i = 0; i < 5; i++) {
-        p = put(p, between(-128, 127));
-    }
-    int bias = between(0, 127);
-    for (int k = 1; k < levels; k++) {
-        p = put(p, bias);
-        bias -= between(0, 255 / levels);
-        bias = bias < -128 ? -128 : bias;
-    }
-    p = put_increments(p, levels - 1);
-    p = put_increments(p, levels - 1);
-    const int count = slots > 0 ? between(0, 20) : 0;
-    p = put(p, count);
-    for (int i = 0; i < count; i++) {
-        lwfc_store_u16(p, (uint16_t)between(0, slots - 1));
-        p = put(p + 2, between(-20, 20));
-        p = put(p, between(-40, 40));
-        p = levels > 2 ? put(p, between(-4, 4)) : p;
-    }
-    return p;
-}
-
-/* A valid model of reversed channels; returns its size. */
-static size_t make_model(uint8_t *blob, int levels, int channels)
-{
-    uint8_t *p = blob;
-    p = put(p, 1);
-    p = put(p, levels);
-    p = put(p, between(0, 4));
-    p = put(p, between(0, 2));
-    lwfc_store_u16(p, (uint16_t)channels);
-    p += 2;
-    int link = 128;
-    for (int i = 0; i < 32; i++) {
-        p = put(p, link);
-        link -= between(0, 9);
-        link = link < levels - 1 ? levels - 1 : link;
-    }
-    for (int i = 0; i < channels; i++, p += 2) {
-        lwfc_store_u16(p, (uint16_t)(channels - 1 - i));
-    }
-    const int first = (channels - 1) % LWFC_LANES + 1;
-    for (int slot = 0; slot < channels; slot++) {
-        const int slots = slot < first ? 0 : first + (slot - first) / LWFC_LANES * LWFC_LANES;
-        p = put_record(p, levels, slots);
-    }
-    return (size_t)(p - blob);
-}
 
 static void *read_model(const uint8_t *blob, size_t n, struct lwfc_context_model *m)
 {

@@ -1,11 +1,11 @@
 #include "base/attributes.h"
+#include "kernels/x86/joined_x86.h" /* outside: no file may be empty */
 
 #if LWFC_X86 && defined(__x86_64__)
 
 #include "base/bytes.h"
+#include "kernels/lanes_tables.h"
 #include "kernels/x86/joined_loads.h"
-#include "kernels/x86/joined_x86.h"
-#include "kernels/x86/lanes_tables.h"
 
 #include <immintrin.h>
 

@@ -8,7 +8,7 @@
 #define LWFC_KERNELS_X86_LANES_STEP_AVX2_H
 
 #include "kernels/lanes_step.h"
-#include "kernels/x86/lanes_tables.h"
+#include "kernels/lanes_tables.h"
 
 #include <immintrin.h>
 

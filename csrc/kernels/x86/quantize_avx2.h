@@ -78,7 +78,7 @@ LWFC_TARGET("avx2")
 static int line_fits_avx2(const float *table, int count, struct line_avx2 *line)
 {
     const float scale = (float)(count - 1) / (table[count - 1] - table[0]);
-    if (!(scale > 0.0f && scale <= 3.402823466e38f)) {
+    if (!(scale > 0.0f && scale <= FLT_MAX)) {
         return 0;
     }
     line->first = _mm256_set1_ps(table[0]);
@@ -243,7 +243,7 @@ static void dequantize_avx2(const uint8_t *symbols, size_t n, const float *value
 LWFC_TARGET("avx2")
 static void moments_avx2(const float *x, size_t n, struct lwfc_moments *out)
 {
-    const __m256 largest = _mm256_set1_ps(3.402823466e38f);
+    const __m256 largest = _mm256_set1_ps(FLT_MAX);
     const __m256 magnitude_mask = _mm256_castsi256_ps(_mm256_set1_epi32(0x7FFFFFFF));
     const __m256d sign = _mm256_set1_pd(-0.0);
     __m256d sum[2], squares[2], magnitudes[2];
@@ -289,6 +289,7 @@ static void moments_avx2(const float *x, size_t n, struct lwfc_moments *out)
         out->min = ends[0][j] < out->min ? ends[0][j] : out->min;
         out->max = ends[1][j] > out->max ? ends[1][j] : out->max;
     }
+    moments_zero_ends(x, i, out);
     for (; i < n; i++) {
         moments_add(lanes, out, i, x[i]);
     }

@@ -4,8 +4,8 @@
  * lanes_expand: a set lane gets the number of set lanes below it, the others
  * 0x80 (zero after the shuffle). lanes_compact: the set lanes in rising order,
  * right-justified. */
-#ifndef LWFC_KERNELS_X86_LANES_TABLES_H
-#define LWFC_KERNELS_X86_LANES_TABLES_H
+#ifndef LWFC_KERNELS_LANES_TABLES_H
+#define LWFC_KERNELS_LANES_TABLES_H
 
 #include <stdint.h>
 
