@@ -36,8 +36,8 @@ def paper_grid(name: str, quick: bool) -> list[Options]:
     if quick:
         return _product(fixed, levels=(3, 4), clip_scale=(1.4, 2.0))
     if name == "detector":
-        clips = [(lo, hi) for lo in (0.0, -0.06, -0.12) for hi in (3.0, 4.0, 5.0)]
-        return _product(fixed, levels=(4, 6, 8), clip=clips) + _product(
+        clips = [(lo, hi) for lo in (0.0, -0.03, -0.06, -0.12) for hi in (3.0, 4.0, 5.0, 6.0)]
+        return _product(fixed, levels=(4, 5, 6, 7, 8), clip=clips) + _product(
             ecsq, levels=(4, 6, 8), clip=[(-0.06, 4.0), (-0.12, 4.0)], rate_weight=(0.05, 0.15)
         )
     return _product(fixed, levels=(2, 3, 4, 5, 6), clip_scale=SCALES) + _product(
