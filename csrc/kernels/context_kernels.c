@@ -5,6 +5,8 @@
 #if LWFC_X86
 #include "kernels/x86/context_avx2.h"
 #include "kernels/x86/context_avx512.h"
+#elif LWFC_NEON
+#include "kernels/arm/context_neon.h"
 #endif
 
 static int saturate(int v)
@@ -151,6 +153,10 @@ static const struct lwfc_context_kernels avx2_kernels = {
 static const struct lwfc_context_kernels avx512_kernels = {
     context_references_avx2, context_above_avx2, context_thresholds_avx2, context_decode_avx512,
     context_encode_avx512};
+#elif LWFC_NEON
+static const struct lwfc_context_kernels neon_kernels = {
+    context_references_neon, context_above_neon, context_thresholds_neon, context_decode_neon,
+    context_encode_neon};
 #endif
 
 const struct lwfc_context_kernels *lwfc_context_kernels_for(uint32_t features)
@@ -161,6 +167,10 @@ const struct lwfc_context_kernels *lwfc_context_kernels_for(uint32_t features)
     }
     if (features & LWFC_CPU_AVX2) {
         return &avx2_kernels;
+    }
+#elif LWFC_NEON
+    if (features & LWFC_CPU_NEON) {
+        return &neon_kernels;
     }
 #endif
     (void)features;

@@ -5,22 +5,7 @@
 #include "kernels/arm/lanes_step_neon.h"
 #include "kernels/lanes.h"
 
-#include <string.h>
-
 static const uint8_t zero_lanes[LWFC_LANES] = {0};
-
-/* 16 x 16 bytes: t[i] byte j <-> t[j] byte i. */
-LWFC_INLINE void transpose_neon(uint8x16_t t[16])
-{
-    uint8x16_t u[16];
-    for (int stage = 0; stage < 4; stage++) {
-        for (int i = 0; i < 8; i++) {
-            u[2 * i] = vzip1q_u8(t[i], t[i + 8]);
-            u[2 * i + 1] = vzip2q_u8(t[i], t[i + 8]);
-        }
-        memcpy(t, u, sizeof u);
-    }
-}
 
 static void gather_neon(uint8_t *columns, const uint8_t *const *runs, int lanes, size_t n)
 {
@@ -42,7 +27,7 @@ static void gather_neon(uint8_t *columns, const uint8_t *const *runs, int lanes,
             for (int i = 0; i < 16; i++) {
                 t[i] = vld1q_u8(from[i] + at * step[i]);
             }
-            transpose_neon(t);
+            lanes_transpose_neon(t);
             for (size_t i = 0; i < 16; i++) {
                 vst1q_u8(columns + (at + i) * LWFC_LANES + 16 * h, t[i]);
             }
@@ -73,7 +58,7 @@ static void scatter_neon(uint8_t *const *runs, const uint8_t *columns, int lanes
             for (size_t i = 0; i < 16; i++) {
                 t[i] = vld1q_u8(columns + (at + i) * LWFC_LANES + 16 * h);
             }
-            transpose_neon(t);
+            lanes_transpose_neon(t);
             for (int i = 0; i < 16; i++) {
                 vst1q_u8(to[i] + at * step[i], t[i]);
             }
@@ -184,8 +169,8 @@ LWFC_INLINE struct lanes_interval interval_make(const struct lwfc_lanes_model *m
                                                 const uint8_t *above, const uint8_t *row,
                                                 size_t x, size_t width, int levels)
 {
-    struct lanes_interval v = {lanes32_fill(0), lanes32_fill(0), lanes32_fill(0),
-                               lanes32_fill(0)};
+    struct lanes_interval v = {.start = lanes32_fill(0), .freq = lanes32_fill(0)};
+    lanes32 recip_low = lanes32_fill(0), recip_high = lanes32_fill(0);
     const uint8_t *p = row + x * LWFC_LANES;
     lanes32 context;
     const lanes32 symbol = lanes32_load(p);
@@ -207,9 +192,13 @@ LWFC_INLINE struct lanes_interval interval_make(const struct lwfc_lanes_model *m
             const uint8x16_t index = vornq_u8(context.val[h], here);
             v.start.val[h] = vqtbx2q_u8(v.start.val[h], start, index);
             v.freq.val[h] = vqtbx2q_u8(v.freq.val[h], freq, index);
-            v.recip_low.val[h] = vqtbx2q_u8(v.recip_low.val[h], low, index);
-            v.recip_high.val[h] = vqtbx2q_u8(v.recip_high.val[h], high, index);
+            recip_low.val[h] = vqtbx2q_u8(recip_low.val[h], low, index);
+            recip_high.val[h] = vqtbx2q_u8(recip_high.val[h], high, index);
         }
+    }
+    for (int h = 0; h < 2; h++) {
+        v.recip[2 * h] = vreinterpretq_u16_u8(vzip1q_u8(recip_low.val[h], recip_high.val[h]));
+        v.recip[2 * h + 1] = vreinterpretq_u16_u8(vzip2q_u8(recip_low.val[h], recip_high.val[h]));
     }
     return v;
 }

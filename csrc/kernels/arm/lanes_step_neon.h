@@ -7,35 +7,12 @@
 #ifndef LWFC_KERNELS_ARM_LANES_STEP_NEON_H
 #define LWFC_KERNELS_ARM_LANES_STEP_NEON_H
 
-#include "kernels/lanes_step.h"
+#include "kernels/arm/lanes32_neon.h"
 #include "kernels/lanes_tables.h"
-
-#include <arm_neon.h>
-
-/* 32 bytes, one a lane. */
-typedef uint8x16x2_t lanes32;
 
 struct lanes_neon {
     lanes32 hi, lo;
 };
-
-LWFC_INLINE lanes32 lanes32_load(const uint8_t *p)
-{
-    const lanes32 v = {{vld1q_u8(p), vld1q_u8(p + 16)}};
-    return v;
-}
-
-LWFC_INLINE void lanes32_store(uint8_t *p, lanes32 v)
-{
-    vst1q_u8(p, v.val[0]);
-    vst1q_u8(p + 16, v.val[1]);
-}
-
-LWFC_INLINE lanes32 lanes32_fill(uint8_t byte)
-{
-    const lanes32 v = {{vdupq_n_u8(byte), vdupq_n_u8(byte)}};
-    return v;
-}
 
 LWFC_INLINE struct lanes_neon lanes_load_neon(const uint16_t states[LWFC_LANES])
 {
@@ -175,13 +152,15 @@ LWFC_INLINE void lanes_emit_neon(lanes32 bytes, struct lanes_octets o, uint8_t *
 }
 
 /* What the encoder needs of one column: where the symbol starts, its frequency
- * (1..255) and min(65535, 65536 / frequency) in two bytes. */
+ * (1..255) and 65536 / frequency (see lanes_divide_neon) of 8 lanes each. */
 struct lanes_interval {
-    lanes32 start, freq, recip_low, recip_high;
+    lanes32 start, freq;
+    uint16x8_t recip[4];
 };
 
 /* x / freq and x % freq of eight lanes, x < 256 * freq. The reciprocal is too
- * small by less than one, hence the first quotient too small by at most one. */
+ * small by less than 1 + 1 / freq, so the first quotient by at most one:
+ * x / 65536 * (1 + 1 / freq) < (freq + 1) / 256 <= 1. */
 LWFC_INLINE uint16x8_t lanes_divide_neon(uint16x8_t x, uint16x8_t freq, uint16x8_t recip,
                                          uint16x8_t *remainder)
 {
@@ -210,16 +189,12 @@ LWFC_INLINE void lanes_encode_neon(struct lanes_neon *s, const struct lanes_inte
     for (int h = 0; h < 2; h++) {
         const uint8x16_t lo = vbslq_u8(full.val[h], s->hi.val[h], s->lo.val[h]);
         const uint8x16_t hi = vbicq_u8(s->hi.val[h], full.val[h]);
-        const uint8x16_t low = v->recip_low.val[h];
-        const uint8x16_t high = v->recip_high.val[h];
         const uint8x16_t freq = v->freq.val[h];
         uint16x8_t r0, r1;
         const uint16x8_t q0 = lanes_divide_neon(vreinterpretq_u16_u8(vzip1q_u8(lo, hi)),
-                                                vmovl_u8(vget_low_u8(freq)),
-                                                vreinterpretq_u16_u8(vzip1q_u8(low, high)), &r0);
+                                                vmovl_u8(vget_low_u8(freq)), v->recip[2 * h], &r0);
         const uint16x8_t q1 = lanes_divide_neon(vreinterpretq_u16_u8(vzip2q_u8(lo, hi)),
-                                                vmovl_high_u8(freq),
-                                                vreinterpretq_u16_u8(vzip2q_u8(low, high)), &r1);
+                                                vmovl_high_u8(freq), v->recip[2 * h + 1], &r1);
         const uint8x16_t next_hi = vuzp1q_u8(vreinterpretq_u8_u16(q0), vreinterpretq_u8_u16(q1));
         const uint8x16_t next_lo =
             vaddq_u8(vuzp1q_u8(vreinterpretq_u8_u16(r0), vreinterpretq_u8_u16(r1)),
