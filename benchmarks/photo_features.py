@@ -111,3 +111,18 @@ def features(layers, split: str, count: int, seed: int = 0, batch: int = 8):
         for handle in handles:
             handle.remove()
     return {name: np.concatenate(parts) for name, parts in out.items()}
+
+
+def main() -> None:
+    """python benchmarks/photo_features.py FOLDER: features of all layers, for the speed suites."""
+    import sys
+
+    folder = Path(sys.argv[1])
+    folder.mkdir(parents=True, exist_ok=True)
+    for split, count in (("calibration", 150), ("test", 24)):
+        for name, x in features(LAYERS, split, count).items():
+            np.save(folder / f"{name}-{split}.npy", x.astype(np.float16))
+
+
+if __name__ == "__main__":
+    main()

@@ -93,6 +93,25 @@ def tensors_table(rows: list[dict]) -> list[str]:
     return out
 
 
+def calibrated_table(rows: list[dict]) -> list[str]:
+    out = []
+    for group in grouped(rows, "data"):
+        copy = next(row for row in group if row["chain"] == "memcpy")
+        base = next(row for row in group if row["chain"].startswith("cabac"))
+        n = copy["elements"]
+        out += ["", f"{group[0]['data']}, {n:,} elements", "",
+                *head("chain", "bits", "encode Msym/s", "decode Msym/s", "x cabac", "x cabac",
+                      "of memcpy", "of memcpy")]  # fmt: skip
+        for row in group:
+            enc, dec = row["encode_s"], row["decode_s"]
+            out.append(line(row["chain"], f"{row['bits']:.4f}",
+                            f"{n / enc / 1e6:,.0f}", f"{n / dec / 1e6:,.0f}",
+                            f"{base['encode_s'] / enc:.2f}", f"{base['decode_s'] / dec:.2f}",
+                            f"{copy['encode_s'] / enc:.3f}", f"{copy['decode_s'] / dec:.3f}",
+                            ))  # fmt: skip
+    return out
+
+
 def threads_table(rows: list[dict]) -> list[str]:
     single = {row["chain"].split(",")[0]: row for row in rows if ", 1 thread" in row["chain"]}
     out = ["", *head("chain", "encode ms (wall)", "decode ms (wall)", "x one thread",
@@ -130,6 +149,7 @@ TABLES = {
     "symbols": symbols_table,
     "features": symbols_table,
     "kernels": kernels_table,
+    "calibrated": calibrated_table,
     "threads": threads_table,
 }
 

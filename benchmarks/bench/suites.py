@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+import lwfc
+
 from .chains import Chain, codec_chain, kernel_chain, memcpy_chain, timed, zstd_chain
 from .data import DataSet, clustered, features, synthetic
 from .native import address, aligned, library
@@ -85,6 +87,25 @@ def tensors_suite(seconds: float, folder: Path) -> dict[str, Any]:
         if chain
     ]
     return {"rows": timed(chains, x.size, 4 * seconds, data="B")}
+
+
+def calibrated_suite(seconds: float, folder: Path) -> dict[str, Any]:
+    """Calibrated codecs on real features, float tensors to bytes and back."""
+    rows = []
+    for levels in (4, 2):
+        for data in features(folder, levels):
+            name = data.name.split()[0]
+            if not name.startswith("relu6"):
+                continue
+            calibration = np.load(folder / f"{name}-calibration.npy")[:60].astype(np.float32)
+            chains = [memcpy_chain(data.x)]
+            for coder, restore in (("cabac", "none"), ("rans", "none"), ("context", "none"),
+                                   ("context", "local"), ("context", "linear")):  # fmt: skip
+                codec = lwfc.calibrate(calibration, levels=levels, clip=(0.0, data.hi),
+                                   ("context", "local"), ("context", "linear")):
+                chains.append(codec_chain(f"{coder} + {restore}", codec, data.x))
+            rows += timed(chains, data.x.size, seconds, data=data.name)
+    return {"rows": rows}
 
 
 def threads_suite(seconds: float, folder: Path) -> dict[str, Any]:
@@ -189,6 +210,7 @@ SUITES = {
     "features": features_suite,
     "kernels": kernels_suite,
     "tensors": tensors_suite,
+    "calibrated": calibrated_suite,
     "threads": threads_suite,
     "small": small_suite,
     "sizes": sizes_suite,

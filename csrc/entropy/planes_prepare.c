@@ -78,9 +78,9 @@ static int choose_layout(const uint8_t *symbols, size_t n)
     const size_t step = n <= SAMPLES ? 0 : (n - 1 - PIECE) / (count - 1);
     size_t changes = 0;
     for (size_t i = 0; i < count; i++) {
-        const uint8_t *s = symbols + 1 + i * step;
+        const uint8_t *s = symbols + i * step;
         for (size_t j = 0; j < piece; j++) {
-            changes += s[j] != s[j - 1];
+            changes += s[j + 1] != s[j];
         }
     }
     /* About 3 bits for each change of symbol from left to right. */

@@ -37,7 +37,8 @@ enum structure { STRUCTURE_NONE, STRUCTURE_SOME, STRUCTURE_STRONG };
  * than a 64th of that cannot pay; from a quarter on contexts always do, unless
  * symbols vary so little that the joined coder's finer frequencies matter.
  * Rows' ends are not told apart. */
-static enum structure measure_structure(const uint8_t *symbols, const struct lwfc_block *block, int levels)
+static enum structure measure_structure(const uint8_t *symbols, const struct lwfc_block *block,
+                                        int levels)
 {
     const size_t n = lwfc_block_size(block);
     const size_t width = (size_t)block->width;
@@ -51,10 +52,12 @@ static enum structure measure_structure(const uint8_t *symbols, const struct lwf
     const size_t step = (n - width - PIECE) / (SAMPLES / PIECE);
     for (size_t i = 0; i < SAMPLES / PIECE; i++) {
         const uint8_t *s = symbols + width + i * step;
+        const uint8_t *const left = s - 1;
+        const uint8_t *const up = s - width;
         for (size_t j = 0; j < PIECE; j += 4) {
             for (size_t k = 0; k < 4; k++) {
-                part[k][0][s[j + k - 1]][s[j + k]]++;
-                part[k][1][s[j + k - width]][s[j + k]]++;
+                part[k][0][left[j + k]][s[j + k]]++;
+                part[k][1][up[j + k]][s[j + k]]++;
             }
         }
     }
