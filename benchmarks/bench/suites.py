@@ -18,6 +18,8 @@ from .timing import Task, interleave
 
 __all__ = ["SUITES"]
 
+CALIBRATED = (("cabac", "none"), ("rans", "none"), ("context", "none"), ("context", "local"),
+              ("context", "linear"))  # fmt: skip
 LARGE = (50, 256, 28, 28)  # 10,035,200 elements
 
 
@@ -99,10 +101,11 @@ def calibrated_suite(seconds: float, folder: Path) -> dict[str, Any]:
                 continue
             calibration = np.load(folder / f"{name}-calibration.npy")[:60].astype(np.float32)
             chains = [memcpy_chain(data.x)]
-            for coder, restore in (("cabac", "none"), ("rans", "none"), ("context", "none"),
-                                   ("context", "local"), ("context", "linear")):  # fmt: skip
-                codec = lwfc.calibrate(calibration, levels=levels, clip=(0.0, data.hi),
-                                   ("context", "local"), ("context", "linear")):
+            for coder, restore in CALIBRATED:
+                codec = lwfc.calibrate(
+                    calibration, levels=levels, clip=(0.0, data.hi), activation="relu6",
+                    coder=coder, restore=restore,
+                )  # fmt: skip
                 chains.append(codec_chain(f"{coder} + {restore}", codec, data.x))
             rows += timed(chains, data.x.size, seconds, data=data.name)
     return {"rows": rows}
