@@ -104,7 +104,8 @@ static enum lwfc_status codec_open(uint8_t *file, size_t nbytes, struct lwfc_cod
     return status;
 }
 
-enum lwfc_status lwfc_codec_make(const struct lwfc_codec_options *options, struct lwfc_codec **codec)
+enum lwfc_status lwfc_codec_make(const struct lwfc_codec_options *options,
+                                 struct lwfc_codec **codec)
 {
     *codec = NULL;
     if (options->struct_size != sizeof *options) {

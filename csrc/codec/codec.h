@@ -41,7 +41,8 @@ int lwfc_plan_extents(const struct lwfc_geometry *geometry, struct lwfc_block ex
 /* The tables of a codec; LWFC_ERROR_CHANNELS if it has quantizers or weights for
  * each channel and the tensor has another number of channels. */
 enum lwfc_status lwfc_codec_tables(const struct lwfc_codec *codec,
-                                   const struct lwfc_geometry *geometry, struct lwfc_tables *tables);
+                                   const struct lwfc_geometry *geometry,
+                                   struct lwfc_tables *tables);
 
 /* 1 if the codec's streams are cut into whole samples: context coding and
  * restoration look across all channels. */

@@ -12,7 +12,8 @@ enum lwfc_status lwfc_symbols_make(const struct lwfc_codec *codec, const struct 
     }
     if (codec->options.rate_weight > 0) {
         const int per_channel = plan->tables.groups > 1;
-        const size_t first = per_channel ? (size_t)region->channel * (size_t)plan->tables.levels : 0;
+        const size_t first =
+            per_channel ? (size_t)region->channel * (size_t)plan->tables.levels : 0;
         lwfc_view_load(&plan->view, region, &plan->passes, scratch->values);
         lwfc_rate_distortion(scratch->values, &region->extent, plan->tables.levels,
                              plan->tables.values + first, per_channel, lwfc_codec_context(codec),

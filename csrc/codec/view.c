@@ -53,9 +53,13 @@ static ptrdiff_t single_stride(const struct lwfc_axes *a, ptrdiff_t otherwise)
 
 void lwfc_view_make(const struct lwfc_tensor *t, const struct lwfc_geometry *g, struct lwfc_view *v)
 {
+    memset(v, 0, sizeof *v);
     v->data = t->data;
     v->dtype = (enum lwfc_dtype)t->dtype;
     v->geometry = *g;
+    if (g->nblocks == 0) {
+        return; /* nothing is ever visited, and there may be no axis to ask for a stride */
+    }
     const ptrdiff_t item = (ptrdiff_t)lwfc_dtype_nbytes(v->dtype);
     const int last = g->spatial_end - 1;
     v->samples = axes_make(t, 0, g->sample_end);

@@ -50,7 +50,8 @@ int lwfc_py_tensor(PyArrayObject *array, struct lwfc_tensor *tensor)
         tensor->dtype = LWFC_TYPE_FLOAT64;
         break;
     default:
-        PyErr_SetString(PyExc_TypeError, "lwfc codes float16, bfloat16, float32 and float64 tensors");
+        PyErr_SetString(PyExc_TypeError,
+                        "lwfc codes float16, bfloat16, float32 and float64 tensors");
         return -1;
     }
     if (PyArray_NDIM(array) > LWFC_RANK_MAX) {
