@@ -183,22 +183,35 @@ static PyObject *py_codec_fields(PyObject *self, PyObject *object)
         "digest", (unsigned long long)lwfc_codec_digest(codec));
 }
 
-static PyObject *py_encode(PyObject *self, PyObject *args, PyObject *kwargs)
+/* The arguments (codec, x, num_threads=1) of encode and symbols: a new reference
+ * to x as an array that `tensor` describes; NULL: raised. */
+static PyArrayObject *parse_coding(PyObject *args, PyObject *kwargs,
+                                   const struct lwfc_codec **codec, struct lwfc_tensor *tensor,
+                                   int *num_threads)
 {
-    (void)self;
     static char *names[] = {"codec", "x", "num_threads", NULL};
     PyObject *codec_object, *object;
-    int num_threads = 1;
-    const struct lwfc_codec *codec;
+    *num_threads = 1;
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OO|i", names, &codec_object, &object,
-                                     &num_threads) ||
-        codec_unwrap(codec_object, 0, &codec) < 0) {
+                                     num_threads) ||
+        codec_unwrap(codec_object, 0, codec) < 0) {
         return NULL;
     }
     PyArrayObject *array = lwfc_py_array(object);
+    if (array != NULL && lwfc_py_tensor(array, tensor) < 0) {
+        Py_CLEAR(array);
+    }
+    return array;
+}
+
+static PyObject *py_encode(PyObject *self, PyObject *args, PyObject *kwargs)
+{
+    (void)self;
+    const struct lwfc_codec *codec;
     struct lwfc_tensor tensor;
-    if (array == NULL || lwfc_py_tensor(array, &tensor) < 0) {
-        Py_XDECREF((PyObject *)array);
+    int num_threads;
+    PyArrayObject *array = parse_coding(args, kwargs, &codec, &tensor, &num_threads);
+    if (array == NULL) {
         return NULL;
     }
     uint8_t *data = NULL;
@@ -367,19 +380,11 @@ static PyObject *py_simulate(PyObject *self, PyObject *args, PyObject *kwargs)
 static PyObject *py_symbols(PyObject *self, PyObject *args, PyObject *kwargs)
 {
     (void)self;
-    static char *names[] = {"codec", "x", "num_threads", NULL};
-    PyObject *codec_object, *object;
-    int num_threads = 1;
     const struct lwfc_codec *codec;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OO|i", names, &codec_object, &object,
-                                     &num_threads) ||
-        codec_unwrap(codec_object, 0, &codec) < 0) {
-        return NULL;
-    }
-    PyArrayObject *array = lwfc_py_array(object);
     struct lwfc_tensor x;
-    if (array == NULL || lwfc_py_tensor(array, &x) < 0) {
-        Py_XDECREF((PyObject *)array);
+    int num_threads;
+    PyArrayObject *array = parse_coding(args, kwargs, &codec, &x, &num_threads);
+    if (array == NULL) {
         return NULL;
     }
     PyArrayObject *result =
