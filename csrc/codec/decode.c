@@ -1,37 +1,34 @@
 #include "base/crc32c.h"
 #include "base/memory.h"
 #include "codec/block_codec.h"
+#include "codec/blocks.h"
 #include "codec/symbols.h"
 #include "container/header.h"
-#include "par/par.h"
 
 /* What the threads of one decode share. */
 struct job {
     const struct lwfc_codec *codec; /* NULL for self-contained streams */
     struct lwfc_plan plan;
-    struct lwfc_scratch *scratch;
     struct lwfc_extent *extents;
-    enum lwfc_status *statuses;
     float *values; /* of a self-contained stream */
 };
 
-static void decode_block(void *context, int64_t block, int worker)
+static enum lwfc_status decode_block(void *context, int64_t block, struct lwfc_scratch *scratch)
 {
-    struct job *job = context;
-    struct lwfc_scratch *scratch = &job->scratch[worker];
+    const struct job *job = context;
     const struct lwfc_geometry *geometry = &job->plan.view.geometry;
     const struct lwfc_region region = lwfc_geometry_region(geometry, block);
     const struct lwfc_extent *extent = &job->extents[block];
     if (geometry->nblocks > 1 && lwfc_crc32c(0, extent->data, extent->nbytes) != extent->crc) {
-        job->statuses[block] = LWFC_ERROR_CHECKSUM;
-        return;
+        return LWFC_ERROR_CHECKSUM;
     }
-    job->statuses[block] =
+    const enum lwfc_status status =
         lwfc_block_decode(job->codec, extent->data, extent->nbytes, &region.extent,
                           job->plan.tables.levels, scratch->symbols, scratch->workspace);
-    if (job->statuses[block] == LWFC_OK) {
+    if (status == LWFC_OK) {
         lwfc_symbols_restore(job->codec, &job->plan, &region, scratch);
     }
+    return status;
 }
 
 /* The header, and the codec that the stream is bound to or NULL. */
@@ -112,29 +109,6 @@ enum lwfc_status lwfc_inspect(const uint8_t *data, size_t nbytes, const struct l
     return index_status;
 }
 
-/* Everything between the checked plan and the output. */
-static enum lwfc_status run(struct job *job, const uint8_t *data, size_t nbytes, size_t start)
-{
-    const struct lwfc_geometry *geometry = &job->plan.view.geometry;
-    size_t header_nbytes;
-    enum lwfc_status status =
-        lwfc_index_read(data, nbytes, start, geometry->nblocks, job->extents, &header_nbytes);
-    if (status != LWFC_OK) {
-        return status;
-    }
-    const struct lwfc_scratch_sizes sizes =
-        lwfc_scratch_sizes_for(job->codec, job->plan.tables.levels, geometry);
-    job->scratch = lwfc_scratch_make(job->plan.width, &sizes);
-    if (job->scratch == NULL) {
-        return LWFC_ERROR_MEMORY;
-    }
-    lwfc_parallel_for(geometry->nblocks, job->plan.width, decode_block, job);
-    for (int64_t i = 0; i < geometry->nblocks && status == LWFC_OK; i++) {
-        status = job->statuses[i];
-    }
-    return status;
-}
-
 /* The value tables: the codec's, or the header's in fresh memory. */
 static enum lwfc_status find_tables(struct job *job, const struct lwfc_header *h)
 {
@@ -177,14 +151,15 @@ enum lwfc_status lwfc_decode(const uint8_t *data, size_t nbytes, const struct lw
         return LWFC_ERROR_TRUNCATED;
     }
     job.extents = lwfc_alloc(lwfc_size_mul((size_t)nblocks, sizeof *job.extents));
-    job.statuses = lwfc_alloc(lwfc_size_mul((size_t)nblocks, sizeof *job.statuses));
-    status = job.extents && job.statuses ? find_tables(&job, &h) : LWFC_ERROR_MEMORY;
+    status = job.extents != NULL ? find_tables(&job, &h) : LWFC_ERROR_MEMORY;
     if (status == LWFC_OK) {
-        status = run(&job, data, nbytes, h.nbytes);
+        size_t header_nbytes;
+        status = lwfc_index_read(data, nbytes, h.nbytes, nblocks, job.extents, &header_nbytes);
     }
-    lwfc_scratch_release(job.scratch);
+    if (status == LWFC_OK) {
+        status = lwfc_blocks_run(job.codec, &job.plan, decode_block, &job);
+    }
     lwfc_free(job.values);
     lwfc_free(job.extents);
-    lwfc_free(job.statuses);
     return status;
 }

@@ -2,9 +2,9 @@
 #include "base/crc32c.h"
 #include "base/memory.h"
 #include "codec/block_codec.h"
+#include "codec/blocks.h"
 #include "codec/symbols.h"
 #include "container/header.h"
-#include "par/par.h"
 
 #include <string.h>
 
@@ -12,29 +12,29 @@
 struct job {
     const struct lwfc_codec *codec;
     struct lwfc_plan plan;
-    struct lwfc_scratch *scratch; /* one for each worker */
-    struct lwfc_extent *extents;  /* each block's bytes, allocated */
-    enum lwfc_status *statuses;   /* each block's */
+    struct lwfc_extent *extents; /* each block's bytes, allocated */
 };
 
-static void encode_block(void *context, int64_t block, int worker)
+static enum lwfc_status encode_block(void *context, int64_t block, struct lwfc_scratch *scratch)
 {
-    struct job *job = context;
-    struct lwfc_scratch *scratch = &job->scratch[worker];
-    const struct lwfc_region region = lwfc_geometry_region(&job->plan.view.geometry, block);
-    job->statuses[block] = lwfc_symbols_make(job->codec, &job->plan, &region, scratch);
-    if (job->statuses[block] != LWFC_OK) {
-        return;
+    const struct job *job = context;
+    const struct lwfc_geometry *geometry = &job->plan.view.geometry;
+    const struct lwfc_region region = lwfc_geometry_region(geometry, block);
+    const enum lwfc_status status = lwfc_symbols_make(job->codec, &job->plan, &region, scratch);
+    if (status != LWFC_OK) {
+        return status;
     }
     const size_t nbytes = lwfc_block_encode(job->codec, scratch->symbols, &region.extent,
                                             scratch->coded, scratch->workspace);
     uint8_t *own = lwfc_alloc(nbytes);
     if (own == NULL) {
-        job->statuses[block] = LWFC_ERROR_MEMORY;
-        return;
+        return LWFC_ERROR_MEMORY;
     }
     memcpy(own, scratch->coded, nbytes);
-    job->extents[block] = (struct lwfc_extent){own, nbytes, lwfc_crc32c(0, own, nbytes)};
+    /* The outer checksum covers the only block of a stream. */
+    const uint32_t crc = geometry->nblocks > 1 ? lwfc_crc32c(0, own, nbytes) : 0;
+    job->extents[block] = (struct lwfc_extent){own, nbytes, crc};
+    return LWFC_OK;
 }
 
 static void describe(const struct lwfc_codec *codec, const struct lwfc_tensor *x,
@@ -93,31 +93,6 @@ static enum lwfc_status assemble(const struct job *job, const struct lwfc_tensor
     return LWFC_OK;
 }
 
-static enum lwfc_status run(struct job *job, const struct lwfc_tensor *x, uint8_t **data,
-                            size_t *nbytes)
-{
-    const int64_t nblocks = job->plan.view.geometry.nblocks;
-    const struct lwfc_scratch_sizes sizes = lwfc_scratch_sizes_for(
-        job->codec, job->codec->options.levels, &job->plan.view.geometry);
-    job->scratch = lwfc_scratch_make(job->plan.width, &sizes);
-    if (job->scratch == NULL || job->extents == NULL || job->statuses == NULL) {
-        return LWFC_ERROR_MEMORY;
-    }
-    memset(job->extents, 0, (size_t)nblocks * sizeof *job->extents);
-    lwfc_parallel_for(nblocks, job->plan.width, encode_block, job);
-    enum lwfc_status status = LWFC_OK;
-    for (int64_t i = 0; i < nblocks && status == LWFC_OK; i++) {
-        status = job->statuses[i];
-    }
-    if (status == LWFC_OK) {
-        status = assemble(job, x, data, nbytes);
-    }
-    for (int64_t i = 0; i < nblocks; i++) {
-        lwfc_free((uint8_t *)(uintptr_t)job->extents[i].data);
-    }
-    return status;
-}
-
 enum lwfc_status lwfc_encode(const struct lwfc_codec *codec, const struct lwfc_tensor *x,
                              int num_threads, uint8_t **data, size_t *nbytes)
 {
@@ -128,11 +103,18 @@ enum lwfc_status lwfc_encode(const struct lwfc_codec *codec, const struct lwfc_t
     }
     const size_t nblocks = (size_t)job.plan.view.geometry.nblocks;
     job.extents = lwfc_alloc(lwfc_size_mul(nblocks, sizeof *job.extents));
-    job.statuses = lwfc_alloc(lwfc_size_mul(nblocks, sizeof *job.statuses));
-    status = run(&job, x, data, nbytes);
-    lwfc_scratch_release(job.scratch);
+    if (job.extents == NULL) {
+        return LWFC_ERROR_MEMORY;
+    }
+    memset(job.extents, 0, nblocks * sizeof *job.extents);
+    status = lwfc_blocks_run(codec, &job.plan, encode_block, &job);
+    if (status == LWFC_OK) {
+        status = assemble(&job, x, data, nbytes);
+    }
+    for (size_t i = 0; i < nblocks; i++) {
+        lwfc_free((uint8_t *)(uintptr_t)job.extents[i].data);
+    }
     lwfc_free(job.extents);
-    lwfc_free(job.statuses);
     return status;
 }
 

@@ -1,24 +1,21 @@
-#include "base/memory.h"
+#include "codec/blocks.h"
 #include "codec/symbols.h"
-#include "par/par.h"
 
 /* What the threads of one simulation share. */
 struct job {
     const struct lwfc_codec *codec;
     struct lwfc_plan in, out;
-    struct lwfc_scratch *scratch;
-    enum lwfc_status *statuses;
 };
 
-static void simulate_block(void *context, int64_t block, int worker)
+static enum lwfc_status simulate_block(void *context, int64_t block, struct lwfc_scratch *scratch)
 {
-    struct job *job = context;
-    struct lwfc_scratch *scratch = &job->scratch[worker];
+    const struct job *job = context;
     const struct lwfc_region region = lwfc_geometry_region(&job->in.view.geometry, block);
-    job->statuses[block] = lwfc_symbols_make(job->codec, &job->in, &region, scratch);
-    if (job->statuses[block] == LWFC_OK) {
+    const enum lwfc_status status = lwfc_symbols_make(job->codec, &job->in, &region, scratch);
+    if (status == LWFC_OK) {
         lwfc_symbols_restore(job->codec, &job->out, &region, scratch);
     }
+    return status;
 }
 
 enum lwfc_status lwfc_simulate(const struct lwfc_codec *codec, const struct lwfc_tensor *x,
@@ -32,24 +29,5 @@ enum lwfc_status lwfc_simulate(const struct lwfc_codec *codec, const struct lwfc
     if (status == LWFC_OK) {
         status = lwfc_codec_plan(codec, out, num_threads, &job.out);
     }
-    if (status != LWFC_OK) {
-        return status;
-    }
-    const struct lwfc_geometry *geometry = &job.in.view.geometry;
-    const int64_t nblocks = geometry->nblocks;
-    const struct lwfc_scratch_sizes sizes =
-        lwfc_scratch_sizes_for(codec, codec->options.levels, geometry);
-    job.scratch = lwfc_scratch_make(job.in.width, &sizes);
-    job.statuses = lwfc_alloc(lwfc_size_mul((size_t)nblocks, sizeof *job.statuses));
-    if (job.scratch == NULL || job.statuses == NULL) {
-        status = LWFC_ERROR_MEMORY;
-    } else {
-        lwfc_parallel_for(nblocks, job.in.width, simulate_block, &job);
-        for (int64_t i = 0; i < nblocks && status == LWFC_OK; i++) {
-            status = job.statuses[i];
-        }
-    }
-    lwfc_scratch_release(job.scratch);
-    lwfc_free(job.statuses);
-    return status;
+    return status == LWFC_OK ? lwfc_blocks_run(codec, &job.in, simulate_block, &job) : status;
 }

@@ -1,15 +1,12 @@
 #include "codec/trace.h"
 
-#include "base/memory.h"
+#include "codec/blocks.h"
 #include "codec/symbols.h"
-#include "par/par.h"
 
 /* What the threads of one trace share. */
 struct job {
     const struct lwfc_codec *codec;
     struct lwfc_plan plan;
-    struct lwfc_scratch *scratch;
-    enum lwfc_status *statuses;
     uint8_t *symbols;
 };
 
@@ -37,39 +34,21 @@ static void scatter(const struct job *job, const struct lwfc_region *r, const ui
     }
 }
 
-static void trace_block(void *context, int64_t block, int worker)
+static enum lwfc_status trace_block(void *context, int64_t block, struct lwfc_scratch *scratch)
 {
-    struct job *job = context;
-    struct lwfc_scratch *scratch = &job->scratch[worker];
+    const struct job *job = context;
     const struct lwfc_region region = lwfc_geometry_region(&job->plan.view.geometry, block);
-    job->statuses[block] = lwfc_symbols_make(job->codec, &job->plan, &region, scratch);
-    if (job->statuses[block] == LWFC_OK) {
+    const enum lwfc_status status = lwfc_symbols_make(job->codec, &job->plan, &region, scratch);
+    if (status == LWFC_OK) {
         scatter(job, &region, scratch->symbols);
     }
+    return status;
 }
 
 enum lwfc_status lwfc_trace_symbols(const struct lwfc_codec *codec, const struct lwfc_tensor *x,
                                     int num_threads, uint8_t *symbols)
 {
     struct job job = {.codec = codec, .symbols = symbols};
-    enum lwfc_status status = lwfc_codec_plan(codec, x, num_threads, &job.plan);
-    if (status != LWFC_OK) {
-        return status;
-    }
-    const struct lwfc_geometry *geometry = &job.plan.view.geometry;
-    const struct lwfc_scratch_sizes sizes =
-        lwfc_scratch_sizes_for(codec, codec->options.levels, geometry);
-    job.scratch = lwfc_scratch_make(job.plan.width, &sizes);
-    job.statuses = lwfc_alloc(lwfc_size_mul((size_t)geometry->nblocks, sizeof *job.statuses));
-    if (job.scratch == NULL || job.statuses == NULL) {
-        status = LWFC_ERROR_MEMORY;
-    } else {
-        lwfc_parallel_for(geometry->nblocks, job.plan.width, trace_block, &job);
-        for (int64_t i = 0; i < geometry->nblocks && status == LWFC_OK; i++) {
-            status = job.statuses[i];
-        }
-    }
-    lwfc_scratch_release(job.scratch);
-    lwfc_free(job.statuses);
-    return status;
+    const enum lwfc_status status = lwfc_codec_plan(codec, x, num_threads, &job.plan);
+    return status == LWFC_OK ? lwfc_blocks_run(codec, &job.plan, trace_block, &job) : status;
 }
