@@ -3,7 +3,7 @@
 #define LWFC_KERNELS_ARM_CONTEXT_NEON_H
 
 #include "kernels/arm/lanes_step_neon.h"
-#include "kernels/context_kernels.h"
+#include "kernels/context_levels.h"
 
 enum {
     CONTEXT_BLOCK = 4, /* vectors of 16 positions per pass over the references of a lane */
@@ -316,48 +316,6 @@ LWFC_INLINE uint8_t *context_encode_as_neon(uint16_t (*states)[LWFC_LANES],
                    : context_##verb##_as_neon(states, piece, group, scale, at, levels, 1, NULL); \
     }
 
-CONTEXT_FUNCTION(const uint8_t *, decode, 2, 2)
-CONTEXT_FUNCTION(const uint8_t *, decode, 3, 3)
-CONTEXT_FUNCTION(const uint8_t *, decode, 4, 4)
-CONTEXT_FUNCTION(const uint8_t *, decode, any, scale->levels)
-CONTEXT_FUNCTION(uint8_t *, encode, 2, 2)
-CONTEXT_FUNCTION(uint8_t *, encode, 3, 3)
-CONTEXT_FUNCTION(uint8_t *, encode, 4, 4)
-CONTEXT_FUNCTION(uint8_t *, encode, any, scale->levels)
-
-static const uint8_t *context_decode_neon(uint16_t (*states)[LWFC_LANES],
-                                          const struct lwfc_context_piece *piece,
-                                          const struct lwfc_context_group *group,
-                                          const struct lwfc_context_scale *scale,
-                                          const uint8_t *in)
-{
-    switch (scale->levels) {
-    case 2:
-        return context_decode_2_neon(states, piece, group, scale, in);
-    case 3:
-        return context_decode_3_neon(states, piece, group, scale, in);
-    case 4:
-        return context_decode_4_neon(states, piece, group, scale, in);
-    default:
-        return context_decode_any_neon(states, piece, group, scale, in);
-    }
-}
-
-static uint8_t *context_encode_neon(uint16_t (*states)[LWFC_LANES],
-                                    const struct lwfc_context_piece *piece,
-                                    const struct lwfc_context_group *group,
-                                    const struct lwfc_context_scale *scale, uint8_t *out)
-{
-    switch (scale->levels) {
-    case 2:
-        return context_encode_2_neon(states, piece, group, scale, out);
-    case 3:
-        return context_encode_3_neon(states, piece, group, scale, out);
-    case 4:
-        return context_encode_4_neon(states, piece, group, scale, out);
-    default:
-        return context_encode_any_neon(states, piece, group, scale, out);
-    }
-}
+LWFC_CONTEXT_LEVELS(CONTEXT_FUNCTION, neon)
 
 #endif

@@ -2,7 +2,7 @@
 #ifndef LWFC_KERNELS_X86_CONTEXT_AVX2_H
 #define LWFC_KERNELS_X86_CONTEXT_AVX2_H
 
-#include "kernels/context_kernels.h"
+#include "kernels/context_levels.h"
 #include "kernels/x86/lanes_step_avx2.h"
 
 #include <immintrin.h>
@@ -374,48 +374,6 @@ LWFC_INLINE uint8_t *context_encode_as_avx2(uint16_t (*states)[LWFC_LANES],
         CONTEXT_CASES(verb, levels)                                                             \
     }
 
-CONTEXT_FUNCTION(const uint8_t *, decode, 2, 2)
-CONTEXT_FUNCTION(const uint8_t *, decode, 3, 3)
-CONTEXT_FUNCTION(const uint8_t *, decode, 4, 4)
-CONTEXT_FUNCTION(const uint8_t *, decode, any, scale->levels)
-CONTEXT_FUNCTION(uint8_t *, encode, 2, 2)
-CONTEXT_FUNCTION(uint8_t *, encode, 3, 3)
-CONTEXT_FUNCTION(uint8_t *, encode, 4, 4)
-CONTEXT_FUNCTION(uint8_t *, encode, any, scale->levels)
-
-static const uint8_t *context_decode_avx2(uint16_t (*states)[LWFC_LANES],
-                                          const struct lwfc_context_piece *piece,
-                                          const struct lwfc_context_group *group,
-                                          const struct lwfc_context_scale *scale,
-                                          const uint8_t *in)
-{
-    switch (scale->levels) {
-    case 2:
-        return context_decode_2_avx2(states, piece, group, scale, in);
-    case 3:
-        return context_decode_3_avx2(states, piece, group, scale, in);
-    case 4:
-        return context_decode_4_avx2(states, piece, group, scale, in);
-    default:
-        return context_decode_any_avx2(states, piece, group, scale, in);
-    }
-}
-
-static uint8_t *context_encode_avx2(uint16_t (*states)[LWFC_LANES],
-                                    const struct lwfc_context_piece *piece,
-                                    const struct lwfc_context_group *group,
-                                    const struct lwfc_context_scale *scale, uint8_t *out)
-{
-    switch (scale->levels) {
-    case 2:
-        return context_encode_2_avx2(states, piece, group, scale, out);
-    case 3:
-        return context_encode_3_avx2(states, piece, group, scale, out);
-    case 4:
-        return context_encode_4_avx2(states, piece, group, scale, out);
-    default:
-        return context_encode_any_avx2(states, piece, group, scale, out);
-    }
-}
+LWFC_CONTEXT_LEVELS(CONTEXT_FUNCTION, avx2)
 
 #endif

@@ -249,48 +249,6 @@ LWFC_INLINE uint8_t *context_encode_as_avx512(uint16_t (*states)[LWFC_LANES],
                                   : CONTEXT_RUN_AVX512(verb, levels, 1, NULL);                  \
     }
 
-CONTEXT_FUNCTION_AVX512(const uint8_t *, decode, 2, 2)
-CONTEXT_FUNCTION_AVX512(const uint8_t *, decode, 3, 3)
-CONTEXT_FUNCTION_AVX512(const uint8_t *, decode, 4, 4)
-CONTEXT_FUNCTION_AVX512(const uint8_t *, decode, any, scale->levels)
-CONTEXT_FUNCTION_AVX512(uint8_t *, encode, 2, 2)
-CONTEXT_FUNCTION_AVX512(uint8_t *, encode, 3, 3)
-CONTEXT_FUNCTION_AVX512(uint8_t *, encode, 4, 4)
-CONTEXT_FUNCTION_AVX512(uint8_t *, encode, any, scale->levels)
-
-static const uint8_t *context_decode_avx512(uint16_t (*states)[LWFC_LANES],
-                                            const struct lwfc_context_piece *piece,
-                                            const struct lwfc_context_group *group,
-                                            const struct lwfc_context_scale *scale,
-                                            const uint8_t *in)
-{
-    switch (scale->levels) {
-    case 2:
-        return context_decode_2_avx512(states, piece, group, scale, in);
-    case 3:
-        return context_decode_3_avx512(states, piece, group, scale, in);
-    case 4:
-        return context_decode_4_avx512(states, piece, group, scale, in);
-    default:
-        return context_decode_any_avx512(states, piece, group, scale, in);
-    }
-}
-
-static uint8_t *context_encode_avx512(uint16_t (*states)[LWFC_LANES],
-                                      const struct lwfc_context_piece *piece,
-                                      const struct lwfc_context_group *group,
-                                      const struct lwfc_context_scale *scale, uint8_t *out)
-{
-    switch (scale->levels) {
-    case 2:
-        return context_encode_2_avx512(states, piece, group, scale, out);
-    case 3:
-        return context_encode_3_avx512(states, piece, group, scale, out);
-    case 4:
-        return context_encode_4_avx512(states, piece, group, scale, out);
-    default:
-        return context_encode_any_avx512(states, piece, group, scale, out);
-    }
-}
+LWFC_CONTEXT_LEVELS(CONTEXT_FUNCTION_AVX512, avx512)
 
 #endif
