@@ -49,7 +49,7 @@ size_t lwfc_rate_distortion_workspace(const struct lwfc_block *block,
     }
     const size_t plane = (size_t)block->height * (size_t)block->width;
     return round64((plane + 2 * (size_t)block->width) * LWFC_LANES) +
-           round64((plane + 31) * LWFC_LANES);
+           LWFC_CONTEXT_SCORES * round64((plane + 31) * LWFC_LANES);
 }
 
 /* The best symbol near k; cost[s] in 1/BIT bit. */
@@ -127,8 +127,16 @@ struct turn {
     size_t width, height;
     double weight;
     uint8_t *columns;
-    int8_t *score;
+    int8_t *score[LWFC_CONTEXT_SCORES];
 };
+
+/* The scores from position i on. */
+static void scores_at(const struct turn *t, size_t i, int8_t *score[LWFC_CONTEXT_SCORES])
+{
+    for (int s = 0; s < LWFC_CONTEXT_SCORES; s++) {
+        score[s] = t->score[s] + i * LWFC_LANES;
+    }
+}
 
 static void choose_column(const struct turn *t, size_t y, size_t column)
 {
@@ -138,7 +146,9 @@ static void choose_column(const struct turn *t, size_t y, size_t column)
     const int levels = t->model->scale.levels;
     const size_t i = y * t->width + column;
     uint8_t *const at = t->columns + i * LWFC_LANES;
-    t->kernels->thresholds(threshold, t->score + i * LWFC_LANES,
+    int8_t *score[LWFC_CONTEXT_SCORES];
+    scores_at(t, i, score);
+    t->kernels->thresholds(threshold, (const int8_t *const *)score,
                            column >= 1 ? at - LWFC_LANES : zeros,
                            column >= 2 ? at - 2 * LWFC_LANES : zeros, t->group,
                            &t->model->scale);
@@ -163,9 +173,12 @@ static void choose_column(const struct turn *t, size_t y, size_t column)
 
 static void choose_turn(const struct turn *t)
 {
+    uint32_t sums[LWFC_LANES];
     for (size_t y = 0; y < t->height; y++) {
-        const size_t at = y * t->width * LWFC_LANES;
-        t->kernels->above(t->score + at, t->columns + at, t->width, t->group, &t->model->scale);
+        int8_t *score[LWFC_CONTEXT_SCORES];
+        scores_at(t, y * t->width, score);
+        t->kernels->above(score, t->columns + y * t->width * LWFC_LANES, t->width, y, sums,
+                          t->group, &t->model->scale);
         for (size_t column = 0; column < t->width; column++) {
             choose_column(t, y, column);
         }
@@ -185,7 +198,8 @@ static void choose_by_context(const float *x, const struct lwfc_block *b, const 
                      .height = (size_t)b->height,
                      .weight = weight};
     t.columns = (uint8_t *)workspace + 2 * width * LWFC_LANES;
-    t.score = (int8_t *)workspace + round64((plane + 2 * width) * LWFC_LANES);
+    t.score[0] = (int8_t *)workspace + round64((plane + 2 * width) * LWFC_LANES);
+    t.score[1] = t.score[0] + round64((plane + 31) * LWFC_LANES);
     memset(workspace, 0, 2 * width * LWFC_LANES);
     for (int i = 0; i < b->samples * model->groups; i++) {
         const size_t sample = (size_t)(i / model->groups) * (size_t)b->channels * plane;
@@ -202,7 +216,8 @@ static void choose_by_context(const float *x, const struct lwfc_block *b, const 
             t.values[lane] = values + (per_channel ? channel * (size_t)model->scale.levels : 0);
         }
         lanes->gather(t.columns, from, t.lanes, plane);
-        t.kernels->references(t.score, symbols + sample, plane, t.group, model->reference);
+        t.kernels->references(t.score, symbols + sample, plane, width, t.group, model->reference,
+                              &model->scale);
         choose_turn(&t);
         lanes->scatter(runs, t.columns, t.lanes, plane);
     }

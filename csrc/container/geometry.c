@@ -62,8 +62,12 @@ static void cut(struct lwfc_geometry *g, int whole_samples)
     g->channels_step = g->channels;
     g->rows_step = g->height;
     g->columns_step = g->width;
-    if (sample <= LWFC_BLOCK_SYMBOLS || whole_samples) {
-        g->samples_step = least(g->samples, sample < LWFC_BLOCK_SYMBOLS ? LWFC_BLOCK_SYMBOLS / sample : 1);
+    if (whole_samples) {
+        const int64_t pairs = LWFC_BLOCK_SYMBOLS / sample / 2;
+        const int64_t fit = sample > LWFC_PAIR_SYMBOLS ? 1 : pairs > 1 ? 2 * pairs : 2;
+        g->samples_step = least(g->samples, fit);
+    } else if (sample <= LWFC_BLOCK_SYMBOLS) {
+        g->samples_step = least(g->samples, LWFC_BLOCK_SYMBOLS / sample);
     } else if (plane <= LWFC_BLOCK_SYMBOLS) {
         /* Groups of 32 channels keep SIMD lanes full. */
         const int64_t fit = LWFC_BLOCK_SYMBOLS / plane;

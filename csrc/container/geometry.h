@@ -9,10 +9,13 @@
 #include <stdint.h>
 
 enum {
-    /* Symbols in a block, at most, unless one sample of a context-coded tensor
-     * is larger. 2^18: a block's own statistics cost under 1 % of it, and its
-     * symbols and workspace stay in a core's cache. */
+    /* Symbols in a block, at most, unless samples are kept whole. 2^18: a block's
+     * own statistics cost under 1 % of it, and its symbols and workspace stay in a
+     * core's cache. */
     LWFC_BLOCK_SYMBOLS = 1 << 18,
+    /* Whole samples up to this size share a block in pairs: two chains for the
+     * context coder to interleave. */
+    LWFC_PAIR_SYMBOLS = 1 << 22,
     /* A context-coded sample is never cut, but may not pass this. */
     LWFC_SAMPLE_SYMBOLS = 1 << 30
 };

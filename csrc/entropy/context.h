@@ -6,7 +6,9 @@
  * pairs if the block has two chains), groups of 32 slots, rows, columns, chains,
  * lanes. Blocks under LWFC_CONTEXT_SINGLE symbols use one wider state instead of
  * 32 lanes, for 3 bytes of start state. Whether coding pays is for the caller to
- * see: encode and compare. */
+ * see: encode and compare.
+ *
+ * Symbols need lwfc_context_slack readable bytes on either side. */
 #ifndef LWFC_ENTROPY_CONTEXT_H
 #define LWFC_ENTROPY_CONTEXT_H
 

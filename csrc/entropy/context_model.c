@@ -4,8 +4,8 @@
 
 enum {
     VERSION = 1,
-    HEAD = 6 + 32,
-    ABOVE_STORED = 5
+    HEAD = 7 + 32,
+    OFFSET_MOST = 8192
 };
 
 /* A position in the blob; at > n marks a read past the end. */
@@ -41,11 +41,11 @@ size_t lwfc_context_model_workspace(const uint8_t *blob, size_t n)
     if (n < HEAD) {
         return 0;
     }
-    const size_t channels = lwfc_load_u16(blob + 4);
-    /* A reference takes at least four bytes of the blob. */
+    const size_t channels = lwfc_load_u16(blob + 5);
+    /* A reference takes at least five bytes of the blob; fours are filled up. */
     return round64(2 * channels) +
            round64(groups_of(channels) * sizeof(struct lwfc_context_group)) +
-           round64((n / 4 + 1) * sizeof(struct lwfc_context_reference));
+           round64((n / 5 + 1 + 3 * channels) * sizeof(struct lwfc_context_reference));
 }
 
 static int8_t as_signed(uint8_t v)
@@ -56,21 +56,23 @@ static int8_t as_signed(uint8_t v)
 static int read_head(struct cursor *c, struct lwfc_context_model *m)
 {
     const uint8_t *const p = take(c, HEAD);
-    if (!p || p[0] != VERSION || p[1] < 2 || p[1] > LWFC_CONTEXT_LEVELS || p[2] > 4 || p[3] > 2) {
+    if (!p || p[0] != VERSION || p[1] < 2 || p[1] > LWFC_CONTEXT_LEVELS || p[2] < 1 ||
+        p[2] > (p[1] > 2 ? LWFC_CONTEXT_SCORES : 1) || p[3] > 4 || p[4] > 2) {
         return -1;
     }
     m->scale.levels = p[1];
-    m->scale.shift = p[2];
-    m->scale.coarse = p[3];
-    m->channels = lwfc_load_u16(p + 4);
+    m->scale.scores = p[2];
+    m->scale.shift = p[3];
+    m->scale.coarse = p[4];
+    m->channels = lwfc_load_u16(p + 5);
     m->groups = (int)groups_of((size_t)m->channels);
+    const uint8_t *const link = p + HEAD - 32;
     for (int i = 0; i < 32; i++) {
-        const uint8_t v = p[6 + i];
         /* Falling entries keep the thresholds in order. */
-        if (v < m->scale.levels - 1 || v > 128 || (i > 0 && v > p[5 + i])) {
+        if (link[i] < m->scale.levels - 1 || link[i] > 128 || (i > 0 && link[i] > link[i - 1])) {
             return -1;
         }
-        m->scale.link[i] = v;
+        m->scale.link[i] = link[i];
     }
     return m->channels > 0 ? 0 : -1;
 }
@@ -108,63 +110,130 @@ static int read_increments(struct cursor *c, int8_t (*out)[LWFC_LANES], int lane
     return p ? 0 : -1;
 }
 
-static int read_reference(struct cursor *c, struct lwfc_context_reference *r, int levels,
-                          int slots, const uint16_t *order)
+/* What symbols 0, 1, ... of a reference add to one score. */
+static int read_table(struct cursor *c, int8_t *table, int levels)
 {
-    const uint8_t *const p = take(c, levels > 2 ? 5 : 4);
-    if (!p || lwfc_load_u16(p) >= slots) {
+    const uint8_t *const p = take(c, levels > 2 ? 3 : 2);
+    if (!p) {
         return -1;
     }
-    r->channel = order[lwfc_load_u16(p)];
-    const int base = as_signed(p[2]);
-    const int first = as_signed(p[3]);
-    const int slope = levels > 2 ? as_signed(p[4]) : 0;
-    for (int s = 0; s < LWFC_CONTEXT_LEVELS; s++) {
-        const int v = s >= levels ? 0 : base + (s > 0 ? first + (s - 1) * slope : 0);
+    const int base = as_signed(p[0]);
+    const int first = as_signed(p[1]);
+    const int slope = levels > 2 ? as_signed(p[2]) : 0;
+    for (int s = 0; s < levels; s++) {
+        const int v = base + (s > 0 ? first + (s - 1) * slope : 0);
         if (v < -128 || v > 127) {
             return -1;
         }
-        r->table[s] = (int8_t)v;
+        table[s] = (int8_t)v;
     }
     return 0;
 }
 
-static int read_lane(struct cursor *c, const struct lwfc_context_model *m,
-                     struct lwfc_context_group *g, int lane, int slots,
-                     struct lwfc_context_reference *list, uint32_t *used)
+static int read_reference(struct cursor *c, const struct lwfc_context_model *m,
+                          struct lwfc_context_reference *r, int slots)
 {
-    const int thresholds = m->scale.levels - 1;
-    const uint8_t *const p = take(c, 2 + ABOVE_STORED + (size_t)thresholds);
-    if (!p) {
+    const uint8_t *const p = take(c, 3);
+    if (!p || lwfc_load_u16(p) >= slots || p[2] >= LWFC_CONTEXT_PLACES) {
         return -1;
     }
-    const int offset = lwfc_load_u16(p);
-    g->offset[lane] = (int16_t)(offset < 32768 ? offset : offset - 65536);
-    if (g->offset[lane] < -16384 || g->offset[lane] > 16384) {
-        return -1;
-    }
-    for (int i = 0; i < ABOVE_STORED; i++) {
-        g->above[i][lane] = as_signed(p[2 + i]);
-    }
-    for (int k = 0; k < thresholds; k++) {
-        g->bias[k][lane] = as_signed(p[2 + ABOVE_STORED + k]);
-        if (k > 0 && g->bias[k][lane] > g->bias[k - 1][lane]) {
+    memset(r, 0, sizeof *r);
+    r->channel = m->order[lwfc_load_u16(p)];
+    r->place = p[2];
+    for (int i = 0; i < m->scale.scores; i++) {
+        if (read_table(c, r->table[i], m->scale.levels)) {
             return -1;
         }
     }
-    if (read_increments(c, g->left, lane, thresholds) ||
-        read_increments(c, g->left2, lane, thresholds)) {
-        return -1;
+    return 0;
+}
+
+/* Whether all that four references can add to a score fits a signed byte. */
+static int four_fit(const struct lwfc_context_reference *four, int score, int levels)
+{
+    int least = 0;
+    int most = 0;
+    for (int i = 0; i < 4; i++) {
+        const int8_t *const table = four[i].table[score];
+        /* Tables are straight from symbol 1 on. */
+        const int a = table[0], b = table[1], c = table[levels - 1];
+        const int low = b < c ? b : c;
+        const int high = b < c ? c : b;
+        least += a < low ? a : low;
+        most += a > high ? a : high;
     }
+    return least >= -128 && most <= 127;
+}
+
+/* A lane's references, filled up to whole fours with some that add nothing. */
+static int read_references(struct cursor *c, const struct lwfc_context_model *m, int slots,
+                           struct lwfc_context_reference *list, uint32_t *used)
+{
     const uint8_t *const count = take(c, 1);
     if (!count) {
         return -1;
     }
+    struct lwfc_context_reference *const own = list + *used;
+    const int fours = (*count + 3) / 4;
     for (int i = 0; i < *count; i++) {
-        if (read_reference(c, &list[*used], m->scale.levels, slots, m->order)) {
+        if (read_reference(c, m, &own[i], slots)) {
             return -1;
         }
-        ++*used;
+    }
+    for (int i = *count; i < 4 * fours; i++) {
+        memset(&own[i], 0, sizeof own[i]);
+        own[i].channel = own[i - 1].channel;
+    }
+    for (int i = 0; i < fours * m->scale.scores; i++) {
+        if (!four_fit(own + i / m->scale.scores * 4, i % m->scale.scores, m->scale.levels)) {
+            return -1;
+        }
+    }
+    *used += 4 * (uint32_t)fours;
+    return 0;
+}
+
+static int read_weights(struct cursor *c, struct lwfc_context_weights *w, int lane, int thresholds)
+{
+    const int above = thresholds > 1 ? 5 : 4;
+    const uint8_t *const p = take(c, 3 + (size_t)above);
+    if (!p) {
+        return -1;
+    }
+    const int offset = lwfc_load_u16(p);
+    w->offset[lane] = (int16_t)(offset < 32768 ? offset : offset - 65536);
+    if (w->offset[lane] < -OFFSET_MOST || w->offset[lane] > OFFSET_MOST) {
+        return -1;
+    }
+    w->activity[lane] = as_signed(p[2]);
+    for (int i = 0; i < above; i++) {
+        w->above[i][lane] = as_signed(p[3 + i]);
+    }
+    return read_increments(c, w->left, lane, thresholds) ||
+                   read_increments(c, w->left2, lane, thresholds)
+               ? -1
+               : 0;
+}
+
+static int read_lane(struct cursor *c, const struct lwfc_context_model *m,
+                     struct lwfc_context_group *g, int lane)
+{
+    const int thresholds = m->scale.levels - 1;
+    const uint8_t *const p = take(c, (size_t)thresholds + 1);
+    if (!p) {
+        return -1;
+    }
+    for (int k = 0; k < thresholds; k++) {
+        g->bias[k][lane] = as_signed(p[k]);
+        if (k > 0 && g->bias[k][lane] > g->bias[k - 1][lane]) {
+            return -1;
+        }
+    }
+    g->prior[lane] = p[thresholds];
+    for (int i = 0; i < m->scale.scores; i++) {
+        if (read_weights(c, &g->score[i], lane, thresholds)) {
+            return -1;
+        }
     }
     return 0;
 }
@@ -195,7 +264,8 @@ int lwfc_context_model_read(const uint8_t *blob, size_t n, struct lwfc_context_m
         const int lanes = lwfc_context_lanes(model, i);
         for (int lane = 0; lane < LWFC_LANES; lane++) {
             group[i].first[lane] = used;
-            if (lane < lanes && read_lane(&c, model, &group[i], lane, slots, list, &used)) {
+            if (lane < lanes && (read_lane(&c, model, &group[i], lane) ||
+                                 read_references(&c, model, slots, list, &used))) {
                 return -1;
             }
         }

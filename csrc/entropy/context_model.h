@@ -1,11 +1,12 @@
 /* The calibrated model of the context coder: checks a blob of untrusted bytes
  * and lays it out for the kernels.
  *
- * Blob: version 1, levels, shift, coarse, channels (u16), link (32 bytes),
+ * Blob: version 1, levels, scores, shift, coarse, channels (u16), link (32 bytes),
  * order (channels * u16: the channel in each slot), then one record per slot:
- * offset (i16), above (5 * i8), bias, left, left2 (levels - 1 * i8 each), count
- * of references (u8) and per reference the slot it names (u16, in an earlier
- * group), base, first and (levels > 2) slope (i8). Little-endian.
+ * bias (levels - 1 * i8), prior (u8); per score offset (i16), activity, above
+ * (5 * i8, 4 if levels = 2), left and left2 (levels - 1 * i8 each); count of references (u8) and
+ * per reference the slot it names (u16, in an earlier group), place (u8), and per
+ * score base, first and (levels > 2) slope (i8). Little-endian.
  *
  * Slots form groups of 32, the first group takes what is left over: it is the
  * one without references. */

@@ -10,7 +10,11 @@ static void single_thresholds(const struct context_work *w, const struct context
     static const uint8_t zeros[LWFC_LANES];
     const uint8_t *const at = p->symbols[0] + (size_t)x * LWFC_LANES;
     const int column = p->start + x;
-    w->kernels->thresholds(threshold, p->score[0] + (size_t)x * LWFC_LANES,
+    const int8_t *score[LWFC_CONTEXT_SCORES] = {NULL, NULL};
+    for (int i = 0; i < w->model->scale.scores; i++) {
+        score[i] = p->score[i][0] + (size_t)x * LWFC_LANES;
+    }
+    w->kernels->thresholds(threshold, score,
                            column >= 1 ? at - LWFC_LANES : zeros,
                            column >= 2 ? at - 2 * LWFC_LANES : zeros,
                            &w->model->group[t->group], &w->model->scale);

@@ -11,9 +11,10 @@ static size_t round64(size_t n)
 
 size_t lwfc_context_workspace(const struct lwfc_block *block, int levels)
 {
-    (void)levels;
     const size_t width = (size_t)block->width * LWFC_LANES;
-    const size_t chain = (2 * (size_t)block->height + 2) * width + 32 * LWFC_LANES + 128;
+    const size_t scores = levels > 2 ? 2 : 1;
+    const size_t chain = (((size_t)block->height + 2) + scores * (size_t)block->height) * width +
+                         scores * 32 * LWFC_LANES + 192;
     return round64(sizeof(struct context_work)) + LWFC_CONTEXT_CHAINS * chain +
            round64((size_t)block->channels) + 64;
 }
@@ -49,8 +50,10 @@ struct context_work *lwfc_context_work_make(void *workspace, const struct lwfc_b
         memset(p, 0, 2 * w->width * LWFC_LANES);
         w->columns[c] = p + 2 * w->width * LWFC_LANES;
         p += round64((w->plane + 2 * w->width) * LWFC_LANES);
-        w->score[c] = (int8_t *)p;
-        p += round64((w->plane + 31) * LWFC_LANES);
+        for (int i = 0; i < model->scale.scores; i++) {
+            w->score[c][i] = (int8_t *)p;
+            p += round64((w->plane + 31) * LWFC_LANES);
+        }
     }
     w->live = p;
     memset(p, 0, (size_t)model->groups * LWFC_LANES);
@@ -116,15 +119,18 @@ void lwfc_context_references(const struct context_work *w, const struct lwfc_blo
                              const struct context_turn *t, int chain, const uint8_t *symbols)
 {
     const size_t sample = (size_t)(t->first + chain) * (size_t)b->channels * w->plane;
-    w->kernels->references(w->score[chain], symbols + sample, w->plane,
-                           &w->model->group[t->group], w->model->reference);
+    w->kernels->references(w->score[chain], symbols + sample, w->plane, w->width,
+                           &w->model->group[t->group], w->model->reference, &w->model->scale);
 }
 
-void lwfc_context_above(const struct context_work *w, const struct context_turn *t, int chain,
-                        size_t y)
+void lwfc_context_above(struct context_work *w, const struct context_turn *t, int chain, size_t y)
 {
     const size_t at = y * w->width * LWFC_LANES;
-    w->kernels->above(w->score[chain] + at, w->columns[chain] + at, w->width,
+    int8_t *score[LWFC_CONTEXT_SCORES] = {NULL, NULL};
+    for (int i = 0; i < w->model->scale.scores; i++) {
+        score[i] = w->score[chain][i] + at;
+    }
+    w->kernels->above(score, w->columns[chain] + at, w->width, y, w->sums[chain],
                       &w->model->group[t->group], &w->model->scale);
 }
 
@@ -138,7 +144,9 @@ struct lwfc_context_piece lwfc_context_piece_at(const struct context_work *w,
     /* Only 0, 1 and "2 or more" make a difference. */
     p.start = x > 0 ? 2 : 0;
     for (int c = 0; c < t->chains; c++) {
-        p.score[c] = w->score[c] + at;
+        for (int i = 0; i < w->model->scale.scores; i++) {
+            p.score[i][c] = w->score[c][i] + at;
+        }
         p.symbols[c] = w->columns[c] + at;
     }
     return p;

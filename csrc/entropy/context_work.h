@@ -22,7 +22,8 @@ struct context_work {
     uint32_t state;
     uint16_t states[LWFC_CONTEXT_CHAINS][LWFC_LANES];
     uint8_t *columns[LWFC_CONTEXT_CHAINS];
-    int8_t *score[LWFC_CONTEXT_CHAINS];
+    int8_t *score[LWFC_CONTEXT_CHAINS][LWFC_CONTEXT_SCORES];
+    uint32_t sums[LWFC_CONTEXT_CHAINS][LWFC_LANES]; /* of the rows above, see kernels->above */
     uint8_t *live; /* per group and lane: 0xff, or 0 if silent or idle */
     uint8_t tail[2 * CONTEXT_PIECE_MOST + 64];
 };
@@ -56,11 +57,11 @@ void lwfc_context_gather(const struct context_work *w, const struct lwfc_block *
 void lwfc_context_scatter(const struct context_work *w, const struct lwfc_block *b,
                           const struct context_turn *t, int chain, uint8_t *symbols);
 
-/* Scores from other channels, for a whole plane; then from the rows above y. */
+/* Scores from other channels, for a whole plane; then, row by row from the first
+ * one on, from the rows above y. */
 void lwfc_context_references(const struct context_work *w, const struct lwfc_block *b,
                              const struct context_turn *t, int chain, const uint8_t *symbols);
-void lwfc_context_above(const struct context_work *w, const struct context_turn *t, int chain,
-                        size_t y);
+void lwfc_context_above(struct context_work *w, const struct context_turn *t, int chain, size_t y);
 
 /* The piece of row y that begins in column x. */
 struct lwfc_context_piece lwfc_context_piece_at(const struct context_work *w,

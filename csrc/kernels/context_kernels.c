@@ -14,74 +14,132 @@ static int saturate(int v)
     return v < -128 ? -128 : v > 127 ? 127 : v;
 }
 
-static void references_scalar(int8_t *score, const uint8_t *sample, size_t n,
-                              const struct lwfc_context_group *group,
-                              const struct lwfc_context_reference *list)
+static int added(const struct lwfc_context_reference *r, int score, const uint8_t *sample,
+                 size_t i, size_t n, size_t width)
 {
-    for (size_t lane = 0; lane < LWFC_LANES; lane++) {
-        for (size_t i = 0; i < n; i++) {
-            int sum = 0;
-            for (uint32_t j = group->first[lane]; j < group->first[lane + 1]; j++) {
-                sum = saturate(sum + list[j].table[sample[list[j].channel * n + i] & 15]);
+    const ptrdiff_t at = (ptrdiff_t)i + lwfc_context_step(r->place, width);
+    const int inside = at >= 0 && at < (ptrdiff_t)n;
+    return r->table[score][inside ? sample[r->channel * n + (size_t)at] & 15 : 0];
+}
+
+static void references_scalar(int8_t *const *score, const uint8_t *sample, size_t n, size_t width,
+                              const struct lwfc_context_group *group,
+                              const struct lwfc_context_reference *list,
+                              const struct lwfc_context_scale *scale)
+{
+    for (int s = 0; s < scale->scores; s++) {
+        for (size_t lane = 0; lane < LWFC_LANES; lane++) {
+            for (size_t i = 0; i < n; i++) {
+                int sum = 0;
+                for (uint32_t j = group->first[lane]; j < group->first[lane + 1]; j += 4) {
+                    int four = 0;
+                    for (uint32_t k = 0; k < 4; k++) {
+                        four += added(&list[j + k], s, sample, i, n, width);
+                    }
+                    sum = saturate(sum + four);
+                }
+                score[s][i * LWFC_LANES + lane] = (int8_t)sum;
             }
-            score[i * LWFC_LANES + lane] = (int8_t)sum;
         }
     }
 }
 
-static void above_scalar(int8_t *score, const uint8_t *symbols, size_t width,
-                         const struct lwfc_context_group *group,
+/* The offset of row y: the mean of the rows above, drawn towards the prior by
+ * two rows' worth, counts in 1/16. */
+static int row_offset(const struct lwfc_context_weights *w, size_t lane, uint32_t sum,
+                      uint32_t prior, size_t width, size_t y)
+{
+    const uint32_t scale = (uint32_t)((1u << 24) / (width * (y + 2)));
+    const uint32_t mean = (16 * sum + 2 * (uint32_t)width * prior) * scale >> 24;
+    /* The product fits 15 bits; adding 2^16 keeps the shift off negative numbers. */
+    const int product = w->activity[lane] * (int)mean;
+    return w->offset[lane] + (int)((uint32_t)(product + (1 << 16)) >> 3) - (1 << 13);
+}
+
+/* A symbol of a row, 0 beyond its ends. */
+static int row_symbol(const uint8_t *row, size_t lane, size_t x, ptrdiff_t step, size_t width)
+{
+    const ptrdiff_t at = (ptrdiff_t)x + step;
+    return at >= 0 && at < (ptrdiff_t)width ? row[(size_t)at * LWFC_LANES + lane] : 0;
+}
+
+static void above_scalar(int8_t *const *score, const uint8_t *symbols, size_t width, size_t y,
+                         uint32_t sums[LWFC_LANES], const struct lwfc_context_group *group,
                          const struct lwfc_context_scale *scale)
 {
     const uint8_t *const row1 = symbols - width * LWFC_LANES;
     const uint8_t *const row2 = row1 - width * LWFC_LANES;
-    for (size_t x = 0; x < width; x++) {
-        for (size_t lane = 0; lane < LWFC_LANES; lane++) {
-            const size_t i = x * LWFC_LANES + lane;
-            const int up = row1[i];
-            int sum = group->offset[lane] + score[i] * (1 << scale->shift);
-            sum += group->above[0][lane] * up;
-            sum += group->above[1][lane] * (x > 0 ? row1[i - LWFC_LANES] : 0);
-            sum += group->above[2][lane] * (x + 1 < width ? row1[i + LWFC_LANES] : 0);
-            sum += group->above[3][lane] * row2[i];
-            sum += group->above[4][lane] * (up > 0);
-            /* The sum fits 20 bits; adding 2^24 keeps the shift off negative numbers. */
-            const int shifted = (int)((uint32_t)(sum + (1 << 24)) >> scale->shift);
-            score[i] = (int8_t)saturate(shifted - (1 << (24 - scale->shift)));
+    for (size_t lane = 0; lane < LWFC_LANES; lane++) {
+        sums[lane] = y == 0 ? 0 : sums[lane];
+        for (size_t x = 0; x < width && y > 0; x++) {
+            sums[lane] += row1[x * LWFC_LANES + lane];
+        }
+        for (int s = 0; s < scale->scores; s++) {
+            const struct lwfc_context_weights *const w = &group->score[s];
+            const int offset = row_offset(w, lane, sums[lane], group->prior[lane], width, y);
+            for (size_t x = 0; x < width; x++) {
+                const int up = row_symbol(row1, lane, x, 0, width);
+                const int near[LWFC_CONTEXT_ABOVE] = {
+                    up, row_symbol(row2, lane, x, 0, width), row_symbol(row1, lane, x, -1, width),
+                    row_symbol(row1, lane, x, 1, width), up > 0, 0};
+                int8_t *const to = &score[s][x * LWFC_LANES + lane];
+                int sum = offset + *to * (1 << scale->shift);
+                for (int i = 0; i < LWFC_CONTEXT_ABOVE; i++) {
+                    sum += w->above[i][lane] * near[i];
+                }
+                /* The sum fits 16 bits. */
+                const int shifted = (int)((uint32_t)(sum + (1 << 24)) >> scale->shift);
+                *to = (int8_t)saturate(shifted - (1 << (24 - scale->shift)));
+            }
         }
     }
 }
 
-static void lane_thresholds(uint8_t *threshold, int stride, size_t lane, int score, int left,
-                            int left2, const struct lwfc_context_group *group,
-                            const struct lwfc_context_scale *scale)
+/* A score with what the symbols to the left add. */
+static int with_left(const struct lwfc_context_weights *w, size_t lane, int score, int left,
+                     int left2)
 {
     int near = 0;
     int far = 0;
     for (int k = 0; k < left; k++) {
-        near += group->left[k][lane];
+        near += w->left[k][lane];
     }
     for (int k = 0; k < left2; k++) {
-        far += group->left2[k][lane];
+        far += w->left2[k][lane];
     }
-    const int sum = saturate(saturate(score + far) + near);
+    return saturate(saturate(score + far) + near);
+}
+
+static void lane_thresholds(uint8_t *threshold, int stride, size_t lane,
+                            const int8_t *const *score, int left, int left2,
+                            const struct lwfc_context_group *group,
+                            const struct lwfc_context_scale *scale)
+{
+    int sum[LWFC_CONTEXT_SCORES] = {0, 0};
+    for (int s = 0; s < scale->scores; s++) {
+        sum[s] = with_left(&group->score[s], lane, score[s][lane], left, left2);
+    }
     const int most = (32 << scale->coarse) - 1;
+    int before = 127;
     for (int k = 0; k < scale->levels - 1; k++) {
-        const int v = saturate(sum + group->bias[k][lane]);
+        int v = saturate(sum[0] + group->bias[k][lane]);
+        v = saturate(v + lwfc_context_side(k, scale->levels) * sum[1]);
+        v = v < before ? v : before;
+        before = v;
         const int size = v < 0 ? -v : v;
         const int start = scale->link[(size < most ? size : most) >> scale->coarse];
         threshold[k * stride] = (uint8_t)((v < 0 ? 256 - start : start) + k);
     }
 }
 
-static void thresholds_scalar(uint8_t (*threshold)[LWFC_LANES], const int8_t *score,
+static void thresholds_scalar(uint8_t (*threshold)[LWFC_LANES], const int8_t *const *score,
                               const uint8_t *left, const uint8_t *left2,
                               const struct lwfc_context_group *group,
                               const struct lwfc_context_scale *scale)
 {
     for (size_t lane = 0; lane < LWFC_LANES; lane++) {
-        lane_thresholds(&threshold[0][lane], LWFC_LANES, lane, score[lane], left[lane],
-                        left2[lane], group, scale);
+        lane_thresholds(&threshold[0][lane], LWFC_LANES, lane, score, left[lane], left2[lane],
+                        group, scale);
     }
 }
 
@@ -93,9 +151,12 @@ static void piece_thresholds(uint8_t threshold[LWFC_CONTEXT_LEVELS],
 {
     const uint8_t *const at = p->symbols[chain] + (size_t)x * LWFC_LANES + lane;
     const int column = p->start + x;
-    lane_thresholds(threshold, 1, lane, p->score[chain][(size_t)x * LWFC_LANES + lane],
-                    column >= 1 ? at[-LWFC_LANES] : 0, column >= 2 ? at[-2 * LWFC_LANES] : 0,
-                    group, scale);
+    const int8_t *score[LWFC_CONTEXT_SCORES] = {NULL, NULL};
+    for (int s = 0; s < scale->scores; s++) {
+        score[s] = p->score[s][chain] + (size_t)x * LWFC_LANES;
+    }
+    lane_thresholds(threshold, 1, lane, score, column >= 1 ? at[-LWFC_LANES] : 0,
+                    column >= 2 ? at[-2 * LWFC_LANES] : 0, group, scale);
 }
 
 static const uint8_t *decode_scalar(uint16_t (*states)[LWFC_LANES],
@@ -151,8 +212,8 @@ static const struct lwfc_context_kernels avx2_kernels = {
     context_encode_avx2};
 
 static const struct lwfc_context_kernels avx512_kernels = {
-    context_references_avx2, context_above_avx2, context_thresholds_avx2, context_decode_avx512,
-    context_encode_avx512};
+    context_references_avx512, context_above_avx512, context_thresholds_avx2,
+    context_decode_avx512, context_encode_avx512};
 #elif LWFC_NEON
 static const struct lwfc_context_kernels neon_kernels = {
     context_references_neon, context_above_neon, context_thresholds_neon, context_decode_neon,

@@ -2,10 +2,11 @@
  *
  * A score is a signed byte. For each position of a group of lanes it is the sum
  * of byte tables indexed by the symbols of other channels (references), then of
- * weighted symbols of the rows above, then of tables of the two symbols to the
- * left; a bias per threshold and the link table turn it into the thresholds of
- * the rANS step (lanes_step.h). Every order of saturating additions is part of
- * the format. */
+ * weighted symbols of the rows above and of their mean, then of tables of the
+ * two symbols to the left; a bias per threshold and the link table turn it into
+ * the thresholds of the rANS step (lanes_step.h). A model may have a second
+ * score, the spread, which moves lower and upper thresholds apart. Every order
+ * of saturating additions is part of the format. */
 #ifndef LWFC_KERNELS_CONTEXT_KERNELS_H
 #define LWFC_KERNELS_CONTEXT_KERNELS_H
 
@@ -16,26 +17,39 @@
 
 enum {
     LWFC_CONTEXT_LEVELS = 16, /* most levels */
-    LWFC_CONTEXT_ABOVE = 6,   /* up, up-left, up-right, up-up, up > 0, 0 */
+    LWFC_CONTEXT_ABOVE = 6, /* weights of the rows above, the last one 0 */
+    LWFC_CONTEXT_SCORES = 2,
+    LWFC_CONTEXT_PLACES = 5,
     LWFC_CONTEXT_CHAINS = 2,
     LWFC_CONTEXT_PIECE = 64 /* most columns of a piece of a row */
 };
 
-/* One reference: what the symbol of `channel` adds to the score. */
+/* One reference: what the symbol of `channel` adds to each score. Places: the
+ * same position, then right, down, left and up of it in raster order. */
 struct lwfc_context_reference {
-    int8_t table[LWFC_CONTEXT_LEVELS];
+    int8_t table[LWFC_CONTEXT_SCORES][LWFC_CONTEXT_LEVELS];
     uint32_t channel;
+    uint32_t place;
 };
 
-/* The model of 32 channels. References of lane i are [first[i], first[i + 1]) of
- * the model's list. Tables of the left symbols hold increments: symbol s adds
+/* One score of 32 channels. above: up, up-up, up-left, up-right, up > 0 (with two
+ * levels: 0), 0. Tables of the left symbols hold increments: symbol s adds
  * left[0] + ... + left[s - 1]; partial sums fit a signed byte. */
-struct lwfc_context_group {
+struct lwfc_context_weights {
     int16_t offset[LWFC_LANES];
+    int8_t activity[LWFC_LANES];
     int8_t above[LWFC_CONTEXT_ABOVE][LWFC_LANES];
-    int8_t bias[LWFC_CONTEXT_LEVELS - 1][LWFC_LANES];
     int8_t left[LWFC_CONTEXT_LEVELS - 1][LWFC_LANES];
     int8_t left2[LWFC_CONTEXT_LEVELS - 1][LWFC_LANES];
+};
+
+/* The model of 32 channels. prior: the mean symbol, in 1/16. References of lane
+ * i are [first[i], first[i + 1]) of the model's list, in whole fours, whatever
+ * four add together fits a signed byte. */
+struct lwfc_context_group {
+    struct lwfc_context_weights score[LWFC_CONTEXT_SCORES];
+    int8_t bias[LWFC_CONTEXT_LEVELS - 1][LWFC_LANES];
+    uint8_t prior[LWFC_LANES];
     uint32_t first[LWFC_LANES + 1];
 };
 
@@ -43,17 +57,39 @@ struct lwfc_context_group {
  * an entry of the link; entries lie in levels - 1..128. */
 struct lwfc_context_scale {
     int levels;
+    int scores; /* 1, or 2: with the spread */
     int shift;  /* fraction bits of the weights of the rows above, 0..4 */
     int coarse; /* 0..2 */
     uint8_t link[32];
 };
+
+/* Which way the spread moves threshold k: 1, 0 or -1. */
+LWFC_INLINE int lwfc_context_side(int k, int levels)
+{
+    const int d = levels - 2 - 2 * k;
+    return (d > 0) - (d < 0);
+}
+
+/* The symbols of a place lie this far from the position. */
+LWFC_INLINE ptrdiff_t lwfc_context_step(uint32_t place, size_t width)
+{
+    const ptrdiff_t w = (ptrdiff_t)width;
+    const ptrdiff_t step[LWFC_CONTEXT_PLACES] = {0, 1, w, -1, -w};
+    return step[place];
+}
+
+/* Readable bytes that a block's symbols need on either side. */
+LWFC_INLINE size_t lwfc_context_slack(size_t width)
+{
+    return width + 32;
+}
 
 /* Part of one row, in one or two chains. score and symbols point at the first
  * column, 32 bytes a column; start: columns of the row to the left of it (their
  * symbols are read). live: NULL, or a mask of the lanes that take part; the
  * others have symbol 0. */
 struct lwfc_context_piece {
-    const int8_t *score[LWFC_CONTEXT_CHAINS];
+    const int8_t *score[LWFC_CONTEXT_SCORES][LWFC_CONTEXT_CHAINS];
     uint8_t *symbols[LWFC_CONTEXT_CHAINS];
     const uint8_t *live;
     int chains;
@@ -62,19 +98,21 @@ struct lwfc_context_piece {
 };
 
 struct lwfc_context_kernels {
-    /* score[i * 32 + lane] for the n positions of one sample, whose planes of n
-     * symbols begin at `sample`. Reads up to 31 bytes past a plane and writes
-     * n rounded up to a multiple of 32 positions. */
-    void (*references)(int8_t *score, const uint8_t *sample, size_t n,
+    /* score[s][i * 32 + lane] for the n positions of one sample, rows of `width`,
+     * whose planes of n symbols begin at `sample`. Reads lwfc_context_slack bytes
+     * around a plane and writes n rounded up to a multiple of 32 positions. */
+    void (*references)(int8_t *const *score, const uint8_t *sample, size_t n, size_t width,
                        const struct lwfc_context_group *group,
-                       const struct lwfc_context_reference *list);
-    /* Adds offset and rows above to the scores of one row. symbols: its first
-     * column; the two rows above lie just before it. */
-    void (*above)(int8_t *score, const uint8_t *symbols, size_t width,
-                  const struct lwfc_context_group *group,
+                       const struct lwfc_context_reference *list,
+                       const struct lwfc_context_scale *scale);
+    /* Adds offsets and rows above to the scores of row y. symbols: its first
+     * column; the two rows above lie just before it. sums: of the symbols of
+     * rows 0..y - 2, kept from row to row. */
+    void (*above)(int8_t *const *score, const uint8_t *symbols, size_t width, size_t y,
+                  uint32_t sums[LWFC_LANES], const struct lwfc_context_group *group,
                   const struct lwfc_context_scale *scale);
     /* threshold[k][lane] = C_{k+1} of one column. */
-    void (*thresholds)(uint8_t (*threshold)[LWFC_LANES], const int8_t *score,
+    void (*thresholds)(uint8_t (*threshold)[LWFC_LANES], const int8_t *const *score,
                        const uint8_t *left, const uint8_t *left2,
                        const struct lwfc_context_group *group,
                        const struct lwfc_context_scale *scale);

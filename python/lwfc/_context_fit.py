@@ -7,6 +7,7 @@ The regression is Newton's method on a penalised log-likelihood of cumulative lo
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ import numpy.typing as npt
 
 Array = npt.NDArray[Any]
 
-_RIDGE = 3.0
+_RIDGE = 10.0
 
 
 def sigmoid(z: Array) -> Array:
@@ -49,118 +50,185 @@ def channel_order(symbols: Array) -> Array:
     return order
 
 
-def choose(
-    local: Array, q: Array, symbols: Array, candidates: Array, matrix: Array, most: int
-) -> Array:
-    """Orthogonal matching pursuit: channels that explain q beyond its own neighbours."""
-    if len(candidates) == 0 or q.min() == q.max():
-        return np.zeros(0, np.int64)
-    rows = len(q)
-    centred = local - local.mean(axis=0)
-    target = (q - q.mean()).astype(np.float32)
-    basis = np.column_stack([centred, target])
-    cross = (basis.T @ symbols[:, candidates].astype(np.float32)) / rows
-    gram = (basis.T @ basis).astype(np.float64) / rows
-    solve = np.linalg.solve(
-        gram[:-1, :-1] + 1e-4 * np.eye(len(gram) - 1),
-        np.column_stack([cross[:-1].astype(np.float64), gram[:-1, -1]]),
-    )
-    residual = cross[-1] - gram[-1, :-1] @ solve[:, :-1]
-    variance = matrix[candidates, candidates] - (cross[:-1] * solve[:, :-1]).sum(axis=0)
-    directions: list[Array] = []
-    chosen: list[int] = []
-    for _ in range(min(most, len(candidates))):
-        score = np.where(variance > 2e-3, residual**2 / (variance + 2e-3), -1.0)
-        score[chosen] = -1.0
-        j = int(np.argmax(score))
-        if score[j] * rows < 4.0 * gram[-1, -1]:
-            break
-        chosen.append(j)
-        column = matrix[candidates[j], candidates] - cross[:-1, j] @ solve[:, :-1]
-        for d in directions:
-            column = column - d[j] * d
-        direction = column / np.sqrt(variance[j])
-        residual = residual - direction * (residual[j] / np.sqrt(variance[j]))
-        variance = variance - direction**2
-        directions.append(direction)
-    return candidates[np.array(chosen, np.int64)]
+class Candidates:
+    """What channels may refer to: centred symbols (rows, n) and their covariances."""
+
+    def __init__(self, symbols: Array) -> None:
+        self.columns = symbols.astype(np.float32)
+        self.columns -= self.columns.mean(axis=0)
+        self.matrix = (self.columns.T @ self.columns) / np.float32(len(symbols))
+
+    def choose(self, local: Array, q: Array, most: int) -> Array:
+        """Orthogonal matching pursuit: columns that explain q beyond its own neighbours."""
+        if self.columns.shape[1] == 0 or q.min() == q.max():
+            return np.zeros(0, np.int64)
+        rows = len(q)
+        target = (q - q.mean()).astype(np.float32)
+        basis = np.column_stack([local - local.mean(axis=0), target])
+        cross = (basis.T @ self.columns) / rows
+        gram = (basis.T @ basis).astype(np.float64) / rows
+        solve = np.linalg.solve(
+            gram[:-1, :-1] + 1e-4 * np.eye(len(gram) - 1),
+            np.column_stack([cross[:-1].astype(np.float64), gram[:-1, -1]]),
+        )
+        residual = cross[-1] - gram[-1, :-1] @ solve[:, :-1]
+        variance = np.diag(self.matrix) - (cross[:-1] * solve[:, :-1]).sum(axis=0)
+        directions: list[Array] = []
+        chosen: list[int] = []
+        for _ in range(min(most, self.columns.shape[1])):
+            score = np.where(variance > 2e-3, residual**2 / np.maximum(variance + 2e-3, 2e-3), -1.0)
+            score[chosen] = -1.0
+            j = int(np.argmax(score))
+            if score[j] * rows < 4.0 * gram[-1, -1]:
+                break
+            chosen.append(j)
+            column = self.matrix[j] - cross[:-1, j] @ solve[:, :-1]
+            for d in directions:
+                column = column - d[j] * d
+            direction = column / np.sqrt(variance[j])
+            residual = residual - direction * (residual[j] / np.sqrt(variance[j]))
+            variance = variance - direction**2
+            directions.append(direction)
+        return np.array(chosen, np.int64)
 
 
-def _log_likelihood(eta: Array, q: Array, biases: Array) -> float:
+@dataclass(frozen=True)
+class OrdinalFit:
+    """P(q >= k) = sigmoid(eta + b_k + side_k * spread), eta and spread linear in x - mean.
+
+    weights (scores, d): of eta, then of the spread if it is fitted; biases (thresholds,), falling.
+    """
+
+    weights: Array
+    biases: Array
+    mean: Array
+
+    def bits(self, features: Array, q: Array) -> float:
+        """Code length of the symbols q (rows,) given features (rows, d).
+
+        Thresholds that cross leave a symbol the coder's least frequency.
+        """
+        upper, lower = _edges((features - self.mean) @ self.weights.T, q, self.biases)
+        frequency = np.maximum(sigmoid(upper) - sigmoid(lower), 1 / 256)
+        return float(-np.log2(frequency).sum())
+
+
+def sides(thresholds: int) -> Array:
+    """Which way the spread moves each threshold: 1 in the lower half, -1 in the upper, else 0."""
+    return np.sign(thresholds - 1 - 2 * np.arange(thresholds)).astype(np.float64)
+
+
+def _edges(scores: Array, q: Array, biases: Array) -> tuple[Array, Array]:
+    """The logits of P(q >= own symbol) and P(q >= next symbol) of each row."""
+    side = np.concatenate([[0.0], sides(len(biases)), [0.0]])
     edges = np.concatenate([[1e3], biases, [-1e3]])
-    a, b = eta + edges[q], eta + edges[q + 1]
-    return float((np.log(-np.expm1(b - a)) - np.logaddexp(0, -a) - np.logaddexp(0, b)).sum())
+    upper = scores[:, 0] + edges[q]
+    lower = scores[:, 0] + edges[q + 1]
+    if scores.shape[1] > 1:
+        upper = upper + side[q] * scores[:, 1]
+        lower = lower + side[q + 1] * scores[:, 1]
+    return upper, lower
 
 
-def fit_ordinal(features: Array, q: Array, thresholds: int) -> tuple[Array, Array, Array]:
+def _log_likelihood(upper: Array, lower: Array) -> float:
+    """Sum of log(sigmoid(upper) - sigmoid(lower)); -inf if they cross anywhere."""
+    gap = lower - upper
+    if gap.max() >= -1e-6:
+        return -np.inf
+    return float((np.log(-np.expm1(gap)) - np.logaddexp(0, -upper) - np.logaddexp(0, lower)).sum())
+
+
+def fit_ordinal(features: Array, q: Array, thresholds: int, spread: bool = False) -> OrdinalFit:
     """Newton's method with step halving; features (rows, d) float32, q (rows,) in 0..thresholds.
 
-    Returns weights (d,), biases (thresholds,) of the centred features, and their means (d,).
-    log P(q = k) = log F(a) + log(1 - F(b)) + log(1 - exp(b - a)) with a = eta + b_k and
-    b = eta + b_{k+1}: the last term does not depend on eta.
+    log P(q = k) = log F(a) + log(1 - F(b)) + log(1 - exp(b - a)), a and b the logits of
+    P(q >= k) and P(q >= k + 1): concave in both, which are linear in the parameters.
     """
     rows, d = features.shape
     counts = np.bincount(q, minlength=thresholds + 1)
     tail = np.cumsum((counts + 0.5)[::-1])[::-1][1:] / (counts + 0.5).sum()
-    biases = np.log(tail / (1 - tail))
     mean = features.mean(axis=0)
-    x = features - mean
-    ridge = _RIDGE * (x.std(axis=0) ** 2 + 0.02).astype(np.float64)
-    weights, eta = np.zeros(d), np.zeros(rows)
-    lower = np.zeros((rows, thresholds + 2), np.float32)
-    upper = np.zeros((rows, thresholds + 2), np.float32)
-    lower[np.arange(rows), q] = 1
-    upper[np.arange(rows), q + 1] = 1
-    lower, upper = lower[:, 1:-1], upper[:, 1:-1]
-
-    def penalty(w: Array, b: Array) -> float:
-        return float(0.5 * (ridge * w * w).sum() + 0.01 * (b * b).sum())
-
-    value = _log_likelihood(eta, q, biases) - penalty(weights, biases)
+    newton = _Newton(features - mean, q, thresholds, 2 if spread else 1)
+    parameters = np.concatenate([np.zeros(newton.scores * d), np.log(tail / (1 - tail))])
+    value, state = newton.value(parameters)
     for _ in range(12):
-        gradient, hessian = _derivatives(x, q, eta, biases, lower, upper, counts)
-        gradient -= np.concatenate([ridge * weights, 0.02 * biases])
-        hessian[np.diag_indices(d + thresholds)] += np.concatenate(
-            [ridge, np.full(thresholds, 0.02)]
-        )
+        gradient, hessian = newton.derivatives(parameters, *state)
         step = np.linalg.solve(hessian, gradient)
         size = 1.0
         for _ in range(8):
-            new_w, new_b = weights + size * step[:d], biases + size * step[d:]
-            if np.all(np.diff(new_b) < -1e-3):
-                new_eta = (x @ new_w.astype(np.float32)).astype(np.float64)
-                new_value = _log_likelihood(new_eta, q, new_b) - penalty(new_w, new_b)
-                if new_value >= value:
-                    break
+            new = parameters + size * step
+            new_value, new_state = newton.value(new)
+            if new_value >= value:
+                break
             size *= 0.5
         else:
             break
         gained = new_value - value
-        weights, biases, eta, value = new_w, new_b, new_eta, new_value
+        parameters, value, state = new, new_value, new_state
         if gained < 1e-4 * rows:
             break
-    return weights, biases, mean.astype(np.float64)
+    weights = parameters[: newton.scores * d].reshape(newton.scores, d)
+    return OrdinalFit(weights, parameters[newton.scores * d :], mean.astype(np.float64))
 
 
-def _derivatives(
-    x: Array, q: Array, eta: Array, biases: Array, lower: Array, upper: Array, counts: Array
-) -> tuple[Array, Array]:
-    """Gradient and negative Hessian of the log-likelihood in (weights, biases)."""
-    d, thresholds = x.shape[1], len(biases)
-    edges = np.concatenate([[1e3], biases, [-1e3]])
-    fa, fb = sigmoid(eta + edges[q]), sigmoid(eta + edges[q + 1])
-    fa[q == 0], fb[q == thresholds] = 1.0, 0.0
-    va, vb = (fa * (1 - fa)).astype(np.float32), (fb * (1 - fb)).astype(np.float32)
-    gap = np.exp(np.clip(np.diff(edges), -50.0, -1e-4))
-    slope, curve = counts * gap / (1 - gap), counts * gap / (1 - gap) ** 2
-    gradient = np.empty(d + thresholds)
-    gradient[:d] = (1 - fa - fb).astype(np.float32) @ x
-    gradient[d:] = (1 - fa) @ lower - fb @ upper + slope[1:] - slope[:-1]
-    hessian = np.empty((d + thresholds, d + thresholds))
-    hessian[:d, :d] = (x * (va + vb)[:, None]).T @ x
-    hessian[:d, d:] = x.T @ (lower * va[:, None] + upper * vb[:, None])
-    hessian[d:, :d] = hessian[:d, d:].T
-    inner = np.diag(va @ lower + vb @ upper + curve[1:] + curve[:-1])
-    inner -= np.diag(curve[1:-1], 1) + np.diag(curve[1:-1], -1)
-    hessian[d:, d:] = inner
-    return gradient, hessian
+class _Newton:
+    """The penalised log-likelihood of one channel and its derivatives."""
+
+    def __init__(self, x: Array, q: Array, thresholds: int, scores: int) -> None:
+        self.x, self.q, self.scores, self.thresholds = x, q, scores, thresholds
+        side = np.concatenate([[0.0], sides(thresholds), [0.0]])
+        self.side_upper, self.side_lower = side[q], side[q + 1]
+        one_hot = np.zeros((2, len(q), thresholds + 2), np.float32)
+        one_hot[0, np.arange(len(q)), q] = 1
+        one_hot[1, np.arange(len(q)), q + 1] = 1
+        self.upper, self.lower = one_hot[:, :, 1:-1]
+        ridge = _RIDGE * (x.std(axis=0) ** 2 + 0.02).astype(np.float64)
+        self.ridge = np.concatenate(
+            [ridge * (1 + s) for s in range(scores)] + [np.full(thresholds, 0.02)]
+        )
+
+    def value(self, parameters: Array) -> tuple[float, tuple[Array, Array]]:
+        d = self.x.shape[1]
+        weights = parameters[: self.scores * d].reshape(self.scores, d).astype(np.float32)
+        biases = parameters[self.scores * d :]
+        if np.any(np.diff(biases) >= -1e-3):
+            return -np.inf, (biases, biases)
+        edges = _edges((self.x @ weights.T).astype(np.float64), self.q, biases)
+        penalty = 0.5 * (self.ridge * parameters**2).sum()
+        return _log_likelihood(*edges) - float(penalty), edges
+
+    def derivatives(self, parameters: Array, upper: Array, lower: Array) -> tuple[Array, Array]:
+        """Gradient and negative Hessian, in weights of eta, of the spread, and biases."""
+        x, q, d = self.x, self.q, self.x.shape[1]
+        fa, fb = sigmoid(upper), sigmoid(lower)
+        fa[q == 0], fb[q == self.thresholds] = 1.0, 0.0
+        inner = (q > 0) & (q < self.thresholds)
+        gap = np.where(inner, np.exp(np.clip(lower - upper, -50.0, -1e-6)), 0.0)
+        slope, curve = gap / (1 - gap), gap / (1 - gap) ** 2
+        ga, gb = 1 - fa + slope, -fb - slope
+        va, vb = fa * (1 - fa), fb * (1 - fb)
+        sa, sb = self.side_upper, self.side_lower
+        size = self.scores * d
+        gradient = np.empty(size + self.thresholds)
+        hessian = np.empty((len(gradient), len(gradient)))
+        # What each score adds to the two logits of a row: (1, 1), and the sides.
+        factor = ((np.ones_like(sa), np.ones_like(sb)), (sa, sb))[: self.scores]
+        for i, (a, b) in enumerate(factor):
+            part = slice(i * d, (i + 1) * d)
+            gradient[part] = (ga * a + gb * b).astype(np.float32) @ x
+            for j, (c, e) in enumerate(factor[: i + 1]):
+                weight = va * a * c + vb * b * e + curve * (a - b) * (c - e)
+                block = (x * weight.astype(np.float32)[:, None]).T @ x
+                hessian[part, j * d : (j + 1) * d] = block
+                hessian[j * d : (j + 1) * d, part] = block.T
+            first = (va * a + curve * (a - b)).astype(np.float32)
+            second = (vb * b + curve * (b - a)).astype(np.float32)
+            cross = x.T @ (self.upper * first[:, None] + self.lower * second[:, None])
+            hessian[part, size:], hessian[size:, part] = cross, cross.T
+        gradient[size:] = ga @ self.upper + gb @ self.lower
+        diagonal = (va + curve) @ self.upper + (vb + curve) @ self.lower
+        beside = np.bincount(q[inner], curve[inner], self.thresholds + 1)[1 : self.thresholds]
+        hessian[size:, size:] = np.diag(diagonal) - np.diag(beside, 1) - np.diag(beside, -1)
+        gradient -= self.ridge * parameters
+        hessian[np.diag_indices(len(gradient))] += self.ridge
+        return gradient, hessian

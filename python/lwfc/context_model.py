@@ -2,12 +2,14 @@
 
 Every channel gets an ordinal (cumulative) logistic model of its symbol: P(q >= k) =
 sigmoid(eta + b_k), where eta adds weights of the neighbours already coded in the same channel
-(left, left-left, and five of the rows above) and of up to `REFERENCES` other channels at the
-same place. Channels are put into an order in which good predictors of the others come first, and
-cut into groups of 32 (the first takes what is left over); a channel may refer to any channel of
-an earlier group.
+(left, left-left, four of the rows above and the mean of those rows) and of up to 24
+symbols of other channels, at the same place or beside it. Where it pays, a second such sum, the
+spread, moves lower and upper thresholds apart. Channels are put into an order in which good
+predictors of the others come first, and cut into groups of 32 (the first takes what is left
+over); a channel may refer to any channel of an earlier group.
 
-The statistics are in `_context_fit`. NumPy only; the same symbols give the same bytes.
+The rows are in `_context_rows`, the statistics in `_context_fit`, the integers in
+`_context_integer`. NumPy only; the same symbols give the same bytes.
 """
 
 from __future__ import annotations
@@ -18,41 +20,41 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ._context_fit import channel_order, choose, covariance, fit_ordinal
-from ._context_integer import (
-    SHIFT,
-    ChannelFit,
-    best_unit,
-    coarse_bits,
-    link_table,
-    round_channel,
-)
+from ._context_design import ChannelDesign, design_group
+from ._context_fit import channel_order
+from ._context_integer import SHIFT, best_unit, coarse_bits, link_table, round_channel
+from ._context_rows import OFFSETS, Rows, join, rows_at
 
-__all__ = ["ContextFitter", "MAX_LEVELS", "REFERENCES"]
+__all__ = ["ContextFitter", "MAX_LEVELS"]
 
 Array = npt.NDArray[Any]
 
 MAX_LEVELS = 16
-REFERENCES = 16
 MAX_CHANNELS = 65535
 LANES = 32
 VERSION = 1
 
-# Offsets (row, column) of the symbols a row of the design needs, the symbol itself first.
-_OFFSETS = ((0, 0), (0, -1), (0, -2), (-1, 0), (-1, -1), (-1, 1), (-2, 0))
-_SELF, _L, _LL, _U, _UL, _UR, _UU = range(7)
-_MOST_ROWS = 6144
-_MOST_BYTES = 64 << 20
+_NARROW = 128  # channels
+_NARROW_REFERENCES, _WIDE_REFERENCES = 24, 16
+_LEAST_ROWS, _MOST_ROWS = 6144, 24576
+_MOST_SYMBOLS = 1_500_000  # more rows where channels are few: both cost time
+_MOST_BYTES = 128 << 20
+_ROW_BYTES = len(OFFSETS) + 3 + 4  # per channel
+_TRIED = 16  # channels on which the spread is tried
+_SPREAD_GAIN = 0.02  # of their bits that it must save: it costs a quarter of the speed
 
 
 class ContextFitter:
     """Collects calibration symbols and fits the context model.
 
     levels: number of symbols, 2..16. channels: size of the channel axis, 1..65535. references:
-    most other channels a channel's model looks at, 0..255; each costs about 1 % of the speed.
+    most symbols of other channels that a channel's model looks at, 0..255; each costs about 1 %
+    of the speed. By default 24 up to 128 channels, which have few to choose from, else 16.
     """
 
-    def __init__(self, levels: int, channels: int, references: int = REFERENCES) -> None:
+    def __init__(self, levels: int, channels: int, references: int | None = None) -> None:
+        if references is None:
+            references = _NARROW_REFERENCES if channels <= _NARROW else _WIDE_REFERENCES
         if not 2 <= levels <= MAX_LEVELS:
             raise ValueError(f"the context model needs 2..{MAX_LEVELS} levels, not {levels}")
         if not 1 <= channels <= MAX_CHANNELS:
@@ -63,11 +65,11 @@ class ContextFitter:
         self.references = references
         self.channels = channels
         self.samples = 0
-        most = _MOST_BYTES // (len(_OFFSETS) * channels) // 2
-        self._most_rows = max(64, min(_MOST_ROWS, most))
+        most = _MOST_BYTES // (_ROW_BYTES * channels) // 2
+        wanted = min(max(_LEAST_ROWS, _MOST_SYMBOLS // channels), _MOST_ROWS)
+        self._most_rows = max(64, min(wanted, most))
         self._stride = 1
-        self._rows: list[tuple[int, Array]] = []
-        self._count = 0
+        self._rows: list[tuple[int, Rows]] = []
 
     def update(self, symbols: Array) -> None:
         """Add uint8 symbols of shape (n, C, H, W), all below `levels`."""
@@ -83,17 +85,12 @@ class ContextFitter:
 
     def _add(self, sample: Array) -> None:
         """Keep some positions of one sample; thin the older samples when memory is full."""
-        _, height, width = sample.shape
-        positions = height * width
+        positions = sample.shape[1] * sample.shape[2]
         rng = np.random.default_rng((1, self.samples))
         count = min(positions, max(16, self._most_rows // 4))
-        picked = np.sort(rng.permutation(positions)[:count])
-        y, x = picked // width, picked % width
-        padded = np.zeros((self.channels, height + 2, width + 3), np.uint8)
-        padded[:, 2:, 2:-1] = sample
-        rows = np.stack([padded[:, y + 2 + dy, x + 2 + dx].T for dy, dx in _OFFSETS])
-        # Rows are in random order, so that a prefix of a sample is a fair part of it.
-        self._rows.append((self.samples, rows[:, rng.permutation(count)]))
+        # In random order, so that a prefix of a sample is a fair part of it.
+        picked = rng.permutation(positions)[:count]
+        self._rows.append((self.samples, rows_at(sample, picked)))
         self._shrink()
 
     def _shrink(self) -> None:
@@ -103,79 +100,57 @@ class ContextFitter:
             self._stride *= 2
             self._rows = [r for r in self._rows if r[0] % self._stride == 0]
             share = self._most_rows // len(self._rows)
-        total = sum(r.shape[1] for _, r in self._rows)
-        if total > self._most_rows:
-            self._rows = [
-                (i, r[:, :share].copy() if r.shape[1] > share else r) for i, r in self._rows
-            ]
+        if sum(len(r) for _, r in self._rows) > self._most_rows:
+            self._rows = [(i, r.first(share) if len(r) > share else r) for i, r in self._rows]
 
     def finish(self, progress: Callable[[float], None] | None = None) -> bytes:
         """Fit and return the model, canonical bytes: csrc/entropy/context_model.h says which.
 
-        They are 38 + channels * (10 + 3 (levels - 1)) + references * (2 + min(levels, 3)).
+        They are 39 + channels * (3 + levels + scores * (6 + 2 levels)) + references *
+        (3 + scores * min(levels, 3)), scores 2 with a spread, else 1 (of two levels, a byte less
+        per channel).
         `progress` is called with the share done, 0..1.
         """
         if not self._rows:
             raise ValueError("no calibration symbols")
-        data = np.concatenate([r for _, r in self._rows], axis=1)
-        order = channel_order(data[_SELF])
-        matrix = covariance(data[_SELF])
+        rows = join([r for _, r in self._rows])
+        order = channel_order(rows.symbols)
         most = min(self.references, 2 + len(self._rows))
-        fits: list[ChannelFit] = []
-        for slot in range(self.channels):
-            candidates = order[: self._group_start(slot)]
-            fits.append(self._fit_channel(data, int(order[slot]), candidates, order, matrix, most))
+        designs: list[ChannelDesign] = []
+        while len(designs) < self.channels:
+            start = len(designs)
+            designs += design_group(rows, order, start, self._group_end(start), most, self.levels)
+        spread = self._spread_pays(rows, designs)
+        fits = []
+        for slot, design in enumerate(designs):
+            fits.append(design.fit(rows, self.levels, spread))
             if progress is not None:
                 progress((slot + 1) / self.channels)
-        unit = best_unit(
-            fits, data[_SELF], lambda channel: _local_features(data, channel), order, self.levels
-        )
-        blob = bytearray([VERSION, self.levels, SHIFT, coarse_bits(unit)])
+        unit = best_unit(rows, designs, fits, self.levels)
+        blob = bytearray([VERSION, self.levels, 2 if spread else 1, SHIFT, coarse_bits(unit)])
         blob += int(self.channels).to_bytes(2, "little")
         blob += link_table(self.levels, unit).tobytes()
         blob += order.astype("<u2").tobytes()
-        for fit in fits:
-            blob += round_channel(fit, self.levels, unit).pack(self.levels)
+        for design, fit in zip(designs, fits, strict=True):
+            blob += round_channel(design, fit, self.levels, unit).pack(self.levels)
         return bytes(blob)
 
-    def _group_start(self, slot: int) -> int:
-        """First slot of the group of `slot`: groups of 32, the first takes what is left over."""
-        first = (self.channels - 1) % LANES + 1
-        return 0 if slot < first else first + (slot - first) // LANES * LANES
+    def _spread_pays(self, rows: Rows, designs: list[ChannelDesign]) -> bool:
+        """Whether it saves bits on rows of samples that the fits tried here have not seen."""
+        if self.levels == 2 or len(self._rows) < 2:
+            return False
+        # Samples come in the order of the calibration data: neighbours are often alike.
+        half = sum(len(r) for _, r in self._rows[: len(self._rows) // 2])
+        seen, unseen = rows.pick(slice(half)), rows.pick(slice(half, None))
+        bits = np.zeros(2)
+        for slot in np.unique(np.linspace(0, self.channels - 1, _TRIED).astype(int)):
+            design = designs[slot]
+            q = unseen.symbols[:, design.channel].astype(np.intp)
+            features = design.features(unseen, self.levels)
+            for spread in (False, True):
+                bits[int(spread)] += design.fit(seen, self.levels, spread).bits(features, q)
+        return bool(bits[1] < (1 - _SPREAD_GAIN) * bits[0])
 
-    def _fit_channel(
-        self, data: Array, channel: int, candidates: Array, order: Array, matrix: Array, most: int
-    ) -> ChannelFit:
-        q = data[_SELF, :, channel].astype(np.intp)
-        local = _local_features(data, channel)
-        chosen = choose(local, q, data[_SELF], candidates, matrix, most)
-        slots = np.argsort(order)[chosen] if len(chosen) else np.zeros(0, int)
-        if len(chosen):
-            keep = np.argsort(slots, kind="stable")
-            slots, chosen = slots[keep], chosen[keep]
-        refs = data[_SELF][:, chosen].astype(np.float32)
-        columns = [local, refs]
-        if self.levels > 2:
-            columns.append(np.minimum(refs, 1.0))
-        weights, biases, mean = fit_ordinal(np.concatenate(columns, axis=1), q, self.levels - 1)
-        return ChannelFit(weights, biases, mean, chosen, slots)
-
-
-def _local_features(data: Array, channel: int) -> Array:
-    """float32 (rows, 9): left, left > 0, left-left, left-left > 0, then the rows above."""
-    at = data[:, :, channel].astype(np.float32)
-    one = np.float32(1.0)
-    return np.stack(
-        [
-            at[_L],
-            np.minimum(at[_L], one),
-            at[_LL],
-            np.minimum(at[_LL], one),
-            at[_U],
-            at[_UL],
-            at[_UR],
-            at[_UU],
-            np.minimum(at[_U], one),
-        ],
-        axis=1,
-    )
+    def _group_end(self, start: int) -> int:
+        """Where the group that begins at slot `start` ends: the first takes what is left over."""
+        return start + LANES if start else (self.channels - 1) % LANES + 1

@@ -35,28 +35,40 @@ static uint8_t *put_increments(uint8_t *p, int count)
     return p;
 }
 
-static uint8_t *put_record(uint8_t *p, int levels, int slots)
+static uint8_t *put_weights(uint8_t *p, int levels)
 {
     lwfc_store_u16(p, (uint16_t)between(-400, 400));
     p += 2;
-    for (int i = 0; i < 5; i++) {
+    for (int i = 0; i < (levels > 2 ? 6 : 5); i++) {
         p = put(p, between(-128, 127));
     }
+    p = put_increments(p, levels - 1);
+    return put_increments(p, levels - 1);
+}
+
+static uint8_t *put_record(uint8_t *p, int levels, int scores, int slots)
+{
     int bias = between(0, 127);
     for (int k = 1; k < levels; k++) {
         p = put(p, bias);
         bias -= between(0, 255 / levels);
         bias = bias < -128 ? -128 : bias;
     }
-    p = put_increments(p, levels - 1);
-    p = put_increments(p, levels - 1);
+    p = put(p, between(0, 255));
+    for (int i = 0; i < scores; i++) {
+        p = put_weights(p, levels);
+    }
     const int count = slots > 0 ? between(0, 20) : 0;
     p = put(p, count);
     for (int i = 0; i < count; i++) {
         lwfc_store_u16(p, (uint16_t)between(0, slots - 1));
-        p = put(p + 2, between(-20, 20));
-        p = put(p, between(-40, 40));
-        p = levels > 2 ? put(p, between(-4, 4)) : p;
+        p = put(p + 2, between(0, 4));
+        for (int j = 0; j < scores; j++) {
+            /* Four of them must fit a signed byte. */
+            p = put(p, between(-6, 6));
+            p = put(p, between(-11, 11));
+            p = levels > 2 ? put(p, between(-1, 1)) : p;
+        }
     }
     return p;
 }
@@ -67,6 +79,8 @@ static size_t make_model(uint8_t *blob, int levels, int channels)
     uint8_t *p = blob;
     p = put(p, 1);
     p = put(p, levels);
+    const int scores = levels > 2 ? between(1, 2) : 1;
+    p = put(p, scores);
     p = put(p, between(0, 4));
     p = put(p, between(0, 2));
     lwfc_store_u16(p, (uint16_t)channels);
@@ -83,7 +97,7 @@ static size_t make_model(uint8_t *blob, int levels, int channels)
     const int first = (channels - 1) % LWFC_LANES + 1;
     for (int slot = 0; slot < channels; slot++) {
         const int slots = slot < first ? 0 : first + (slot - first) / LWFC_LANES * LWFC_LANES;
-        p = put_record(p, levels, slots);
+        p = put_record(p, levels, scores, slots);
     }
     return (size_t)(p - blob);
 }

@@ -22,6 +22,20 @@ static void *read_model(const uint8_t *blob, size_t n, struct lwfc_context_model
     return memory;
 }
 
+/* Memory for a block's symbols, with slack on either side. */
+static uint8_t *symbols_alloc(const struct lwfc_block *b)
+{
+    const size_t slack = (lwfc_context_slack((size_t)b->width) + 63) / 64 * 64;
+    uint8_t *p = lwfc_alloc(lwfc_block_size(b) + 2 * slack);
+    assert(p);
+    return p + slack;
+}
+
+static void symbols_free(uint8_t *s, const struct lwfc_block *b)
+{
+    lwfc_free(s - (lwfc_context_slack((size_t)b->width) + 63) / 64 * 64);
+}
+
 static void fill(uint8_t *s, const struct lwfc_block *b, int levels)
 {
     const size_t n = lwfc_block_size(b);
@@ -68,10 +82,10 @@ static void round_trip(const uint8_t *s, const struct lwfc_block *b, int levels,
     const size_t bound = lwfc_context_bound(b, levels);
     uint8_t *out[KERNELS] = {lwfc_alloc(bound), lwfc_alloc(bound), lwfc_alloc(bound)};
     uint8_t *spare = lwfc_alloc(bound);
-    uint8_t *back = lwfc_alloc(n);
+    uint8_t *back = symbols_alloc(b);
     void *work = lwfc_alloc(lwfc_context_workspace(b, levels));
     size_t size[KERNELS];
-    assert(out[0] && out[1] && out[2] && spare && back && work);
+    assert(out[0] && out[1] && out[2] && spare && work);
     for (int i = 0; i < KERNELS; i++) {
         lwfc_cpu_limit(kernels[i]);
         size[i] = lwfc_context_encode(s, b, levels, m, out[i], bound, work);
@@ -93,14 +107,14 @@ static void round_trip(const uint8_t *s, const struct lwfc_block *b, int levels,
         lwfc_free(out[i]);
     }
     lwfc_free(spare);
-    lwfc_free(back);
+    symbols_free(back, b);
     lwfc_free(work);
 }
 
 /* A damaged model is refused, or codes without loss. */
 static void damage_model(const uint8_t *blob, size_t n, const struct lwfc_block *b, int levels)
 {
-    uint8_t *s = lwfc_alloc(lwfc_block_size(b));
+    uint8_t *s = symbols_alloc(b);
     fill(s, b, levels);
     for (int i = 0; i < 60; i++) {
         const size_t size = i % 4 == 0 ? random_u32() % (uint32_t)n : n;
@@ -117,7 +131,7 @@ static void damage_model(const uint8_t *blob, size_t n, const struct lwfc_block 
         lwfc_free(memory);
         free(bad);
     }
-    lwfc_free(s);
+    symbols_free(s, b);
 }
 
 static void rate_distortion(const struct lwfc_block *b, int levels,
@@ -125,7 +139,7 @@ static void rate_distortion(const struct lwfc_block *b, int levels,
 {
     const size_t n = lwfc_block_size(b);
     float *x = lwfc_alloc(n * sizeof *x);
-    uint8_t *s[KERNELS] = {lwfc_alloc(n), lwfc_alloc(n), lwfc_alloc(n)};
+    uint8_t *s[KERNELS] = {symbols_alloc(b), symbols_alloc(b), symbols_alloc(b)};
     void *work = lwfc_alloc(lwfc_rate_distortion_workspace(b, m));
     float values[LWFC_CONTEXT_LEVELS];
     for (int k = 0; k < levels; k++) {
@@ -151,7 +165,7 @@ static void rate_distortion(const struct lwfc_block *b, int levels,
     }
     lwfc_free(x);
     for (int i = 0; i < KERNELS; i++) {
-        lwfc_free(s[i]);
+        symbols_free(s[i], b);
     }
     lwfc_free(given);
     lwfc_free(work);
@@ -163,10 +177,10 @@ int main(void)
         {1, 1, 1, 1},   {1, 1, 1, 20000}, {1, 3, 5, 7},     {2, 31, 7, 7},    {1, 32, 14, 14},
         {2, 33, 14, 15}, {1, 48, 14, 14},  {1, 100, 14, 14}, {3, 130, 20, 19}, {5, 40, 1, 70},
         {2, 70, 31, 33}, {1, 65, 300, 1},  {3, 64, 1, 700},  {2, 16, 64, 65}};
-    static uint8_t blob[1 << 17];
+    static uint8_t blob[1 << 18];
     for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++) {
         const struct lwfc_block *b = &shapes[i];
-        uint8_t *s = lwfc_alloc(lwfc_block_size(b));
+        uint8_t *s = symbols_alloc(b);
         for (int levels = 2; levels <= 16; levels += levels < 5 ? 1 : 11) {
             const size_t n = make_model(blob, levels, b->channels);
             struct lwfc_context_model m;
@@ -186,7 +200,7 @@ int main(void)
                 damage_model(blob, n, b, levels);
             }
         }
-        lwfc_free(s);
+        symbols_free(s, b);
     }
     puts("context ok");
     return 0;

@@ -241,11 +241,14 @@ def file_cases():
     yield "blob-long", "length", file(context_at - 4, b"\xff\xff\xff\xff")
     yield "context-version", "section", file(context_at, b"\2")
     yield "context-levels", "section", file(context_at + 1, b"\x11")
-    yield "context-shift", "section", file(context_at + 2, b"\5")
-    yield "context-coarse", "section", file(context_at + 3, b"\3")
-    yield "context-link", "section", file(context_at + 6, b"\x81")
-    yield "context-order", "section", file(context_at + 38, body[context_at + 40 :][:2])
-    yield "context-offset", "section", file(context_at + 38 + 6, b"\x01\x40")
+    yield "context-scores", "section", file(context_at + 2, b"\3")
+    yield "context-shift", "section", file(context_at + 3, b"\5")
+    yield "context-coarse", "section", file(context_at + 4, b"\3")
+    yield "context-link", "section", file(context_at + 7, b"\x81")
+    yield "context-order", "section", file(context_at + 39, body[context_at + 41 :][:2])
+    record_at = context_at + 39 + 3 * 2
+    yield "context-bias", "section", file(record_at, b"\x80")
+    yield "context-offset", "section", file(record_at + 3, b"\x01\x20")
     yield "restore-version", "section", file(restore_at, b"\2")
     yield "restore-kind", "section", file(restore_at + 1, b"\3")
     yield "restore-rank", "section", file(restore_at + 2, b"\4")
@@ -254,6 +257,15 @@ def file_cases():
     yield "restore-reserved", "section", file(restore_at + 12, b"\1")
     yield "restore-value", "section", file(restore_at + 16, b"\x1a")
     yield "restore-limits", "section", file(restore_at + 19, struct.pack("<f", np.nan))
+    # Slot 1 of 33 is the first that has references.
+    body = _core.codec_write(
+        stream_cases.make_codec(3, 3, context=stream_cases.context_blob(3, 33))
+    )[:-4]
+    reference_at = context_at + 39 + 33 * 2 + 16 + 16
+    yield "context-reference", "section", file(reference_at, b"\1")
+    yield "context-place", "section", file(reference_at + 2, b"\5")
+    yield "context-four", "section", file(reference_at + 4, b"\x7a")
+    body = good[:-4]
     tail = body[:-2] + b"{}x"
     yield "trailing", "length", tail + crc32c(tail).to_bytes(4, "little")
 

@@ -31,29 +31,35 @@ def make_codec(levels, coder, groups=1, **changes):
     return _core.codec_make(**(arguments | changes))
 
 
-def context_blob(levels, channels, seed=0, references=3, shift=2, coarse=1):
+def context_blob(levels, channels, seed=0, references=3, shift=2, coarse=1, scores=None):
     """A valid context model whose weights favour equal neighbours, plus noise. FORMAT.md 9.1."""
     rng = np.random.default_rng(seed)
+    if scores is None:
+        scores = 1 + (levels > 2 and seed % 2)
     width = 1 << coarse
     v = np.arange(32) * width + (width - 1) / 2
     link = np.clip(np.rint(256 / (1 + np.exp(v / 10))), levels - 1, 128).astype(np.uint8)
     order = rng.permutation(channels).astype("<u2")
-    blob = bytes([1, levels, shift, coarse]) + struct.pack("<H", channels)
+    blob = bytes([1, levels, scores, shift, coarse]) + struct.pack("<H", channels)
     blob += link.tobytes() + order.tobytes()
     first = (channels - 1) % 32 + 1
+    scale = 24 // levels
     for slot in range(channels):
         group_start = 0 if slot < first else first + (slot - first) // 32 * 32
-        scale = 24 // levels
-        blob += struct.pack("<h", int(rng.integers(-40, 0)))
-        blob += rng.integers(0, scale, 5).astype(np.int8).tobytes()
         blob += np.sort(rng.integers(-90, -5, levels - 1)).astype(np.int8)[::-1].tobytes()
-        blob += rng.integers(0, 2 * scale + 1, levels - 1).astype(np.int8).tobytes()
-        blob += rng.integers(-2, scale, levels - 1).astype(np.int8).tobytes()
+        blob += bytes([int(rng.integers(256))])
+        for _ in range(scores):
+            blob += struct.pack("<hb", int(rng.integers(-40, 0)), int(rng.integers(-3, 4)))
+            blob += rng.integers(0, scale, 5 if levels > 2 else 4).astype(np.int8).tobytes()
+            blob += rng.integers(0, 2 * scale + 1, levels - 1).astype(np.int8).tobytes()
+            blob += rng.integers(-2, scale, levels - 1).astype(np.int8).tobytes()
         count = references if group_start else 0
         blob += bytes([count])
         for _ in range(count):
-            blob += struct.pack("<Hbb", int(rng.integers(group_start)), -3, scale)
-            blob += struct.pack("<b", 1) if levels > 2 else b""
+            blob += struct.pack("<HB", int(rng.integers(group_start)), int(rng.integers(5)))
+            for _ in range(scores):
+                blob += struct.pack("<bb", -3, scale)
+                blob += struct.pack("<b", 1) if levels > 2 else b""
     return blob
 
 

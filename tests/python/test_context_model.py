@@ -4,30 +4,46 @@ from __future__ import annotations
 
 import ctypes
 import shutil
-import struct
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "reference"))
+
+import coder_context
+from primitives import Block
+
 from lwfc.context_model import ContextFitter
 
 ROOT = Path(__file__).resolve().parents[2]
-SOURCES = ["entropy/context.c", "entropy/context_work.c", "entropy/context_single.c",
-           "entropy/context_model.c", "kernels/context_kernels.c", "kernels/lanes.c",
-           "cpu/cpu.c", "base/memory.c"]
+SOURCES = [
+    "entropy/context.c",
+    "entropy/context_work.c",
+    "entropy/context_single.c",
+    "entropy/context_model.c",
+    "kernels/context_kernels.c",
+    "kernels/lanes.c",
+    "cpu/cpu.c",
+    "base/memory.c",
+]
 
 
-def make_symbols(samples: int, channels: int, height: int, width: int, levels: int,
-                 seed: int = 0) -> np.ndarray:
+def make_symbols(
+    samples: int, channels: int, height: int, width: int, levels: int, seed: int = 0
+) -> np.ndarray:
     """Smooth planes that share a few latent fields, cut at 0 and quantized."""
     rng = np.random.default_rng(seed)
     mix = np.random.default_rng(99).normal(size=(channels, 6))
     fields = rng.normal(size=(samples, 6, height + 4, width + 4))
-    smooth = sum(fields[:, :, dy:dy + height, dx:dx + width]
-                 for dy in range(5) for dx in range(5)) / 5.0
+    smooth = (
+        sum(fields[:, :, dy : dy + height, dx : dx + width] for dy in range(5) for dx in range(5))
+        / 5.0
+    )
     x = np.einsum("cf,nfhw->nchw", mix, smooth) / 2.4
     x += 0.3 * rng.normal(size=x.shape)
     return np.clip(np.rint(x), 0, levels - 1).astype(np.uint8)
@@ -39,105 +55,24 @@ def fit(levels: int, symbols: np.ndarray) -> bytes:
     return fitter.finish()
 
 
-class Model:
-    """The blob, read as the format says."""
-
-    def __init__(self, blob: bytes) -> None:
-        version, self.levels, self.shift, self.coarse, c = struct.unpack_from("<BBBBH", blob)
-        assert version == 1
-        self.channels = c
-        self.link = list(blob[6:38])
-        self.order = np.frombuffer(blob, "<u2", c, 38).astype(int)
-        at = 38 + 2 * c
-        self.records = []
-        for _ in range(c):
-            n = self.levels - 1
-            (offset,) = struct.unpack_from("<h", blob, at)
-            values = np.frombuffer(blob, np.int8, 5 + 3 * n, at + 2).astype(int)
-            at += 7 + 3 * n
-            above, bias, left, left2 = np.split(values, [5, 5 + n, 5 + 2 * n])
-            refs = []
-            for _ in range(blob[at]):
-                kinds = "<Hbbb" if self.levels > 2 else "<Hbb"
-                refs.append((*struct.unpack_from(kinds, blob, at + 1), 0)[:4])
-                at += struct.calcsize(kinds)
-            at += 1
-            sums = [np.concatenate([[0], np.cumsum(v)]) for v in (left, left2)]
-            self.records.append((offset, above, bias, sums[0], sums[1], refs))
-        assert at == len(blob)
-
-    def groups(self) -> list[range]:
-        first = (self.channels - 1) % 32 + 1
-        return [range(first)] + [range(s, s + 32) for s in range(first, self.channels, 32)]
-
-    def thresholds(self, slot: int, q: np.ndarray, y: int, x: int) -> list[int]:
-        """C_0..C_N from symbols (C, H + 2, W + 3), padded by two on top and left, one right."""
-        offset, above, bias, left, left2, refs = self.records[slot]
-        own = q[self.order[slot]]
-        e = 0
-        for ref, base, first, slope in refs:
-            s = int(q[self.order[ref], y + 2, x + 2])
-            e = sat8(e + base + (first + (s - 1) * slope if s else 0))
-        up = int(own[y + 1, x + 2])
-        near = [up, int(own[y + 1, x + 1]), int(own[y + 1, x + 3]), int(own[y, x + 2]), up > 0]
-        e = sat8((offset + (e << self.shift) + int(np.dot(above, near))) >> self.shift)
-        e = sat8(sat8(e + int(left2[own[y + 2, x]])) + int(left[own[y + 2, x + 1]]))
-        c = [0]
-        for k, b in enumerate(bias):
-            v = sat8(e + int(b))
-            start = self.link[min(abs(v), (32 << self.coarse) - 1) >> self.coarse]
-            c.append((256 - start if v < 0 else start) + k)
-        return [*c, 256]
-
-
-def sat8(v: int) -> int:
-    return max(-128, min(127, v))
-
-
-def decode_reference(data: bytes, shape: tuple[int, ...], model: Model) -> tuple[Any, float]:
-    """(symbols, ideal bits), slowly."""
-    samples, channels, height, width = shape
-    size = int(np.prod(shape))
-    single = size < 16384
-    chains = 2 if not single and samples > 1 and size >= 131072 else 1
-    at = 1
-    silent = np.zeros(channels, bool)
-    if data[0] & 1:
-        silent = np.unpackbits(np.frombuffer(data, np.uint8, (channels + 7) // 8, 1),
-                               bitorder="little")[:channels].astype(bool)
-        at += (channels + 7) // 8
-    if single:
-        states, low = [[int.from_bytes(data[at:at + 3], "little")]], 1 << 15
-        at += 3
-    else:
-        lanes, low = min(channels, 32), 256
-        states = np.frombuffer(data, "<u2", chains * lanes, at).reshape(chains, lanes).tolist()
-        at += 2 * chains * lanes
-    q = np.zeros((samples, channels, height + 2, width + 3), np.uint8)
+def decode_reference(data: bytes, shape: tuple[int, ...], blob: bytes) -> tuple[Any, float]:
+    """(symbols, ideal bits) from the reference decoder."""
     bits = 0.0
-    for p in range(0, samples, chains):
-        for group in model.groups():
-            for y, x in np.ndindex(height, width):
-                for chain in range(min(chains, samples - p)):
-                    for lane, slot in enumerate(group):
-                        if silent[slot]:
-                            continue
-                        i = 0 if single else lane
-                        c = model.thresholds(slot, q[p + chain], y, x)
-                        state = states[chain][i]
-                        k = int(np.searchsorted(c, state & 255, side="right")) - 1
-                        f = c[k + 1] - c[k]
-                        bits -= np.log2(f / 256)
-                        state = f * (state >> 8) + (state & 255) - c[k]
-                        if state < low:
-                            state, at = state << 8 | data[at], at + 1
-                        states[chain][i] = state
-                        q[p + chain, model.order[slot], y + 2, x + 2] = k
-    assert at == len(data) and all(s == low for chain in states for s in chain)
-    return q[:, :, 2:, 2:-1], bits
+    plain = coder_context.States.decode
+
+    def decode(states: Any, chain: int, lane: int, thresholds: list[int]) -> int:
+        nonlocal bits
+        k = plain(states, chain, lane, thresholds)
+        bits -= np.log2((([*thresholds, 256])[k] - ([0, *thresholds])[k]) / 256)
+        return k
+
+    model = coder_context.read_model(blob)
+    with mock.patch.object(coder_context.States, "decode", decode):
+        symbols = coder_context.decode(data, Block(*shape), model.levels, model)
+    return np.array(symbols, np.uint8).reshape(shape), bits
 
 
-class Block(ctypes.Structure):
+class Extent(ctypes.Structure):
     _fields_ = [(k, ctypes.c_int32) for k in ("samples", "channels", "height", "width")]
 
 
@@ -146,7 +81,7 @@ class Coder:
 
     def __init__(self, path: Path) -> None:
         self.lib = ctypes.CDLL(str(path))
-        size, pointer, block = ctypes.c_size_t, ctypes.c_void_p, ctypes.POINTER(Block)
+        size, pointer, block = ctypes.c_size_t, ctypes.c_void_p, ctypes.POINTER(Extent)
         self.lib.lwfc_alloc.restype = pointer
         self.lib.lwfc_alloc.argtypes = [size]
         self.lib.lwfc_free.argtypes = [pointer]
@@ -157,19 +92,31 @@ class Coder:
         self.lib.lwfc_context_model_workspace.argtypes = [ctypes.c_char_p, size]
         self.lib.lwfc_context_model_read.argtypes = [ctypes.c_char_p, size, pointer, pointer]
         self.lib.lwfc_context_encode.restype = size
-        self.lib.lwfc_context_encode.argtypes = [pointer, block, ctypes.c_int, pointer, pointer,
-                                                 size, pointer]
+        self.lib.lwfc_context_encode.argtypes = [
+            pointer,
+            block,
+            ctypes.c_int,
+            pointer,
+            pointer,
+            size,
+            pointer,
+        ]
 
     def encode(self, symbols: np.ndarray, levels: int, blob: bytes) -> bytes:
-        block = Block(*symbols.shape)
+        block = Extent(*symbols.shape)
         model = ctypes.create_string_buffer(512)
         bound = self.lib.lwfc_context_bound(block, levels)
-        sizes = [self.lib.lwfc_context_model_workspace(blob, len(blob)), symbols.size, bound,
-                 self.lib.lwfc_context_workspace(block, levels)]
+        slack = symbols.shape[3] + 32
+        sizes = [
+            self.lib.lwfc_context_model_workspace(blob, len(blob)),
+            symbols.size + 2 * slack,
+            bound,
+            self.lib.lwfc_context_workspace(block, levels),
+        ]
         memory, source, out, work = [self.lib.lwfc_alloc(n) for n in sizes]
         assert self.lib.lwfc_context_model_read(blob, len(blob), model, memory) == 0
-        ctypes.memmove(source, np.ascontiguousarray(symbols).ctypes.data, symbols.size)
-        n = self.lib.lwfc_context_encode(source, block, levels, model, out, bound, work)
+        ctypes.memmove(source + slack, np.ascontiguousarray(symbols).ctypes.data, symbols.size)
+        n = self.lib.lwfc_context_encode(source + slack, block, levels, model, out, bound, work)
         data = ctypes.string_at(out, n)
         for p in (memory, source, out, work):
             self.lib.lwfc_free(p)
@@ -183,9 +130,22 @@ def coder(tmp_path_factory: pytest.TempPathFactory) -> Coder:
         pytest.skip("no C compiler")
     path = tmp_path_factory.mktemp("context") / "context.so"
     csrc = ROOT / "csrc"
-    subprocess.run([cc, "-std=c11", "-O2", "-ffp-contract=off", "-shared", "-fPIC", f"-I{csrc}",
-                    f"-I{csrc / 'include'}", *[str(csrc / s) for s in SOURCES], "-o", str(path)],
-                   check=True)
+    subprocess.run(
+        [
+            cc,
+            "-std=c11",
+            "-O2",
+            "-ffp-contract=off",
+            "-shared",
+            "-fPIC",
+            f"-I{csrc}",
+            f"-I{csrc / 'include'}",
+            *[str(csrc / s) for s in SOURCES],
+            "-o",
+            str(path),
+        ],
+        check=True,
+    )
     return Coder(path)
 
 
@@ -197,25 +157,53 @@ def order0_bits(symbols: np.ndarray) -> float:
 
 @pytest.mark.parametrize(
     ("levels", "shape"),
-    [(2, (1, 40, 12, 12)), (4, (1, 70, 16, 16)), (3, (2, 37, 1, 120)), (7, (1, 5, 9, 8)),
-     (2, (2, 33, 45, 46))])
+    [
+        (2, (1, 40, 12, 12)),
+        (4, (1, 70, 16, 16)),
+        (3, (2, 37, 1, 120)),
+        (7, (1, 5, 9, 8)),
+        (2, (2, 33, 45, 46)),
+    ],
+)
 def test_stream_follows_the_format(coder: Coder, levels: int, shape: tuple[int, ...]) -> None:
     channels = shape[1]
     blob = fit(levels, make_symbols(20, channels, *shape[2:], levels))
     test = make_symbols(shape[0], channels, *shape[2:], levels, seed=5)
     test[:, channels // 2] = 0
     data = coder.encode(test, levels, blob)
-    decoded, bits = decode_reference(data, shape, Model(blob))
+    decoded, bits = decode_reference(data, shape, blob)
     assert np.array_equal(decoded, test)
     states = 3 if test.size < 16384 else 64 * (2 if test.size >= 131072 else 1)
     assert 8 * len(data) <= 1.03 * bits + 8 * (states + 2 + channels // 8)
 
 
+def make_restless(samples: int, channels: int, size: int, levels: int, seed: int) -> np.ndarray:
+    """Symbols around the middle, calm in one half of a sample's columns, wild in the other."""
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(samples, channels, size, size))
+    x[..., : size // 2] *= 0.3
+    x[..., size // 2 :] *= 1.5
+    return np.clip(np.rint(x + (levels - 1) / 2), 0, levels - 1).astype(np.uint8)
+
+
+@pytest.mark.parametrize("levels", [3, 4, 7])
+def test_a_spread_is_fitted_where_it_pays(coder: Coder, levels: int) -> None:
+    blob = fit(levels, make_restless(20, 40, 16, levels, 1))
+    assert coder_context.read_model(blob).scores == 2
+    test = make_restless(2, 40, 16, levels, 2)
+    data = coder.encode(test, levels, blob)
+    decoded, bits = decode_reference(data, test.shape, blob)
+    assert np.array_equal(decoded, test)
+    assert bits < order0_bits(test) and 8 * len(data) <= 1.03 * bits + 8 * 64
+
+
 @pytest.mark.parametrize("levels", [2, 4])
 def test_beats_order_0_from_ten_samples_on(coder: Coder, levels: int) -> None:
     test = make_symbols(2, 64, 24, 24, levels, seed=7)
-    sizes = [8 * len(coder.encode(test, levels, fit(levels, make_symbols(n, 64, 24, 24, levels))))
-             for n in (3, 10, 40)]
+    sizes = [
+        8 * len(coder.encode(test, levels, fit(levels, make_symbols(n, 64, 24, 24, levels))))
+        for n in (3, 10, 40)
+    ]
     assert max(sizes[1:]) < 0.65 * order0_bits(test) and sizes[2] < 1.01 * sizes[1]
     assert sizes[0] < 0.8 * order0_bits(test)
 
@@ -244,19 +232,19 @@ def test_memory_stays_bounded() -> None:
     for _ in range(60):
         fitter.update(symbols)
     assert fitter.samples == 3000
-    assert sum(rows.size for _, rows in fitter._rows) <= 64 << 20
-    Model(fitter.finish())
+    assert sum(rows.near.nbytes + rows.activity.nbytes for _, rows in fitter._rows) <= 64 << 20
+    coder_context.read_model(fitter.finish())
 
 
 def test_references_are_limited() -> None:
     fitter = ContextFitter(3, 40, references=2)
     fitter.update(make_symbols(8, 40, 14, 14, 3))
-    assert max(len(record[5]) for record in Model(fitter.finish()).records) == 2
+    assert max(len(s.references) for s in coder_context.read_model(fitter.finish()).slots) == 2
 
 
 @pytest.mark.parametrize("value", [0, 3])
 def test_constant_channels(value: int) -> None:
-    Model(fit(4, np.full((4, 33, 6, 6), value, np.uint8)))
+    coder_context.read_model(fit(4, np.full((4, 33, 6, 6), value, np.uint8)))
 
 
 def test_arguments_are_checked() -> None:

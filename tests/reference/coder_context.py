@@ -8,20 +8,37 @@ LANES = 32
 
 
 @dataclass
+class Weights:
+    """One score of one channel."""
+
+    offset: int
+    activity: int
+    above: list[int]
+    left: list[int]  # what the left symbol 0, 1, ... adds
+    left2: list[int]
+
+
+@dataclass
+class Reference:
+    channel: int
+    place: int
+    tables: list[list[int]]  # for each score, by symbol
+
+
+@dataclass
 class Slot:
     """What the model says about one channel."""
 
-    offset: int
-    above: list[int]
     bias: list[int]
-    left: list[int]  # what the left symbol 0, 1, ... adds
-    left2: list[int]
-    references: list[tuple[int, list[int]]] = field(default_factory=list)  # channel, by symbol
+    prior: int
+    weights: list[Weights]
+    references: list[Reference] = field(default_factory=list)
 
 
 @dataclass
 class Model:
     levels: int
+    scores: int
     shift: int
     coarse: int
     channels: int
@@ -32,11 +49,13 @@ class Model:
 
 def read_model(blob: bytes) -> Model:
     r = Reader(blob, 0, "section")
-    version, levels, shift, coarse, channels = r.u8(), r.u8(), r.u8(), r.u8(), r.u16()
+    version, levels, scores, shift, coarse = r.u8(), r.u8(), r.u8(), r.u8(), r.u8()
+    channels = r.u16()
     link = list(r.take(32))
     if (
         version != 1
         or not 2 <= levels <= 16
+        or not 1 <= scores <= (2 if levels > 2 else 1)
         or shift > 4
         or coarse > 2
         or channels == 0
@@ -48,7 +67,7 @@ def read_model(blob: bytes) -> Model:
     order = [r.u16() for _ in range(channels)]
     if sorted(order) != list(range(channels)):
         raise Refused("section")
-    model = Model(levels, shift, coarse, channels, link, order, [])
+    model = Model(levels, scores, shift, coarse, channels, link, order, [])
     for group in groups_of(channels):
         model.slots += [read_slot(r, model, group.start) for _ in group]
     if r.left():
@@ -64,21 +83,40 @@ def groups_of(channels: int) -> list[range]:
 
 def read_slot(r: Reader, model: Model, earlier: int) -> Slot:
     """The next record; its references name one of the `earlier` first slots."""
-    offset = r.i16()
-    above = [r.i8() for _ in range(5)]
     bias = [r.i8() for _ in range(model.levels - 1)]
-    if not -16384 <= offset <= 16384 or any(a < b for a, b in zip(bias, bias[1:], strict=False)):
+    if any(a < b for a, b in zip(bias, bias[1:], strict=False)):
         raise Refused("section")
-    slot = Slot(offset, above, bias, read_sums(r, model.levels), read_sums(r, model.levels))
-    for _ in range(r.u8()):
-        named = r.u16()
+    slot = Slot(bias, r.u8(), [read_weights(r, model.levels) for _ in range(model.scores)])
+    slot.references = [read_reference(r, model, earlier) for _ in range(r.u8())]
+    for i in range(0, len(slot.references), 4):
+        for score in range(model.scores):
+            tables = [reference.tables[score] for reference in slot.references[i : i + 4]]
+            if sum(map(max, tables)) > 127 or sum(map(min, tables)) < -128:
+                raise Refused("section")
+    return slot
+
+
+def read_weights(r: Reader, levels: int) -> Weights:
+    offset, activity = r.i16(), r.i8()
+    if not -8192 <= offset <= 8192:
+        raise Refused("section")
+    above = [r.i8() for _ in range(5 if levels > 2 else 4)]
+    above += [0] * (5 - len(above))
+    return Weights(offset, activity, above, read_sums(r, levels), read_sums(r, levels))
+
+
+def read_reference(r: Reader, model: Model, earlier: int) -> Reference:
+    named, place = r.u16(), r.u8()
+    if named >= earlier or place > 4:
+        raise Refused("section")
+    tables = []
+    for _ in range(model.scores):
         base, first = r.i8(), r.i8()
         slope = r.i8() if model.levels > 2 else 0
-        table = [base] + [base + first + s * slope for s in range(model.levels - 1)]
-        if named >= earlier or not all(-128 <= v <= 127 for v in table):
+        tables.append([base] + [base + first + s * slope for s in range(model.levels - 1)])
+        if not all(-128 <= v <= 127 for v in tables[-1]):
             raise Refused("section")
-        slot.references.append((model.order[named], table))
-    return slot
+    return Reference(model.order[named], place, tables)
 
 
 def read_sums(r: Reader, levels: int) -> list[int]:
@@ -138,39 +176,65 @@ class Single(States):
         return super().decode(0, 0, thresholds)
 
 
-def thresholds_of(model: Model, slot: Slot, score: int, left: int, left2: int) -> list[int]:
-    total = clamp(clamp(score + slot.left2[left2]) + slot.left[left])
-    result = []
+def thresholds_of(model: Model, slot: Slot, scores: list[int], left: int, left2: int) -> list[int]:
+    z = [
+        clamp(clamp(score + w.left2[left2]) + w.left[left])
+        for score, w in zip(scores, slot.weights, strict=True)
+    ]
+    spread = z[1] if len(z) > 1 else 0
+    result, before = [], 127
     for k, bias in enumerate(slot.bias):
-        v = clamp(total + bias)
+        side = (2 * k < model.levels - 2) - (2 * k > model.levels - 2)
+        before = v = min(before, clamp(clamp(z[0] + bias) + side * spread))
         entry = model.link[min(abs(v), (32 << model.coarse) - 1) >> model.coarse]
         result.append((256 - entry if v < 0 else entry) + k)
     return result
 
 
-def row_scores(model: Model, slot: Slot, sample, y: int, channel: int) -> list[int]:
-    """The scores of a row's columns, all but what the left symbols add."""
+def row_mean(plane: list[list[int]], y: int, prior: int) -> int:
+    total, width = sum(map(sum, plane[:y])), len(plane[0])
+    drawn = 16 * total + 2 * width * prior
+    return drawn * ((1 << 24) // (width * (y + 2))) % (1 << 32) >> 24
+
+
+def seen(sample, reference: Reference, i: int, width: int) -> int:
+    """The symbol that a reference sees from position i of the plane."""
+    plane = sample[reference.channel]
+    at = i + (0, 1, width, -1, -width)[reference.place]
+    return plane[at // width][at % width] if 0 <= at < len(plane) * width else 0
+
+
+def row_scores(model: Model, slot: Slot, sample, y: int, channel: int) -> list[list[int]]:
+    """Both scores of a row's columns, all but what the left symbols add."""
     plane = sample[channel]
     width = len(plane[0])
     row1 = plane[y - 1] if y >= 1 else [0] * width
     row2 = plane[y - 2] if y >= 2 else [0] * width
-    scores = []
+    mean = row_mean(plane, y, slot.prior)
+    columns = []
     for x in range(width):
-        reference = 0
-        for other, table in slot.references:
-            reference = clamp(reference + table[sample[other][y][x]])
         up = row1[x]
         near = (
             up,
+            row2[x],
             row1[x - 1] if x > 0 else 0,
             row1[x + 1] if x + 1 < width else 0,
-            row2[x],
             int(up > 0),
         )
-        total = slot.offset + reference * (1 << model.shift)
-        total += sum(a * s for a, s in zip(slot.above, near, strict=True))
-        scores.append(clamp(total >> model.shift))
-    return scores
+        column = []
+        for score, w in enumerate(slot.weights):
+            added = [
+                reference.tables[score][seen(sample, reference, y * width + x, width)]
+                for reference in slot.references
+            ]
+            total = 0
+            for i in range(0, len(added), 4):
+                total = clamp(total + sum(added[i : i + 4]))
+            total = total * (1 << model.shift) + w.offset + w.activity * mean // 8
+            total += sum(a * s for a, s in zip(w.above, near, strict=True))
+            column.append(clamp(total >> model.shift))
+        columns.append(column)
+    return columns
 
 
 def decode(payload: bytes, block: Block, levels: int, model: Model) -> list[int]:

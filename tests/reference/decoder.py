@@ -129,6 +129,7 @@ def uniform_values(lo: np.float32, hi: np.float32, levels: int) -> np.ndarray:
 # --- section 3: blocks ------------------------------------------------------------------------
 
 BLOCK_SYMBOLS = 1 << 18
+PAIR_SYMBOLS = 1 << 22
 SAMPLE_SYMBOLS = 1 << 30
 
 
@@ -154,8 +155,11 @@ def cut(size: tuple[int, int, int, int], whole_samples: bool) -> tuple[int, int,
     plane, sample = height * width, channels * height * width
     if whole_samples and sample > SAMPLE_SYMBOLS:
         raise Refused("shape")
-    if sample <= BLOCK_SYMBOLS or whole_samples:
-        return min(samples, max(BLOCK_SYMBOLS // sample, 1)), channels, height, width
+    if whole_samples:
+        pairs = max(2, BLOCK_SYMBOLS // sample // 2 * 2) if sample <= PAIR_SYMBOLS else 1
+        return min(samples, pairs), channels, height, width
+    if sample <= BLOCK_SYMBOLS:
+        return min(samples, BLOCK_SYMBOLS // sample), channels, height, width
     if plane <= BLOCK_SYMBOLS:
         fit = BLOCK_SYMBOLS // plane
         return 1, fit // 32 * 32 if fit > 32 else fit, height, width
