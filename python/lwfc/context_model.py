@@ -41,7 +41,7 @@ _MOST_SYMBOLS = 1_500_000  # more rows where channels are few: both cost time
 _MOST_BYTES = 128 << 20
 _ROW_BYTES = len(OFFSETS) + 3 + 4  # per channel
 _TRIED = 16  # channels on which the spread is tried
-_SPREAD_GAIN = 0.02  # of their bits that it must save: it costs a quarter of the speed
+_SPREAD_GAIN = 0.025  # bits a symbol that it must save: it costs a quarter of the speed
 
 
 class ContextFitter:
@@ -142,14 +142,16 @@ class ContextFitter:
         # Samples come in the order of the calibration data: neighbours are often alike.
         half = sum(len(r) for _, r in self._rows[: len(self._rows) // 2])
         seen, unseen = rows.pick(slice(half)), rows.pick(slice(half, None))
-        bits = np.zeros(2)
-        for slot in np.unique(np.linspace(0, self.channels - 1, _TRIED).astype(int)):
+        slots = np.unique(np.linspace(0, self.channels - 1, _TRIED).astype(int))
+        saved = 0.0
+        for slot in slots:
             design = designs[slot]
             q = unseen.symbols[:, design.channel].astype(np.intp)
             features = design.features(unseen, self.levels)
             for spread in (False, True):
-                bits[int(spread)] += design.fit(seen, self.levels, spread).bits(features, q)
-        return bool(bits[1] < (1 - _SPREAD_GAIN) * bits[0])
+                bits = design.fit(seen, self.levels, spread).bits(features, q)
+                saved += -bits if spread else bits
+        return saved > _SPREAD_GAIN * len(slots) * len(unseen)
 
     def _group_end(self, start: int) -> int:
         """Where the group that begins at slot `start` ends: the first takes what is left over."""
