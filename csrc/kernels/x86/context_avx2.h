@@ -28,6 +28,24 @@ struct context_sum_avx2 {
     __m256i score[LWFC_CONTEXT_SCORES];
 };
 
+/* The score at threshold k; *before: at the one before, which it may not pass. */
+LWFC_TARGET("avx2,bmi2")
+LWFC_INLINE __m256i context_biased_avx2(const struct context_sum_avx2 *sum,
+                                        const struct lwfc_context_group *g, int k,
+                                        __m256i *before, int levels, int scores)
+{
+    __m256i v = _mm256_adds_epi8(sum->score[0], _mm256_loadu_si256((const __m256i *)g->bias[k]));
+    if (scores == 2) {
+        const int side = lwfc_context_side(k, levels);
+        v = side > 0   ? _mm256_adds_epi8(v, sum->score[1])
+            : side < 0 ? _mm256_subs_epi8(v, sum->score[1])
+                       : v;
+        v = _mm256_min_epi8(v, *before);
+        *before = v;
+    }
+    return v;
+}
+
 /* C_k of every lane from the sum of all but the biases. */
 LWFC_TARGET("avx2,bmi2")
 LWFC_INLINE void context_starts_avx2(__m256i *c, const struct context_sum_avx2 *sum,
@@ -36,16 +54,7 @@ LWFC_INLINE void context_starts_avx2(__m256i *c, const struct context_sum_avx2 *
 {
     __m256i before = _mm256_set1_epi8(127);
     for (int k = 0; k < levels - 1; k++) {
-        __m256i v =
-            _mm256_adds_epi8(sum->score[0], _mm256_loadu_si256((const __m256i *)g->bias[k]));
-        if (scores == 2) {
-            const int side = lwfc_context_side(k, levels);
-            v = side > 0   ? _mm256_adds_epi8(v, sum->score[1])
-                : side < 0 ? _mm256_subs_epi8(v, sum->score[1])
-                           : v;
-            v = _mm256_min_epi8(v, before);
-            before = v;
-        }
+        const __m256i v = context_biased_avx2(sum, g, k, &before, levels, scores);
         const __m256i negative = _mm256_cmpgt_epi8(_mm256_setzero_si256(), v);
         const __m256i size = _mm256_min_epu8(_mm256_abs_epi8(v), link->most);
         const __m256i index =

@@ -44,16 +44,7 @@ LWFC_INLINE void context_starts_avx512(__m256i *c, const struct context_sum_avx2
 {
     __m256i before = _mm256_set1_epi8(127);
     for (int k = 0; k < levels - 1; k++) {
-        __m256i v =
-            _mm256_adds_epi8(sum->score[0], _mm256_loadu_si256((const __m256i *)g->bias[k]));
-        if (scores == 2) {
-            const int side = lwfc_context_side(k, levels);
-            v = side > 0   ? _mm256_adds_epi8(v, sum->score[1])
-                : side < 0 ? _mm256_subs_epi8(v, sum->score[1])
-                           : v;
-            v = _mm256_min_epi8(v, before);
-            before = v;
-        }
+        const __m256i v = context_biased_avx2(sum, g, k, &before, levels, scores);
         const __m256i size = _mm256_min_epu8(_mm256_abs_epi8(v), link->most);
         /* Bits shifted in from the next byte lie above the five that count. */
         const __m256i start =
