@@ -20,6 +20,12 @@ static size_t mask_bytes(const struct lwfc_block *b)
     return ((size_t)b->channels + 7) / 8;
 }
 
+/* Lanes that are ever in use, and have a state. */
+static int most_lanes(const struct lwfc_context_model *m)
+{
+    return m->channels < m->lanes ? m->channels : m->lanes;
+}
+
 int lwfc_context_applies(const struct lwfc_context_model *model, const struct lwfc_block *block,
                          int levels)
 {
@@ -91,7 +97,7 @@ static int decode_turn(struct context_work *w, const struct lwfc_block *b,
 static int read_head(struct context_work *w, const struct lwfc_block *b,
                      struct context_input *input)
 {
-    const int states = b->channels < LWFC_LANES ? b->channels : LWFC_LANES;
+    const int states = most_lanes(w->model);
     const size_t start = w->single ? SINGLE_STATE : (size_t)(2 * states * w->chains);
     if (input->in == input->end || *input->in > SILENT) {
         return -1;
@@ -218,7 +224,7 @@ static uint8_t *encode_turn(struct context_work *w, const struct lwfc_block *b,
 static uint8_t *write_head(const struct context_work *w, const struct lwfc_block *b, int flags,
                            uint8_t *out)
 {
-    const int states = b->channels < LWFC_LANES ? b->channels : LWFC_LANES;
+    const int states = most_lanes(w->model);
     if (w->single) {
         out -= SINGLE_STATE;
         for (int i = 0; i < SINGLE_STATE; i++) {

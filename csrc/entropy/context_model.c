@@ -4,7 +4,8 @@
 
 enum {
     VERSION = 1,
-    HEAD = 7 + 32,
+    HEAD = 8 + 32,
+    RECORD_LEAST = 14, /* with its entry in `order` */
     OFFSET_MOST = 8192
 };
 
@@ -31,9 +32,9 @@ static size_t round64(size_t n)
     return (n + 63) / 64 * 64;
 }
 
-static size_t groups_of(size_t channels)
+static size_t groups_of(size_t channels, size_t lanes)
 {
-    return (channels + LWFC_LANES - 1) / LWFC_LANES;
+    return (channels + lanes - 1) / lanes;
 }
 
 size_t lwfc_context_model_workspace(const uint8_t *blob, size_t n)
@@ -41,10 +42,15 @@ size_t lwfc_context_model_workspace(const uint8_t *blob, size_t n)
     if (n < HEAD) {
         return 0;
     }
-    const size_t channels = lwfc_load_u16(blob + 5);
+    const size_t channels = lwfc_load_u16(blob + 6);
+    const size_t lanes = blob[3];
+    /* What cannot be a model shall not be allocated for. */
+    if (lanes < 8 || n < HEAD + RECORD_LEAST * channels) {
+        return 0;
+    }
     /* A reference takes at least five bytes of the blob; fours are filled up. */
     return round64(2 * channels) +
-           round64(groups_of(channels) * sizeof(struct lwfc_context_group)) +
+           round64(groups_of(channels, lanes) * sizeof(struct lwfc_context_group)) +
            round64((n / 5 + 1 + 3 * channels) * sizeof(struct lwfc_context_reference));
 }
 
@@ -57,15 +63,19 @@ static int read_head(struct cursor *c, struct lwfc_context_model *m)
 {
     const uint8_t *const p = take(c, HEAD);
     if (!p || p[0] != VERSION || p[1] < 2 || p[1] > LWFC_CONTEXT_LEVELS || p[2] < 1 ||
-        p[2] > (p[1] > 2 ? LWFC_CONTEXT_SCORES : 1) || p[3] > 4 || p[4] > 2) {
+        p[2] > (p[1] > 2 ? LWFC_CONTEXT_SCORES : 1) || p[4] > 4 || p[5] > 2) {
+        return -1;
+    }
+    if (p[3] != 8 && p[3] != 16 && p[3] != LWFC_LANES) {
         return -1;
     }
     m->scale.levels = p[1];
     m->scale.scores = p[2];
-    m->scale.shift = p[3];
-    m->scale.coarse = p[4];
-    m->channels = lwfc_load_u16(p + 5);
-    m->groups = (int)groups_of((size_t)m->channels);
+    m->lanes = p[3];
+    m->scale.shift = p[4];
+    m->scale.coarse = p[5];
+    m->channels = lwfc_load_u16(p + 6);
+    m->groups = (int)groups_of((size_t)m->channels, (size_t)m->lanes);
     const uint8_t *const link = p + HEAD - 32;
     for (int i = 0; i < 32; i++) {
         /* Falling entries keep the thresholds in order. */

@@ -1,15 +1,16 @@
 /* The calibrated model of the context coder: checks a blob of untrusted bytes
  * and lays it out for the kernels.
  *
- * Blob: version 1, levels, scores, shift, coarse, channels (u16), link (32 bytes),
+ * Blob: version 1, levels, scores, lanes, shift, coarse, channels (u16), link (32 bytes),
  * order (channels * u16: the channel in each slot), then one record per slot:
  * bias (levels - 1 * i8), prior (u8); per score offset (i16), activity, above
  * (5 * i8, 4 if levels = 2), left and left2 (levels - 1 * i8 each); count of references (u8) and
  * per reference the slot it names (u16, in an earlier group), place (u8), and per
  * score base, first and (levels > 2) slope (i8). Little-endian.
  *
- * Slots form groups of 32, the first group takes what is left over: it is the
- * one without references. */
+ * Slots form groups of `lanes` (8, 16 or 32: small groups leave lanes idle, but
+ * more slots with references); the first group takes what is left over and is
+ * the one without references. */
 #ifndef LWFC_ENTROPY_CONTEXT_MODEL_H
 #define LWFC_ENTROPY_CONTEXT_MODEL_H
 
@@ -18,6 +19,7 @@
 struct lwfc_context_model {
     struct lwfc_context_scale scale;
     int channels;
+    int lanes; /* of a group, at most */
     int groups;
     const uint16_t *order; /* channel of each slot */
     const struct lwfc_context_group *group;
@@ -27,7 +29,7 @@ struct lwfc_context_model {
 /* The first slot of a group, and the number of its slots. */
 LWFC_INLINE int lwfc_context_first_slot(const struct lwfc_context_model *m, int group)
 {
-    return group == 0 ? 0 : m->channels - (m->groups - group) * LWFC_LANES;
+    return group == 0 ? 0 : m->channels - (m->groups - group) * m->lanes;
 }
 
 LWFC_INLINE int lwfc_context_lanes(const struct lwfc_context_model *m, int group)

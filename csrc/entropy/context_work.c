@@ -16,13 +16,14 @@ size_t lwfc_context_workspace(const struct lwfc_block *block, int levels)
     const size_t chain = (((size_t)block->height + 2) + scores * (size_t)block->height) * width +
                          scores * 32 * LWFC_LANES + 192;
     return round64(sizeof(struct context_work)) + LWFC_CONTEXT_CHAINS * chain +
-           round64((size_t)block->channels) + 64;
+           round64(4 * (size_t)block->channels) + 128; /* groups have 8 channels at least */
 }
 
 size_t lwfc_context_live_at(const struct context_work *w, int slot)
 {
-    const int first = lwfc_context_first_slot(w->model, 1);
-    return (size_t)(slot < first ? slot : slot - first + LWFC_LANES);
+    const int lanes = w->model->lanes;
+    const int later = slot - lwfc_context_first_slot(w->model, 1);
+    return (size_t)(later < 0 ? slot : (1 + later / lanes) * LWFC_LANES + later % lanes);
 }
 
 void lwfc_context_all_live(struct context_work *w)

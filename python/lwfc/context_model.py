@@ -5,8 +5,8 @@ sigmoid(eta + b_k), where eta adds weights of the neighbours already coded in th
 (left, left-left, four of the rows above and the mean of those rows) and of up to 24
 symbols of other channels, at the same place or beside it. Where it pays, a second such sum, the
 spread, moves lower and upper thresholds apart. Channels are put into an order in which good
-predictors of the others come first, and cut into groups of 32 (the first takes what is left
-over); a channel may refer to any channel of an earlier group.
+predictors of the others come first, and cut into groups of 32 or 16 (the first takes what is
+left over); a channel may refer to any channel of an earlier group.
 
 The rows are in `_context_rows`, the statistics in `_context_fit`, the integers in
 `_context_integer`. NumPy only; the same symbols give the same bytes.
@@ -31,9 +31,10 @@ Array = npt.NDArray[Any]
 
 MAX_LEVELS = 16
 MAX_CHANNELS = 65535
-LANES = 32
 VERSION = 1
 
+# Few channels get small groups: more of them have an earlier group to refer to.
+_SMALL_GROUPS, _SMALL, _LARGE = 64, 16, 32
 _NARROW = 128  # channels
 _NARROW_REFERENCES, _WIDE_REFERENCES = 24, 16
 _LEAST_ROWS, _MOST_ROWS = 6144, 24576
@@ -63,6 +64,7 @@ class ContextFitter:
             raise ValueError("the context model takes 0..255 references")
         self.levels = levels
         self.references = references
+        self.lanes = _SMALL if channels <= _SMALL_GROUPS else _LARGE
         self.channels = channels
         self.samples = 0
         most = _MOST_BYTES // (_ROW_BYTES * channels) // 2
@@ -106,7 +108,7 @@ class ContextFitter:
     def finish(self, progress: Callable[[float], None] | None = None) -> bytes:
         """Fit and return the model, canonical bytes: csrc/entropy/context_model.h says which.
 
-        They are 39 + channels * (3 + levels + scores * (6 + 2 levels)) + references *
+        They are 40 + channels * (3 + levels + scores * (6 + 2 levels)) + references *
         (3 + scores * min(levels, 3)), scores 2 with a spread, else 1 (of two levels, a byte less
         per channel).
         `progress` is called with the share done, 0..1.
@@ -127,7 +129,8 @@ class ContextFitter:
             if progress is not None:
                 progress((slot + 1) / self.channels)
         unit = best_unit(rows, designs, fits, self.levels)
-        blob = bytearray([VERSION, self.levels, 2 if spread else 1, SHIFT, coarse_bits(unit)])
+        scores = 2 if spread else 1
+        blob = bytearray([VERSION, self.levels, scores, self.lanes, SHIFT, coarse_bits(unit)])
         blob += int(self.channels).to_bytes(2, "little")
         blob += link_table(self.levels, unit).tobytes()
         blob += order.astype("<u2").tobytes()
@@ -155,4 +158,4 @@ class ContextFitter:
 
     def _group_end(self, start: int) -> int:
         """Where the group that begins at slot `start` ends: the first takes what is left over."""
-        return start + LANES if start else (self.channels - 1) % LANES + 1
+        return start + self.lanes if start else (self.channels - 1) % self.lanes + 1

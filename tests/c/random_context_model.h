@@ -81,6 +81,8 @@ static size_t make_model(uint8_t *blob, int levels, int channels)
     p = put(p, levels);
     const int scores = levels > 2 ? between(1, 2) : 1;
     p = put(p, scores);
+    const int lanes = 8 << between(0, 2);
+    p = put(p, lanes);
     p = put(p, between(0, 4));
     p = put(p, between(0, 2));
     lwfc_store_u16(p, (uint16_t)channels);
@@ -94,9 +96,9 @@ static size_t make_model(uint8_t *blob, int levels, int channels)
     for (int i = 0; i < channels; i++, p += 2) {
         lwfc_store_u16(p, (uint16_t)(channels - 1 - i));
     }
-    const int first = (channels - 1) % LWFC_LANES + 1;
+    const int first = (channels - 1) % lanes + 1;
     for (int slot = 0; slot < channels; slot++) {
-        const int slots = slot < first ? 0 : first + (slot - first) / LWFC_LANES * LWFC_LANES;
+        const int slots = slot < first ? 0 : first + (slot - first) / lanes * lanes;
         p = put_record(p, levels, scores, slots);
     }
     return (size_t)(p - blob);

@@ -242,11 +242,12 @@ def file_cases():
     yield "context-version", "section", file(context_at, b"\2")
     yield "context-levels", "section", file(context_at + 1, b"\x11")
     yield "context-scores", "section", file(context_at + 2, b"\3")
-    yield "context-shift", "section", file(context_at + 3, b"\5")
-    yield "context-coarse", "section", file(context_at + 4, b"\3")
-    yield "context-link", "section", file(context_at + 7, b"\x81")
-    yield "context-order", "section", file(context_at + 39, body[context_at + 41 :][:2])
-    record_at = context_at + 39 + 3 * 2
+    yield "context-lanes", "section", file(context_at + 3, b"\x18")
+    yield "context-shift", "section", file(context_at + 4, b"\5")
+    yield "context-coarse", "section", file(context_at + 5, b"\3")
+    yield "context-link", "section", file(context_at + 8, b"\x81")
+    yield "context-order", "section", file(context_at + 40, body[context_at + 42 :][:2])
+    record_at = context_at + 40 + 3 * 2
     yield "context-bias", "section", file(record_at, b"\x80")
     yield "context-offset", "section", file(record_at + 3, b"\x01\x20")
     yield "restore-version", "section", file(restore_at, b"\2")
@@ -261,7 +262,7 @@ def file_cases():
     body = _core.codec_write(
         stream_cases.make_codec(3, 3, context=stream_cases.context_blob(3, 33))
     )[:-4]
-    reference_at = context_at + 39 + 33 * 2 + 16 + 16
+    reference_at = context_at + 40 + 33 * 2 + 16 + 16
     yield "context-reference", "section", file(reference_at, b"\1")
     yield "context-place", "section", file(reference_at + 2, b"\5")
     yield "context-four", "section", file(reference_at + 4, b"\x7a")

@@ -31,21 +31,25 @@ def make_codec(levels, coder, groups=1, **changes):
     return _core.codec_make(**(arguments | changes))
 
 
-def context_blob(levels, channels, seed=0, references=3, shift=2, coarse=1, scores=None):
+def context_blob(
+    levels, channels, seed=0, references=3, shift=2, coarse=1, scores=None, lanes=None
+):
     """A valid context model whose weights favour equal neighbours, plus noise. FORMAT.md 9.1."""
     rng = np.random.default_rng(seed)
     if scores is None:
         scores = 1 + (levels > 2 and seed % 2)
+    if lanes is None:
+        lanes = (32, 16, 8)[seed % 3]
     width = 1 << coarse
     v = np.arange(32) * width + (width - 1) / 2
     link = np.clip(np.rint(256 / (1 + np.exp(v / 10))), levels - 1, 128).astype(np.uint8)
     order = rng.permutation(channels).astype("<u2")
-    blob = bytes([1, levels, scores, shift, coarse]) + struct.pack("<H", channels)
+    blob = bytes([1, levels, scores, lanes, shift, coarse]) + struct.pack("<H", channels)
     blob += link.tobytes() + order.tobytes()
-    first = (channels - 1) % 32 + 1
+    first = (channels - 1) % lanes + 1
     scale = 24 // levels
     for slot in range(channels):
-        group_start = 0 if slot < first else first + (slot - first) // 32 * 32
+        group_start = 0 if slot < first else first + (slot - first) // lanes * lanes
         blob += np.sort(rng.integers(-90, -5, levels - 1)).astype(np.int8)[::-1].tobytes()
         blob += bytes([int(rng.integers(256))])
         for _ in range(scores):

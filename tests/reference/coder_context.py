@@ -4,8 +4,6 @@ from dataclasses import dataclass, field
 
 from primitives import Bits, Block, Reader, Refused, ceil_div
 
-LANES = 32
-
 
 @dataclass
 class Weights:
@@ -39,6 +37,7 @@ class Slot:
 class Model:
     levels: int
     scores: int
+    lanes: int
     shift: int
     coarse: int
     channels: int
@@ -49,13 +48,14 @@ class Model:
 
 def read_model(blob: bytes) -> Model:
     r = Reader(blob, 0, "section")
-    version, levels, scores, shift, coarse = r.u8(), r.u8(), r.u8(), r.u8(), r.u8()
+    version, levels, scores, lanes, shift, coarse = (r.u8() for _ in range(6))
     channels = r.u16()
     link = list(r.take(32))
     if (
         version != 1
         or not 2 <= levels <= 16
         or not 1 <= scores <= (2 if levels > 2 else 1)
+        or lanes not in (8, 16, 32)
         or shift > 4
         or coarse > 2
         or channels == 0
@@ -67,18 +67,18 @@ def read_model(blob: bytes) -> Model:
     order = [r.u16() for _ in range(channels)]
     if sorted(order) != list(range(channels)):
         raise Refused("section")
-    model = Model(levels, scores, shift, coarse, channels, link, order, [])
-    for group in groups_of(channels):
+    model = Model(levels, scores, lanes, shift, coarse, channels, link, order, [])
+    for group in groups_of(channels, lanes):
         model.slots += [read_slot(r, model, group.start) for _ in group]
     if r.left():
         raise Refused("section")
     return model
 
 
-def groups_of(channels: int) -> list[range]:
-    """The slots of each group: 32, but the first group takes what is left over."""
-    first = (channels - 1) % LANES + 1
-    return [range(first)] + [range(i, i + LANES) for i in range(first, channels, LANES)]
+def groups_of(channels: int, lanes: int) -> list[range]:
+    """The slots of each group: `lanes`, but the first group takes what is left over."""
+    first = (channels - 1) % lanes + 1
+    return [range(first)] + [range(i, i + lanes) for i in range(first, channels, lanes)]
 
 
 def read_slot(r: Reader, model: Model, earlier: int) -> Slot:
@@ -157,7 +157,7 @@ class States:
 
 
 class Lanes(States):
-    """The states of 32 lanes (large blocks)."""
+    """The states of a group's lanes (large blocks)."""
 
     def __init__(self, r: Reader, used: int, chains: int):
         super().__init__(r, 256, [[r.u16() for _ in range(used)] for _ in range(chains)])
@@ -250,7 +250,7 @@ def decode(payload: bytes, block: Block, levels: int, model: Model) -> list[int]
         silent = [bits.take(1) for _ in range(block.channels)]
         bits.close()
     chains = 2 if block.samples > 1 and block.size >= 131072 else 1
-    used = min(block.channels, LANES)
+    used = min(block.channels, model.lanes)
     states = Single(r) if block.size < 16384 else Lanes(r, used, chains)
     symbols = decode_samples(model, states, block, chains, silent)
     if r.left() or not states.ended():
@@ -266,7 +266,7 @@ def decode_samples(model: Model, states, block: Block, chains: int, silent: list
     ]
     for first in range(0, block.samples, chains):
         turn = samples[first : first + chains]
-        for group in groups_of(block.channels):
+        for group in groups_of(block.channels, model.lanes):
             decode_group(model, states, turn, group, silent)
     return [s for sample in samples for plane in sample for row in plane for s in row]
 

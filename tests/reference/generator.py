@@ -273,7 +273,7 @@ def context(block: Block, model: coder_context.Model, rng) -> tuple[bytes, list[
     masked = rng.random() < 0.5
     share = rng.choice((0, 0.3, 0.95))
     silent = [int(masked and rng.random() < share) for _ in range(block.channels)]
-    states = InventedStates(rng, block.size < 16384, min(block.channels, 32), chains)
+    states = InventedStates(rng, block.size < 16384, min(block.channels, model.lanes), chains)
     symbols = coder_context.decode_samples(model, states, block, chains, silent)
     bits = BitWriter()
     for bit in silent if masked else []:
