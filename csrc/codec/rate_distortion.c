@@ -116,7 +116,7 @@ static void choose_by_histogram(const float *x, const struct lwfc_block *b, int 
     }
 }
 
-/* One sample and group of 32 channels under the context model. */
+/* One sample and group of channels under the context model. */
 struct turn {
     const struct lwfc_context_model *model;
     const struct lwfc_context_kernels *kernels;

@@ -3,7 +3,7 @@
  *
  * Bytes: flags (bit 0: a mask of silent channels follows, one bit per slot, 1 =
  * all its symbols are 0), start states, stream. Order of coding: samples (in
- * pairs if the block has two chains), groups of 32 slots, rows, columns, chains,
+ * pairs if the block has two chains), groups of slots, rows, columns, chains,
  * lanes. Blocks under LWFC_CONTEXT_SINGLE symbols use one wider state instead of
  * 32 lanes, for 3 bytes of start state. Whether coding pays is for the caller to
  * see: encode and compare.
