@@ -1,6 +1,7 @@
 #include "kernels/context_kernels.h"
 
 #include "cpu/cpu.h"
+#include "kernels/context_places.h"
 
 #if LWFC_X86
 #include "kernels/x86/context_avx2.h"
@@ -44,18 +45,6 @@ static void references_scalar(int8_t *const *score, const uint8_t *sample, size_
     }
 }
 
-/* The offset of row y: the mean of the rows above, drawn towards the prior by
- * two rows' worth, counts in 1/16. */
-static int row_offset(const struct lwfc_context_weights *w, size_t lane, uint32_t sum,
-                      uint32_t prior, size_t width, size_t y)
-{
-    const uint32_t scale = (uint32_t)((1u << 24) / (width * (y + 2)));
-    const uint32_t mean = (16 * sum + 2 * (uint32_t)width * prior) * scale >> 24;
-    /* The product fits 15 bits; adding 2^16 keeps the shift off negative numbers. */
-    const int product = w->activity[lane] * (int)mean;
-    return w->offset[lane] + (int)((uint32_t)(product + (1 << 16)) >> 3) - (1 << 13);
-}
-
 /* A symbol of a row, 0 beyond its ends. */
 static int row_symbol(const uint8_t *row, size_t lane, size_t x, ptrdiff_t step, size_t width)
 {
@@ -76,7 +65,8 @@ static void above_scalar(int8_t *const *score, const uint8_t *symbols, size_t wi
         }
         for (int s = 0; s < scale->scores; s++) {
             const struct lwfc_context_weights *const w = &group->score[s];
-            const int offset = row_offset(w, lane, sums[lane], group->prior[lane], width, y);
+            const int offset =
+                lwfc_context_row_offset(w, lane, sums[lane], group->prior[lane], width, y);
             for (size_t x = 0; x < width; x++) {
                 const int up = row_symbol(row1, lane, x, 0, width);
                 const int near[LWFC_CONTEXT_ABOVE] = {

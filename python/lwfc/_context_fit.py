@@ -22,16 +22,9 @@ def sigmoid(z: Array) -> Array:
     return 1.0 / (1.0 + np.exp(-np.clip(z, -30.0, 30.0)))
 
 
-def covariance(symbols: Array) -> Array:
-    """Covariances of the channels (C, C) from symbols (rows, C)."""
-    values = symbols.astype(np.float32)
-    values -= values.mean(axis=0)
-    return (values.T @ values) / np.float32(len(values))
-
-
 def channel_order(symbols: Array) -> Array:
     """Greedy facility location: each next channel explains most of those still to come."""
-    matrix = covariance(symbols)
+    matrix = Candidates(symbols).matrix
     scale = 1.0 / np.sqrt(np.diag(matrix) + 1e-3)
     gain = (matrix * scale[:, None] * scale) ** 2
     np.fill_diagonal(gain, 0.0)

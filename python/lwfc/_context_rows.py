@@ -47,9 +47,6 @@ class Rows:
             return self.symbols
         return self.near[U] if place == 4 else self.around[place - 1]
 
-    def first(self, count: int) -> Rows:
-        return self.pick(slice(count))
-
     def pick(self, rows: Any) -> Rows:
         return Rows(
             self.near[:, rows].copy(),

@@ -103,7 +103,8 @@ class ContextFitter:
             self._rows = [r for r in self._rows if r[0] % self._stride == 0]
             share = self._most_rows // len(self._rows)
         if sum(len(r) for _, r in self._rows) > self._most_rows:
-            self._rows = [(i, r.first(share) if len(r) > share else r) for i, r in self._rows]
+            part = slice(share)
+            self._rows = [(i, r.pick(part) if len(r) > share else r) for i, r in self._rows]
 
     def finish(self, progress: Callable[[float], None] | None = None) -> bytes:
         """Fit and return the model, canonical bytes: csrc/entropy/context_model.h says which.

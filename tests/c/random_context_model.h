@@ -4,21 +4,7 @@
 
 #include "base/bytes.h"
 #include "kernels/lanes_step.h"
-
-static uint32_t seed = 1;
-
-static uint32_t random_u32(void)
-{
-    seed ^= seed << 13;
-    seed ^= seed >> 17;
-    seed ^= seed << 5;
-    return seed;
-}
-
-static int between(int least, int most)
-{
-    return least + (int)(random_u32() % (uint32_t)(most - least + 1));
-}
+#include "random_u32.h"
 
 static uint8_t *put(uint8_t *p, int v)
 {

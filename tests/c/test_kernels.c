@@ -3,6 +3,7 @@
 #include "cpu/cpu.h"
 #include "kernels/lanes.h"
 #include "kernels/quantize.h"
+#include "random_u32.h"
 
 #include <assert.h>
 #include <math.h>
@@ -10,21 +11,6 @@
 #include <string.h>
 
 enum { MAX_WIDTH = 100, ROW = MAX_WIDTH * LWFC_LANES, STREAM = 2 * ROW + 64 };
-
-static uint32_t seed = 1;
-
-static uint32_t random_u32(void)
-{
-    seed ^= seed << 13;
-    seed ^= seed >> 17;
-    seed ^= seed << 5;
-    return seed;
-}
-
-static int between(int least, int most)
-{
-    return least + (int)(random_u32() % (uint32_t)(most - least + 1));
-}
 
 static void random_bytes(uint8_t *p, size_t n)
 {

@@ -3,21 +3,12 @@
 #include "base/memory.h"
 #include "cpu/cpu.h"
 #include "entropy/planes.h"
+#include "random_u32.h"
 
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-static uint32_t seed = 1;
-
-static uint32_t random_u32(void)
-{
-    seed ^= seed << 13;
-    seed ^= seed >> 17;
-    seed ^= seed << 5;
-    return seed;
-}
 
 /* Symbols that cluster: mostly the left or the upper one, sometimes anew; every
  * other plane is quieter, so that classes of planes pay. */

@@ -3,21 +3,12 @@
 #include "entropy/joined.h"
 #include "entropy/planes.h"
 #include "entropy/rans.h"
+#include "random_u32.h"
 
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-static uint32_t seed = 7;
-
-static uint32_t random_u32(void)
-{
-    seed ^= seed << 13;
-    seed ^= seed >> 17;
-    seed ^= seed << 5;
-    return seed;
-}
 
 static void check(const struct lwfc_block *b, int levels, int clustered)
 {
@@ -74,6 +65,7 @@ static void check(const struct lwfc_block *b, int levels, int clustered)
 
 int main(void)
 {
+    seed = 7;
     static const struct lwfc_block shapes[] = {{1, 1, 1, 1},   {1, 1, 1, 4097}, {1, 40, 14, 14},
                                                {3, 31, 7, 7},  {1, 64, 1, 50},  {1, 240, 28, 28},
                                                {1, 3, 64, 64}, {1, 17, 30, 30}};

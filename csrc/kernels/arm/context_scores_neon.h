@@ -4,7 +4,7 @@
 #define LWFC_KERNELS_ARM_CONTEXT_SCORES_NEON_H
 
 #include "kernels/arm/lanes32_neon.h"
-#include "kernels/context_kernels.h"
+#include "kernels/context_places.h"
 
 enum {
     CONTEXT_BLOCK = 4, /* vectors of 16 positions per pass over the references of a lane */
@@ -16,35 +16,20 @@ struct context_places_neon {
     uint8x16_t inside[LWFC_CONTEXT_PLACES][CONTEXT_BLOCK];
 };
 
-LWFC_INLINE int context_limit_neon(ptrdiff_t v)
-{
-    return (int)(v < 0 ? 0 : v > CONTEXT_STRIDE ? CONTEXT_STRIDE : v);
-}
-
 /* The block at i; returns whether any place leaves the plane. */
 LWFC_INLINE int context_places_neon(struct context_places_neon *p, size_t i, size_t n,
                                     size_t width)
 {
     static const uint8_t bytes[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
     uint8x16_t j = vld1q_u8(bytes);
-    int least = 0;
-    int most = CONTEXT_STRIDE;
-    int from[LWFC_CONTEXT_PLACES];
-    int to[LWFC_CONTEXT_PLACES];
-    for (uint32_t place = 0; place < LWFC_CONTEXT_PLACES; place++) {
-        const ptrdiff_t step = lwfc_context_step(place, width);
-        from[place] = context_limit_neon(-(ptrdiff_t)i - step);
-        to[place] = context_limit_neon((ptrdiff_t)(n - i) - step);
-        least = from[place] > least ? from[place] : least;
-        most = to[place] < most ? to[place] : most;
-    }
-    if (least == 0 && most == CONTEXT_STRIDE) {
+    struct lwfc_context_inside in;
+    if (!lwfc_context_leaves(&in, i, CONTEXT_STRIDE, n, width)) {
         return 0;
     }
     for (int v = 0; v < CONTEXT_BLOCK; v++) {
         for (uint32_t place = 0; place < LWFC_CONTEXT_PLACES; place++) {
-            p->inside[place][v] = vandq_u8(vcgeq_u8(j, vdupq_n_u8((uint8_t)from[place])),
-                                           vcltq_u8(j, vdupq_n_u8((uint8_t)to[place])));
+            p->inside[place][v] = vandq_u8(vcgeq_u8(j, vdupq_n_u8((uint8_t)in.from[place])),
+                                           vcltq_u8(j, vdupq_n_u8((uint8_t)in.to[place])));
         }
         j = vaddq_u8(j, vdupq_n_u8(16));
     }
@@ -115,23 +100,13 @@ LWFC_INLINE void context_block_neon(int8_t *to, const uint8_t *block, const ptrd
     }
 }
 
-enum {
-    CONTEXT_REFERENCES = LWFC_LANES * 256 /* most of a group, in whole fours */
-};
-
 static void context_references_neon(int8_t *const *score, const uint8_t *sample, size_t n,
                                     size_t width, const struct lwfc_context_group *group,
                                     const struct lwfc_context_reference *list,
                                     const struct lwfc_context_scale *scale)
 {
-    ptrdiff_t step[LWFC_CONTEXT_PLACES];
-    ptrdiff_t offset[CONTEXT_REFERENCES];
-    for (uint32_t place = 0; place < LWFC_CONTEXT_PLACES; place++) {
-        step[place] = lwfc_context_step(place, width);
-    }
-    for (uint32_t j = group->first[0]; j < group->first[LWFC_LANES]; j++) {
-        offset[j - group->first[0]] = (ptrdiff_t)(list[j].channel * n) + step[list[j].place];
-    }
+    ptrdiff_t offset[LWFC_CONTEXT_REFERENCES];
+    lwfc_context_offsets(offset, n, width, group, list);
     for (size_t i = 0; i < n; i += CONTEXT_STRIDE) {
         struct context_places_neon p;
         const int edge = context_places_neon(&p, i, n, width);
@@ -169,17 +144,14 @@ LWFC_INLINE void context_sums_neon(uint32_t *sums, const uint8_t *row, size_t wi
     }
 }
 
-/* row_offset of context_kernels.c for all lanes; fits 16 bits. */
+/* lwfc_context_row_offset for all lanes; fits 16 bits. */
 LWFC_INLINE void context_offsets_neon(int16_t *offset, const struct lwfc_context_weights *w,
                                       const uint32_t *sums, const uint8_t *prior, size_t width,
                                       size_t y)
 {
-    const uint32_t scale = (uint32_t)((1u << 24) / (width * (y + 2)));
     for (size_t lane = 0; lane < LWFC_LANES; lane++) {
-        const uint32_t all = 16 * sums[lane] + 2 * (uint32_t)width * prior[lane];
-        const int product = w->activity[lane] * (int)(all * scale >> 24);
-        const int part = (int)((uint32_t)(product + (1 << 16)) >> 3) - (1 << 13);
-        offset[lane] = (int16_t)(w->offset[lane] + part);
+        offset[lane] =
+            (int16_t)lwfc_context_row_offset(w, lane, sums[lane], prior[lane], width, y);
     }
 }
 

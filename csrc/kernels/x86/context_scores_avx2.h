@@ -3,7 +3,7 @@
 #ifndef LWFC_KERNELS_X86_CONTEXT_SCORES_AVX2_H
 #define LWFC_KERNELS_X86_CONTEXT_SCORES_AVX2_H
 
-#include "kernels/context_kernels.h"
+#include "kernels/context_places.h"
 
 #include <immintrin.h>
 #include <string.h>
@@ -49,11 +49,6 @@ struct context_places_avx2 {
     __m256i inside[LWFC_CONTEXT_PLACES][CONTEXT_BLOCK];
 };
 
-LWFC_INLINE int context_limit_avx2(ptrdiff_t v)
-{
-    return (int)(v < 0 ? 0 : v > CONTEXT_STRIDE ? CONTEXT_STRIDE : v);
-}
-
 /* The block at i; returns whether any place leaves the plane. */
 LWFC_TARGET("avx2,bmi2")
 LWFC_INLINE int context_places_avx2(struct context_places_avx2 *p, size_t i, size_t n,
@@ -61,25 +56,15 @@ LWFC_INLINE int context_places_avx2(struct context_places_avx2 *p, size_t i, siz
 {
     __m256i j = _mm256_setr_epi8(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18,
                                  19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31);
-    int least = 0;
-    int most = CONTEXT_STRIDE;
-    int from[LWFC_CONTEXT_PLACES];
-    int to[LWFC_CONTEXT_PLACES];
-    for (uint32_t place = 0; place < LWFC_CONTEXT_PLACES; place++) {
-        const ptrdiff_t step = lwfc_context_step(place, width);
-        from[place] = context_limit_avx2(-(ptrdiff_t)i - step);
-        to[place] = context_limit_avx2((ptrdiff_t)(n - i) - step);
-        least = from[place] > least ? from[place] : least;
-        most = to[place] < most ? to[place] : most;
-    }
-    if (least == 0 && most == CONTEXT_STRIDE) {
+    struct lwfc_context_inside in;
+    if (!lwfc_context_leaves(&in, i, CONTEXT_STRIDE, n, width)) {
         return 0;
     }
     for (int v = 0; v < CONTEXT_BLOCK; v++) {
         for (uint32_t place = 0; place < LWFC_CONTEXT_PLACES; place++) {
             p->inside[place][v] = _mm256_andnot_si256(
-                _mm256_cmpgt_epi8(j, _mm256_set1_epi8((char)(to[place] - 1))),
-                _mm256_cmpgt_epi8(j, _mm256_set1_epi8((char)(from[place] - 1))));
+                _mm256_cmpgt_epi8(j, _mm256_set1_epi8((char)(in.to[place] - 1))),
+                _mm256_cmpgt_epi8(j, _mm256_set1_epi8((char)(in.from[place] - 1))));
         }
         j = _mm256_add_epi8(j, _mm256_set1_epi8(32));
     }
@@ -155,24 +140,14 @@ LWFC_INLINE void context_block_avx2(int8_t *to, const uint8_t *block, const ptrd
     }
 }
 
-enum {
-    CONTEXT_REFERENCES = LWFC_LANES * 256 /* most of a group, in whole fours */
-};
-
 LWFC_TARGET("avx2,bmi2")
 LWFC_INLINE void context_all_references_avx2(int8_t *const *score, const uint8_t *sample, size_t n,
                                              size_t width, const struct lwfc_context_group *group,
                                              const struct lwfc_context_reference *list,
                                              const struct lwfc_context_scale *scale)
 {
-    ptrdiff_t step[LWFC_CONTEXT_PLACES];
-    ptrdiff_t offset[CONTEXT_REFERENCES];
-    for (uint32_t place = 0; place < LWFC_CONTEXT_PLACES; place++) {
-        step[place] = lwfc_context_step(place, width);
-    }
-    for (uint32_t j = group->first[0]; j < group->first[LWFC_LANES]; j++) {
-        offset[j - group->first[0]] = (ptrdiff_t)(list[j].channel * n) + step[list[j].place];
-    }
+    ptrdiff_t offset[LWFC_CONTEXT_REFERENCES];
+    lwfc_context_offsets(offset, n, width, group, list);
     for (size_t i = 0; i < n; i += CONTEXT_STRIDE) {
         struct context_places_avx2 p;
         const int edge = context_places_avx2(&p, i, n, width);
@@ -215,7 +190,7 @@ LWFC_INLINE void context_sums_avx2(uint32_t *sums, const uint8_t *row, size_t wi
     }
 }
 
-/* row_offset of context_kernels.c, lanes h * 16 to h * 16 + 15. */
+/* lwfc_context_row_offset, lanes h * 16 to h * 16 + 15. */
 LWFC_TARGET("avx2,bmi2")
 LWFC_INLINE __m256i context_offset_avx2(const struct lwfc_context_weights *w,
                                         const uint32_t *sums, const uint8_t *prior, size_t width,
