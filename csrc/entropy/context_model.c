@@ -105,17 +105,17 @@ static int read_order(struct cursor *c, uint16_t *order, int channels)
     return 0;
 }
 
-/* Increments whose partial sums must fit a signed byte. */
-static int read_increments(struct cursor *c, int8_t (*out)[LWFC_LANES], int lane, int count)
+/* A table given by its increments; all entries must fit a signed byte. */
+static int read_left(struct cursor *c, int8_t (*out)[LWFC_LANES], int lane, int count)
 {
     const uint8_t *const p = take(c, (size_t)count);
     int sum = 0;
     for (int k = 0; p && k < count && k < LWFC_CONTEXT_LEVELS - 1; k++) {
-        out[k][lane] = as_signed(p[k]);
-        sum += out[k][lane];
+        sum += as_signed(p[k]);
         if (sum < -128 || sum > 127) {
             return -1;
         }
+        out[k][lane] = (int8_t)sum;
     }
     return p ? 0 : -1;
 }
@@ -219,8 +219,7 @@ static int read_weights(struct cursor *c, struct lwfc_context_weights *w, int la
     for (int i = 0; i < above; i++) {
         w->above[i][lane] = as_signed(p[3 + i]);
     }
-    return read_increments(c, w->left, lane, thresholds) ||
-                   read_increments(c, w->left2, lane, thresholds)
+    return read_left(c, w->left, lane, thresholds) || read_left(c, w->left2, lane, thresholds)
                ? -1
                : 0;
 }

@@ -89,14 +89,8 @@ static void above_scalar(int8_t *const *score, const uint8_t *symbols, size_t wi
 static int with_left(const struct lwfc_context_weights *w, size_t lane, int score, int left,
                      int left2)
 {
-    int near = 0;
-    int far = 0;
-    for (int k = 0; k < left; k++) {
-        near += w->left[k][lane];
-    }
-    for (int k = 0; k < left2; k++) {
-        far += w->left2[k][lane];
-    }
+    const int near = left > 0 ? w->left[left - 1][lane] : 0;
+    const int far = left2 > 0 ? w->left2[left2 - 1][lane] : 0;
     return saturate(saturate(score + far) + near);
 }
 

@@ -33,8 +33,7 @@ struct lwfc_context_reference {
 };
 
 /* One score of 32 channels. above: up, up-up, up-left, up-right, up > 0 (with two
- * levels: 0), 0. Tables of the left symbols hold increments: symbol s adds
- * left[0] + ... + left[s - 1]; partial sums fit a signed byte. */
+ * levels: 0), 0. Symbol s > 0 to the left adds left[s - 1]. */
 struct lwfc_context_weights {
     int16_t offset[LWFC_LANES];
     int8_t activity[LWFC_LANES];

@@ -3,13 +3,13 @@
  *
  * lanes_expand: a set lane gets the number of set lanes below it, the others
  * 0x80 (zero after the shuffle). lanes_compact: the set lanes in rising order,
- * right-justified. */
+ * right-justified. One row more: AVX2 reads rows in pairs. */
 #ifndef LWFC_KERNELS_LANES_TABLES_H
 #define LWFC_KERNELS_LANES_TABLES_H
 
 #include <stdint.h>
 
-static const uint64_t lanes_expand[256] = {
+static const uint64_t lanes_expand[257] = {
     0x8080808080808080u, 0x8080808080808000u, 0x8080808080800080u, 0x8080808080800100u,
     0x8080808080008080u, 0x8080808080018000u, 0x8080808080010080u, 0x8080808080020100u,
     0x8080808000808080u, 0x8080808001808000u, 0x8080808001800080u, 0x8080808002800100u,
@@ -76,7 +76,7 @@ static const uint64_t lanes_expand[256] = {
     0x0504030201008080u, 0x0605040302018000u, 0x0605040302010080u, 0x0706050403020100u
 };
 
-static const uint64_t lanes_compact[256] = {
+static const uint64_t lanes_compact[257] = {
     0x0000000000000000u, 0x0000000000000000u, 0x0100000000000000u, 0x0100000000000000u,
     0x0200000000000000u, 0x0200000000000000u, 0x0201000000000000u, 0x0201000000000000u,
     0x0300000000000000u, 0x0300000000000000u, 0x0301000000000000u, 0x0301000000000000u,

@@ -76,8 +76,8 @@ LWFC_INLINE void context_after_neon(struct context_sum_neon *near, struct contex
                 const lanes32 two = lanes32_load((const uint8_t *)g->score[s].left2[k]);
                 uint8x16_t *const to1 = &near->score[s].val[h];
                 uint8x16_t *const to2 = &far->score[s].val[h];
-                *to1 = vaddq_u8(*to1, vandq_u8(m, one.val[h]));
-                *to2 = vaddq_u8(*to2, vandq_u8(m, two.val[h]));
+                *to1 = vbslq_u8(m, one.val[h], *to1);
+                *to2 = vbslq_u8(m, two.val[h], *to2);
             }
         }
     }

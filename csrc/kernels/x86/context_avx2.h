@@ -8,6 +8,7 @@
 
 #include <immintrin.h>
 
+/* low, high: the link's halves, the second less the first, see context_turn_avx2. */
 struct context_link_avx2 {
     __m256i low, high, most;
     __m128i coarse;
@@ -16,9 +17,11 @@ struct context_link_avx2 {
 LWFC_TARGET("avx2,bmi2")
 LWFC_INLINE struct context_link_avx2 context_link_avx2(const struct lwfc_context_scale *scale)
 {
+    const __m128i low = _mm_loadu_si128((const __m128i *)scale->link);
+    const __m128i high = _mm_loadu_si128((const __m128i *)(scale->link + 16));
     const struct context_link_avx2 l = {
-        _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)scale->link)),
-        _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)(scale->link + 16))),
+        _mm256_broadcastsi128_si256(low),
+        _mm256_broadcastsi128_si256(_mm_xor_si128(low, high)),
         _mm256_set1_epi8((char)((32 << scale->coarse) - 1)), _mm_cvtsi32_si128(scale->coarse)};
     return l;
 }
@@ -46,6 +49,22 @@ LWFC_INLINE __m256i context_biased_avx2(const struct context_sum_avx2 *sum,
     return v;
 }
 
+/* The link of a score, turned by its sign: C_{k+1} is k more. */
+LWFC_TARGET("avx2,bmi2")
+LWFC_INLINE __m256i context_turn_avx2(__m256i v, const struct context_link_avx2 *link)
+{
+    const __m256i size = _mm256_min_epu8(_mm256_abs_epi8(v), link->most);
+    const __m256i index =
+        _mm256_and_si256(_mm256_srl_epi16(size, link->coarse), _mm256_set1_epi8(31));
+    /* The first shuffle ignores bit 4; the second gives 0 where the top bit is
+     * set, below 16. */
+    const __m256i start = _mm256_xor_si256(
+        _mm256_shuffle_epi8(link->low, index),
+        _mm256_shuffle_epi8(link->high, _mm256_sub_epi8(index, _mm256_set1_epi8(16))));
+    /* The sign of 0 would clear it. */
+    return _mm256_sign_epi8(start, _mm256_or_si256(v, _mm256_set1_epi8(1)));
+}
+
 /* C_k of every lane from the sum of all but the biases. */
 LWFC_TARGET("avx2,bmi2")
 LWFC_INLINE void context_starts_avx2(__m256i *c, const struct context_sum_avx2 *sum,
@@ -55,44 +74,41 @@ LWFC_INLINE void context_starts_avx2(__m256i *c, const struct context_sum_avx2 *
     __m256i before = _mm256_set1_epi8(127);
     for (int k = 0; k < levels - 1; k++) {
         const __m256i v = context_biased_avx2(sum, g, k, &before, levels, scores);
-        const __m256i negative = _mm256_cmpgt_epi8(_mm256_setzero_si256(), v);
-        const __m256i size = _mm256_min_epu8(_mm256_abs_epi8(v), link->most);
-        const __m256i index =
-            _mm256_and_si256(_mm256_srl_epi16(size, link->coarse), _mm256_set1_epi8(31));
-        /* Shuffles give 0 where the top bit is set: index 16.. in the first
-         * half, below 16 in the second. */
-        const __m256i start = _mm256_or_si256(
-            _mm256_shuffle_epi8(link->low, _mm256_add_epi8(index, _mm256_set1_epi8(112))),
-            _mm256_shuffle_epi8(link->high, _mm256_sub_epi8(index, _mm256_set1_epi8(16))));
-        const __m256i turned =
-            _mm256_sub_epi8(_mm256_xor_si256(start, negative), negative);
-        c[k] = _mm256_add_epi8(turned, _mm256_set1_epi8((char)k));
+        c[k] = _mm256_add_epi8(context_turn_avx2(v, link), _mm256_set1_epi8((char)k));
     }
 }
 
-/* The increments of a table up to the symbol. */
+/* above[k]: the mask of the lanes whose symbol is above k. */
 LWFC_TARGET("avx2,bmi2")
-LWFC_INLINE __m256i context_table_avx2(__m256i symbol, const int8_t (*table)[LWFC_LANES],
+LWFC_INLINE void context_masks_avx2(__m256i *above, __m256i symbol, int levels)
+{
+    for (int k = 0; k < levels - 1; k++) {
+        above[k] = _mm256_cmpgt_epi8(symbol, _mm256_set1_epi8((char)k));
+    }
+}
+
+/* The entry of a table for the symbol. */
+LWFC_TARGET("avx2,bmi2")
+LWFC_INLINE __m256i context_table_avx2(const __m256i *above, const int8_t (*table)[LWFC_LANES],
                                        int levels)
 {
-    __m256i sum = _mm256_setzero_si256();
+    __m256i v = _mm256_setzero_si256();
     for (int k = 0; k < levels - 1; k++) {
-        const __m256i m = _mm256_cmpgt_epi8(symbol, _mm256_set1_epi8((char)k));
-        sum = _mm256_add_epi8(
-            sum, _mm256_and_si256(m, _mm256_loadu_si256((const __m256i *)table[k])));
+        const __m256i entry = _mm256_loadu_si256((const __m256i *)table[k]);
+        v = k > 0 ? _mm256_blendv_epi8(v, entry, above[k]) : _mm256_and_si256(entry, above[k]);
     }
-    return sum;
+    return v;
 }
 
 /* What a symbol adds to the scores one and two columns on. */
 LWFC_TARGET("avx2,bmi2")
 LWFC_INLINE void context_after_avx2(struct context_sum_avx2 *near, struct context_sum_avx2 *far,
-                                    __m256i symbol, const struct lwfc_context_group *g,
+                                    const __m256i *above, const struct lwfc_context_group *g,
                                     int levels, int scores)
 {
     for (int s = 0; s < scores; s++) {
-        near->score[s] = context_table_avx2(symbol, g->score[s].left, levels);
-        far->score[s] = context_table_avx2(symbol, g->score[s].left2, levels);
+        near->score[s] = context_table_avx2(above, g->score[s].left, levels);
+        far->score[s] = context_table_avx2(above, g->score[s].left2, levels);
     }
 }
 
@@ -115,13 +131,13 @@ static void context_thresholds_avx2(uint8_t (*threshold)[LWFC_LANES], const int8
 {
     const struct context_link_avx2 link = context_link_avx2(scale);
     const int levels = scale->levels;
-    __m256i c[LWFC_CONTEXT_LEVELS - 1];
+    __m256i c[LWFC_CONTEXT_LEVELS - 1], above[LWFC_CONTEXT_LEVELS - 1];
     struct context_sum_avx2 near, far, unused;
     struct context_sum_avx2 sum = {{_mm256_setzero_si256(), _mm256_setzero_si256()}};
-    context_after_avx2(&near, &unused, _mm256_loadu_si256((const __m256i *)left), group, levels,
-                       scale->scores);
-    context_after_avx2(&unused, &far, _mm256_loadu_si256((const __m256i *)left2), group, levels,
-                       scale->scores);
+    context_masks_avx2(above, _mm256_loadu_si256((const __m256i *)left), levels);
+    context_after_avx2(&near, &unused, above, group, levels, scale->scores);
+    context_masks_avx2(above, _mm256_loadu_si256((const __m256i *)left2), levels);
+    context_after_avx2(&unused, &far, above, group, levels, scale->scores);
     context_add_avx2(&sum, score, 0, &far, &near, scale->scores);
     context_starts_avx2(c, &sum, group, &link, levels, scale->scores);
     for (int k = 0; k < levels - 1; k++) {
@@ -155,35 +171,69 @@ LWFC_INLINE const uint8_t *context_decode_as_avx2(uint16_t (*states)[LWFC_LANES]
     struct context_sum_avx2 far[LWFC_CONTEXT_CHAINS];
     struct context_sum_avx2 later[LWFC_CONTEXT_CHAINS];
     const int8_t *score[LWFC_CONTEXT_CHAINS][LWFC_CONTEXT_SCORES];
+    __m256i above[LWFC_CONTEXT_LEVELS - 1];
     const int width = piece->width;
     for (int c = 0; c < chains; c++) {
         struct context_sum_avx2 unused;
         s[c] = lanes_load_avx2(states[c]);
-        context_after_avx2(&unused, &far[c], context_left_avx2(piece, c, 0, 2), group, levels,
-                           scores);
-        context_after_avx2(&near[c], &later[c], context_left_avx2(piece, c, 0, 1), group, levels,
-                           scores);
+        context_masks_avx2(above, context_left_avx2(piece, c, 0, 2), levels);
+        context_after_avx2(&unused, &far[c], above, group, levels, scores);
+        context_masks_avx2(above, context_left_avx2(piece, c, 0, 1), levels);
+        context_after_avx2(&near[c], &later[c], above, group, levels, scores);
         for (int i = 0; i < scores; i++) {
             score[c][i] = piece->score[i][c];
         }
     }
     for (int x = 0; x < width; x++) {
+#pragma GCC unroll 2
         for (int c = 0; c < chains; c++) {
             const size_t at = (size_t)x * LWFC_LANES;
             __m256i start[LWFC_CONTEXT_LEVELS - 1];
             struct context_sum_avx2 sum;
             context_add_avx2(&sum, score[c], at, &far[c], &near[c], scores);
             context_starts_avx2(start, &sum, group, &link, levels, scores);
-            const __m256i symbol = lanes_decode_avx2(&s[c], start, levels, &in, live);
-            _mm256_storeu_si256((__m256i *)(piece->symbols[c] + at), symbol);
-            far[c] = later[c];
-            context_after_avx2(&near[c], &later[c], symbol, group, levels, scores);
+            lanes_decode_avx2(&s[c], above, start, levels, &in, live);
+            _mm256_storeu_si256((__m256i *)(piece->symbols[c] + at),
+                                lanes_symbols_avx2(above, levels));
+            for (int i = 0; i < scores; i++) { /* whole structs would be copied in halves */
+                far[c].score[i] = later[c].score[i];
+            }
+            context_after_avx2(&near[c], &later[c], above, group, levels, scores);
         }
     }
     for (int c = 0; c < chains; c++) {
         lanes_store_avx2(states[c], s[c]);
     }
     return in;
+}
+
+/* Start and frequency of the symbols: the thresholds on either side of each. */
+LWFC_TARGET("avx2,bmi2")
+LWFC_INLINE void context_interval_avx2(__m256i *start, __m256i *freq, __m256i symbol,
+                                       const struct context_sum_avx2 *sum,
+                                       const struct lwfc_context_group *g,
+                                       const struct context_link_avx2 *link, int levels,
+                                       int scores)
+{
+    __m256i above[LWFC_CONTEXT_LEVELS - 1];
+    __m256i before = _mm256_set1_epi8(127);
+    __m256i lower = context_biased_avx2(sum, g, 0, &before, levels, scores);
+    __m256i upper = lower;
+    context_masks_avx2(above, symbol, levels);
+    for (int k = 1; k < levels - 1; k++) {
+        const __m256i v = context_biased_avx2(sum, g, k, &before, levels, scores);
+        lower = _mm256_blendv_epi8(lower, v, above[k]);
+        upper = _mm256_blendv_epi8(upper, v, above[k - 1]);
+    }
+    lower = context_turn_avx2(lower, link);
+    upper = context_turn_avx2(upper, link);
+    if (levels > 2) {
+        lower = _mm256_add_epi8(lower, _mm256_add_epi8(symbol, _mm256_set1_epi8(-1)));
+        upper = _mm256_add_epi8(upper, symbol);
+    }
+    *start = _mm256_and_si256(above[0], lower);
+    /* The last symbol ends at 256, wrapped. */
+    *freq = _mm256_sub_epi8(_mm256_andnot_si256(above[levels - 2], upper), *start);
 }
 
 LWFC_TARGET("avx2,bmi2")
@@ -198,38 +248,30 @@ LWFC_INLINE uint8_t *context_encode_as_avx2(uint16_t (*states)[LWFC_LANES],
     struct lanes_avx2 s[LWFC_CONTEXT_CHAINS];
     struct context_sum_avx2 near[LWFC_CONTEXT_CHAINS];
     const int8_t *score[LWFC_CONTEXT_CHAINS][LWFC_CONTEXT_SCORES];
+    __m256i above[LWFC_CONTEXT_LEVELS - 1];
     for (int c = 0; c < chains; c++) {
         struct context_sum_avx2 unused;
         s[c] = lanes_load_avx2(states[c]);
-        context_after_avx2(&near[c], &unused, context_left_avx2(piece, c, piece->width - 1, 1),
-                           group, levels, scores);
+        context_masks_avx2(above, context_left_avx2(piece, c, piece->width, 2), levels);
+        context_after_avx2(&near[c], &unused, above, group, levels, scores);
         for (int i = 0; i < scores; i++) {
             score[c][i] = piece->score[i][c];
         }
     }
     for (int x = piece->width - 1; x >= 0; x--) {
+#pragma GCC unroll 2
         for (int c = chains - 1; c >= 0; c--) {
             const size_t at = (size_t)x * LWFC_LANES;
-            const __m256i symbol =
-                _mm256_loadu_si256((const __m256i *)(piece->symbols[c] + at));
-            __m256i threshold[LWFC_CONTEXT_LEVELS - 1];
             struct context_sum_avx2 sum, next, far;
-            context_after_avx2(&next, &far, context_left_avx2(piece, c, x, 2), group, levels,
-                               scores);
+            __m256i start, freq, recip[2];
+            context_masks_avx2(above, context_left_avx2(piece, c, x, 2), levels);
+            context_after_avx2(&next, &far, above, group, levels, scores);
             context_add_avx2(&sum, score[c], at, &far, &near[c], scores);
-            context_starts_avx2(threshold, &sum, group, &link, levels, scores);
-            near[c] = next;
-            __m256i start = _mm256_setzero_si256();
-            __m256i last = _mm256_set1_epi8(-1);
-            for (int k = 0; k < levels - 1; k++) {
-                const __m256i m = _mm256_cmpgt_epi8(symbol, _mm256_set1_epi8((char)k));
-                const __m256i before = _mm256_add_epi8(threshold[k], _mm256_set1_epi8(-1));
-                start = _mm256_max_epu8(start, _mm256_and_si256(m, threshold[k]));
-                last = _mm256_min_epu8(last, _mm256_or_si256(m, before));
+            for (int i = 0; i < scores; i++) {
+                near[c].score[i] = next.score[i];
             }
-            const __m256i freq =
-                _mm256_add_epi8(_mm256_sub_epi8(last, start), _mm256_set1_epi8(1));
-            __m256i recip[2];
+            context_interval_avx2(&start, &freq, context_left_avx2(piece, c, x + 1, 1), &sum,
+                                  group, &link, levels, scores);
             lanes_reciprocal_avx2(freq, recip);
             lanes_encode_avx2(&s[c], start, freq, recip, &out, live);
         }

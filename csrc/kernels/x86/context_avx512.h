@@ -59,12 +59,11 @@ CONTEXT_AVX512
 LWFC_INLINE __m256i context_table_avx512(const __mmask32 *above, const int8_t (*table)[LWFC_LANES],
                                          int levels)
 {
-    __m256i sum = _mm256_setzero_si256();
+    __m256i v = _mm256_setzero_si256();
     for (int k = 0; k < levels - 1; k++) {
-        sum = _mm256_mask_add_epi8(sum, above[k], sum,
-                                   _mm256_loadu_si256((const __m256i *)table[k]));
+        v = _mm256_mask_loadu_epi8(v, above[k], table[k]);
     }
-    return sum;
+    return v;
 }
 
 /* What symbols one column back, then two, add to the scores. */

@@ -243,13 +243,14 @@ LWFC_INLINE const uint8_t *decode_body(uint16_t (*states)[LWFC_LANES],
         }
         for (size_t x = 0; x < n; x++) {
             for (int c = 0; c < chains; c++) {
-                __m256i t[15];
+                __m256i t[15], above[15];
                 const __m256i code = left_code_avx2(left[c], left2[c], levels);
                 const __m256i context = _mm256_add_epi8(column_load(level[c] + x * LWFC_LANES),
                                                         _mm256_shuffle_epi8(m.left, code));
                 thresholds_avx2(&m, context, levels, t);
                 left2[c] = left[c];
-                left[c] = lanes_decode_avx2(&s[c], t, levels, &in, partial ? &live[c] : NULL);
+                lanes_decode_avx2(&s[c], above, t, levels, &in, partial ? &live[c] : NULL);
+                left[c] = lanes_symbols_avx2(above, levels);
                 column_store(r->row[c] + (x0 + x) * LWFC_LANES, left[c]);
             }
         }
