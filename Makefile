@@ -15,9 +15,11 @@ HEADERS := $(wildcard csrc/*/*.h csrc/*/*/*.h)
 C_TESTS := $(patsubst tests/c/%.c,%,$(wildcard tests/c/*.c))
 FUZZERS := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 STRICT := -std=c11 -Wall -Wextra -Wpedantic -Werror -ffp-contract=off -Icsrc -Icsrc/include
+AVX512 := -isystem tests/avx512 -mavx2 -mbmi2 -mfma -mf16c -mpopcnt '-D__builtin_cpu_supports(x)=1'
 SANITIZE := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 
-.PHONY: help build demo test test-c test-arm test-arm-run test-python asan fuzz layers bench golden lint clean
+.PHONY: help build demo test test-c test-avx512 test-avx512-run test-arm \
+        test-arm-run test-python asan fuzz layers bench golden lint clean
 .SUFFIXES:
 
 help: ## this list
@@ -36,7 +38,7 @@ build: $(VENV)/stamp ## the extension, in place, in .venv
 demo: build ## the main job on real networks and data: table and plot
 	$(VENV)/bin/lwfc demo --plot build/demo.png
 
-test: layers test-c asan test-python fuzz ## everything that must be green
+test: layers test-c test-avx512 asan test-python fuzz ## everything that must be green
 
 test-python: build ## the Python tests
 	$(PY) -m pytest tests/python
@@ -55,6 +57,11 @@ build/asan/%.o: %.c $(HEADERS)
 	@echo CC asan $<
 	@$(CC) $(STRICT) $(SANITIZE) -c $< -o $@
 
+build/avx512/%.o: %.c $(HEADERS) tests/avx512/immintrin.h
+	@mkdir -p $(@D)
+	@echo CC avx512 $<
+	@$(CC) $(STRICT) $(AVX512) -O2 -g -c $< -o $@
+
 build/arm/%.o: %.c $(HEADERS)
 	@mkdir -p $(@D)
 	@echo CC arm $<
@@ -64,6 +71,9 @@ build/c/liblwfc.a: $(CORE:%.c=build/c/%.o)
 	@$(AR) rcs $@ $^
 
 build/asan/liblwfc.a: $(CORE:%.c=build/asan/%.o)
+	@$(AR) rcs $@ $^
+
+build/avx512/liblwfc.a: $(CORE:%.c=build/avx512/%.o)
 	@$(AR) rcs $@ $^
 
 build/arm/liblwfc.a: $(CORE:%.c=build/arm/%.o)
@@ -77,6 +87,10 @@ build/asan/tests/%: tests/c/%.c build/asan/liblwfc.a
 	@mkdir -p $(@D)
 	@$(CC) $(STRICT) $(SANITIZE) $< build/asan/liblwfc.a -lm -lpthread -o $@
 
+build/avx512/tests/%: tests/c/%.c build/avx512/liblwfc.a
+	@mkdir -p $(@D)
+	@$(CC) $(STRICT) $(AVX512) -O2 -g $< build/avx512/liblwfc.a -lm -lpthread -o $@
+
 build/arm/tests/%: tests/c/%.c build/arm/liblwfc.a
 	@mkdir -p $(@D)
 	@$(ARM_CC) $(STRICT) $(CFLAGS) -static $< build/arm/liblwfc.a -lm -lpthread -o $@
@@ -85,6 +99,15 @@ test-c: $(C_TESTS:%=build/c/tests/%) ## the C tests, at every SIMD level
 	@for t in $^; do for cpu in scalar avx2 native; do \
 	    LWFC_CPU=$$cpu; test $$cpu = native && unset LWFC_CPU || export LWFC_CPU; \
 	    echo "$$t $$cpu"; $$t || exit 1; done; done
+
+test-avx512: ## the C tests with AVX-512 emulated, on x86-64 with AVX2
+	@if test "$$(uname -m)" = x86_64; then $(MAKE) --no-print-directory test-avx512-run; fi
+
+test-avx512-run: $(C_TESTS:%=build/avx512/tests/%) build/c/tests/test_hashes
+	@for t in $(C_TESTS:%=build/avx512/tests/%); do echo $$t; $$t >build/avx512/last.txt || exit 1; done
+	@build/c/tests/test_hashes >build/c/hashes.txt
+	@build/avx512/tests/test_hashes >build/avx512/hashes.txt
+	@cmp build/c/hashes.txt build/avx512/hashes.txt
 
 test-arm: ## the C tests cross-compiled for AArch64, under qemu
 	@if command -v $(ARM_CC) >/dev/null && command -v $(ARM_RUN) >/dev/null; then \

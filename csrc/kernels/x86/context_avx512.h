@@ -36,6 +36,17 @@ LWFC_INLINE struct context_link_avx512 context_link_avx512(const struct lwfc_con
     return l;
 }
 
+/* The link of a score, turned by its sign: C_{k+1} is k more. */
+CONTEXT_AVX512
+LWFC_INLINE __m256i context_turn_avx512(__m256i v, const struct context_link_avx512 *link)
+{
+    const __m256i size = _mm256_min_epu8(_mm256_abs_epi8(v), link->most);
+    /* Bits shifted in from the next byte lie above the five that count. */
+    const __m256i start =
+        _mm256_permutexvar_epi8(_mm256_srl_epi16(size, link->coarse), link->table);
+    return _mm256_mask_sub_epi8(start, _mm256_movepi8_mask(v), _mm256_setzero_si256(), start);
+}
+
 CONTEXT_AVX512
 LWFC_INLINE void context_starts_avx512(__m256i *c, const struct context_sum_avx2 *sum,
                                        const struct lwfc_context_group *g,
@@ -45,12 +56,7 @@ LWFC_INLINE void context_starts_avx512(__m256i *c, const struct context_sum_avx2
     __m256i before = _mm256_set1_epi8(127);
     for (int k = 0; k < levels - 1; k++) {
         const __m256i v = context_biased_avx2(sum, g, k, &before, levels, scores);
-        const __m256i size = _mm256_min_epu8(_mm256_abs_epi8(v), link->most);
-        /* Bits shifted in from the next byte lie above the five that count. */
-        const __m256i start =
-            _mm256_permutexvar_epi8(_mm256_srl_epi16(size, link->coarse), link->table);
-        const __m256i turned = _mm256_mask_sub_epi8(start, _mm256_movepi8_mask(v),
-                                                    _mm256_setzero_si256(), start);
+        const __m256i turned = context_turn_avx512(v, link);
         c[k] = k > 0 ? _mm256_add_epi8(turned, _mm256_set1_epi8((char)k)) : turned;
     }
 }
@@ -253,22 +259,34 @@ LWFC_INLINE void context_put_avx512(struct context_pair_avx512 *s, __m512i start
     s->lo = live ? _mm512_mask_mov_epi8(s->lo, *live, next_lo) : next_lo;
 }
 
-/* Start and frequency of the symbols, given their thresholds. */
+/* Start and frequency of the symbols: the thresholds on either side of each. */
 CONTEXT_AVX512
 LWFC_INLINE void context_interval_avx512(__m256i *start, __m256i *freq, __m256i symbol,
-                                         const __m256i *c, int levels)
+                                         const struct context_sum_avx2 *sum,
+                                         const struct lwfc_context_group *g,
+                                         const struct context_link_avx512 *link, int levels,
+                                         int scores)
 {
     __mmask32 above[LWFC_CONTEXT_LEVELS - 1];
-    __m256i end = _mm256_setzero_si256(); /* 256, wrapped */
+    __m256i before = _mm256_set1_epi8(127);
+    __m256i lower = context_biased_avx2(sum, g, 0, &before, levels, scores);
+    __m256i upper = lower;
     context_masks_avx512(above, symbol, levels);
-    *start = _mm256_setzero_si256();
-    for (int k = 0; k < levels - 1; k++) {
-        *start = _mm256_mask_mov_epi8(*start, above[k], c[k]);
+    for (int k = 1; k < levels - 1; k++) {
+        const __m256i v = context_biased_avx2(sum, g, k, &before, levels, scores);
+        lower = _mm256_mask_mov_epi8(lower, above[k], v);
+        upper = _mm256_mask_mov_epi8(upper, above[k - 1], v);
     }
-    for (int k = levels - 2; k >= 0; k--) {
-        end = _mm256_mask_mov_epi8(c[k], above[k], end);
+    lower = context_turn_avx512(lower, link);
+    upper = context_turn_avx512(upper, link);
+    if (levels > 2) {
+        lower = _mm256_add_epi8(lower, _mm256_add_epi8(symbol, _mm256_set1_epi8(-1)));
+        upper = _mm256_add_epi8(upper, symbol);
     }
-    *freq = _mm256_sub_epi8(end, *start);
+    *start = _mm256_maskz_mov_epi8(above[0], lower);
+    /* The last symbol ends at 256, wrapped. */
+    *freq = _mm256_sub_epi8(
+        _mm256_mask_mov_epi8(upper, above[levels - 2], _mm256_setzero_si256()), *start);
 }
 
 /* A chain alone leaves the upper half idle. */
@@ -304,14 +322,12 @@ LWFC_INLINE uint8_t *context_encode_as_avx512(uint16_t (*states)[LWFC_LANES],
         for (int c = 0; c < chains; c++) {
             __mmask32 left2[LWFC_CONTEXT_LEVELS - 1];
             struct context_sum_avx2 sum, far;
-            __m256i threshold[LWFC_CONTEXT_LEVELS - 1];
             context_masks_avx512(left2, context_left_avx2(piece, c, x, 2), levels);
             context_far_avx512(&far, left2, group, levels, scores);
             context_add_avx2(&sum, score[c], (size_t)x * LWFC_LANES, &far, &near[c], scores);
             context_near_avx512(&near[c], left2, group, levels, scores);
-            context_starts_avx512(threshold, &sum, group, &link, levels, scores);
             context_interval_avx512(&start[c], &freq[c], context_left_avx2(piece, c, x + 1, 1),
-                                    threshold, levels);
+                                    &sum, group, &link, levels, scores);
         }
         context_put_avx512(&s, context_join_avx512(start[0], start[chains - 1]),
                            context_join_avx512(freq[0], freq[chains - 1]), &out, masked);
