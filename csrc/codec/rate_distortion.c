@@ -2,6 +2,7 @@
 
 #include "cpu/cpu.h"
 #include "entropy/context.h"
+#include "entropy/context_folds.h"
 #include "kernels/lanes.h"
 
 #include <string.h>
@@ -36,9 +37,9 @@ static const uint16_t costs[257] = {
     6, 4, 3, 1, 0
 };
 
-static size_t round64(size_t n)
+static size_t score_nbytes(size_t plane)
 {
-    return (n + 63) / 64 * 64;
+    return (plane + LWFC_CONTEXT_BEYOND) * LWFC_LANES;
 }
 
 size_t lwfc_rate_distortion_workspace(const struct lwfc_block *block,
@@ -47,9 +48,10 @@ size_t lwfc_rate_distortion_workspace(const struct lwfc_block *block,
     if (!model) {
         return 0;
     }
-    const size_t plane = (size_t)block->height * (size_t)block->width;
-    return round64((plane + 2 * (size_t)block->width) * LWFC_LANES) +
-           LWFC_CONTEXT_SCORES * round64((plane + 31) * LWFC_LANES);
+    const size_t height = (size_t)block->height;
+    const size_t width = (size_t)block->width;
+    return (height + 2) * width * LWFC_LANES + LWFC_CONTEXT_SCORES * score_nbytes(height * width) +
+           lwfc_context_folds_nbytes(model, height, width, 1);
 }
 
 /* The best symbol near k; cost[s] in 1/BIT bit. */
@@ -198,8 +200,10 @@ static void choose_by_context(const float *x, const struct lwfc_block *b, const 
                      .height = (size_t)b->height,
                      .weight = weight};
     t.columns = (uint8_t *)workspace + 2 * width * LWFC_LANES;
-    t.score[0] = (int8_t *)workspace + round64((plane + 2 * width) * LWFC_LANES);
-    t.score[1] = t.score[0] + round64((plane + 31) * LWFC_LANES);
+    t.score[0] = (int8_t *)t.columns + plane * LWFC_LANES;
+    t.score[1] = t.score[0] + score_nbytes(plane);
+    const struct lwfc_context_folds folds = lwfc_context_folds_make(
+        model, t.height, width, (uint8_t *)t.score[1] + score_nbytes(plane));
     memset(workspace, 0, 2 * width * LWFC_LANES);
     for (int i = 0; i < b->samples * model->groups; i++) {
         const size_t sample = (size_t)(i / model->groups) * (size_t)b->channels * plane;
@@ -216,10 +220,13 @@ static void choose_by_context(const float *x, const struct lwfc_block *b, const 
             t.values[lane] = values + (per_channel ? channel * (size_t)model->scale.levels : 0);
         }
         lanes->gather(t.columns, from, t.lanes, plane);
-        t.kernels->references(t.score, symbols + sample, plane, width, t.group, model->reference,
-                              &model->scale);
+        t.kernels->references(t.score, folds.slots, folds.half, folds.offset, model->table,
+                              t.group, &model->scale);
         choose_turn(&t);
         lanes->scatter(runs, t.columns, t.lanes, plane);
+        for (int lane = 0; lane < t.lanes && i % model->groups + 1 < model->groups; lane++) {
+            lwfc_context_fold(&folds, folds.slots, (size_t)(slot + lane), runs[lane]);
+        }
     }
 }
 

@@ -24,9 +24,6 @@ struct lwfc_scratch_sizes lwfc_scratch_sizes_for(const struct lwfc_codec *codec,
         s.symbols = larger(s.symbols, lwfc_block_size(&extents[i]));
         s.coded = larger(s.coded, lwfc_block_bound(levels, &extents[i]));
         s.workspace = larger(s.workspace, lwfc_block_workspace(codec, levels, &extents[i]));
-        if (codec != NULL && lwfc_codec_context(codec) != NULL) {
-            s.slack = larger(s.slack, lwfc_context_slack((size_t)extents[i].width));
-        }
         if (codec != NULL && codec->options.rate_weight > 0) {
             s.workspace = larger(s.workspace, lwfc_rate_distortion_workspace(
                                                   &extents[i], lwfc_codec_context(codec)));
@@ -46,9 +43,8 @@ struct lwfc_scratch_sizes lwfc_scratch_sizes_for(const struct lwfc_codec *codec,
 struct lwfc_scratch *lwfc_scratch_make(int width, const struct lwfc_scratch_sizes *s)
 {
     const size_t list = padded((size_t)width * sizeof(struct lwfc_scratch));
-    const size_t front = padded(s->slack);
-    const size_t symbols = padded(lwfc_size_add(s->symbols, s->slack));
-    size_t each = lwfc_size_add(front, lwfc_size_add(symbols, padded(s->coded)));
+    const size_t symbols = padded(s->symbols);
+    size_t each = lwfc_size_add(symbols, padded(s->coded));
     each = lwfc_size_add(each, padded(s->values));
     each = lwfc_size_add(each, padded(s->workspace));
     uint8_t *p = lwfc_alloc(lwfc_size_add(list, lwfc_size_mul((size_t)width, each)));
@@ -58,7 +54,7 @@ struct lwfc_scratch *lwfc_scratch_make(int width, const struct lwfc_scratch_size
     struct lwfc_scratch *scratch = (struct lwfc_scratch *)(void *)p;
     p += list;
     for (int i = 0; i < width; i++) {
-        scratch[i].symbols = p + front;
+        scratch[i].symbols = p;
         scratch[i].coded = scratch[i].symbols + symbols;
         scratch[i].values = (float *)(void *)(scratch[i].coded + padded(s->coded));
         scratch[i].workspace = (uint8_t *)scratch[i].values + padded(s->values);

@@ -6,14 +6,14 @@
 
 /* One worker's; each part is aligned to 64 bytes and has 64 bytes of slack. */
 struct lwfc_scratch {
-    uint8_t *symbols; /* a block's, with the context coder's slack on either side */
+    uint8_t *symbols; /* a block's */
     uint8_t *coded;   /* a block's bytes */
     float *values;    /* a block's, only where a pass needs floats */
     void *workspace;  /* the coder's, the rate-distortion pass's and the restoration's */
 };
 
 struct lwfc_scratch_sizes {
-    size_t symbols, slack, coded, values, workspace;
+    size_t symbols, coded, values, workspace;
 };
 
 /* Sizes for coding the blocks of `geometry` with `codec`, or without one and

@@ -76,7 +76,7 @@ static int decode_turn(struct context_work *w, const struct lwfc_block *b,
         if (t->coded == 0) {
             memset(w->columns[c], 0, w->plane * LWFC_LANES);
         } else {
-            lwfc_context_references(w, b, t, c, symbols);
+            lwfc_context_references(w, t, c);
         }
     }
     for (size_t y = 0; t->coded > 0 && y < w->height; y++) {
@@ -89,6 +89,7 @@ static int decode_turn(struct context_work *w, const struct lwfc_block *b,
     }
     for (int c = 0; c < t->chains; c++) {
         lwfc_context_scatter(w, b, t, c, symbols);
+        lwfc_context_fold_turn(w, b, t, c, symbols);
     }
     return 0;
 }
@@ -193,6 +194,19 @@ static int find_silent(struct context_work *w, const struct lwfc_block *b, const
     return 0;
 }
 
+/* Folds all that the references of the samples of turn `last`, the last of
+ * theirs, look at. */
+static void fold_samples(struct context_work *w, const struct lwfc_block *b, int last,
+                         const uint8_t *symbols)
+{
+    for (int i = last + 1 - w->model->groups; i < last; i++) {
+        const struct context_turn t = lwfc_context_turn_at(w, b, i);
+        for (int c = 0; c < t.chains; c++) {
+            lwfc_context_fold_turn(w, b, &t, c, symbols);
+        }
+    }
+}
+
 /* Writes below `out`; NULL if that would pass `floor`. */
 static uint8_t *encode_turn(struct context_work *w, const struct lwfc_block *b,
                             const struct context_turn *t, const uint8_t *symbols, uint8_t *out,
@@ -200,7 +214,7 @@ static uint8_t *encode_turn(struct context_work *w, const struct lwfc_block *b,
 {
     for (int c = 0; c < t->chains; c++) {
         lwfc_context_gather(w, b, t, c, symbols);
-        lwfc_context_references(w, b, t, c, symbols);
+        lwfc_context_references(w, t, c);
         for (size_t y = 0; y < w->height; y++) {
             lwfc_context_above(w, t, c, y);
         }
@@ -267,6 +281,9 @@ size_t lwfc_context_encode(const uint8_t *symbols, const struct lwfc_block *bloc
     }
     for (int i = lwfc_context_turns(w, block); i-- > 0;) {
         const struct context_turn t = lwfc_context_turn_at(w, block, i);
+        if (t.group + 1 == model->groups) {
+            fold_samples(w, block, i, symbols);
+        }
         if (t.coded > 0) {
             p = encode_turn(w, block, &t, symbols, p, out + head);
         }

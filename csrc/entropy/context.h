@@ -6,9 +6,7 @@
  * pairs if the block has two chains), groups of slots, rows, columns, chains,
  * lanes. Blocks under LWFC_CONTEXT_SINGLE symbols use one wider state instead of
  * 32 lanes, for 3 bytes of start state. Whether coding pays is for the caller to
- * see: encode and compare.
- *
- * Symbols need lwfc_context_slack readable bytes on either side. */
+ * see: encode and compare. */
 #ifndef LWFC_ENTROPY_CONTEXT_H
 #define LWFC_ENTROPY_CONTEXT_H
 
@@ -25,7 +23,8 @@ int lwfc_context_applies(const struct lwfc_context_model *model, const struct lw
                          int levels);
 
 size_t lwfc_context_bound(const struct lwfc_block *block, int levels);
-size_t lwfc_context_workspace(const struct lwfc_block *block, int levels);
+size_t lwfc_context_workspace(const struct lwfc_block *block,
+                              const struct lwfc_context_model *model);
 
 /* Bytes written; 0 when they do not fit or the model does not apply. */
 size_t lwfc_context_encode(const uint8_t *symbols, const struct lwfc_block *block, int levels,

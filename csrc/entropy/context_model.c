@@ -49,9 +49,11 @@ size_t lwfc_context_model_workspace(const uint8_t *blob, size_t n)
         return 0;
     }
     /* A reference takes at least five bytes of the blob; fours are filled up. */
+    const size_t references = n / 5 + 1 + 3 * channels;
     return round64(2 * channels) +
            round64(groups_of(channels, lanes) * sizeof(struct lwfc_context_group)) +
-           round64((n / 5 + 1 + 3 * channels) * sizeof(struct lwfc_context_reference));
+           round64(references * sizeof(struct lwfc_context_reference)) +
+           round64(references / 4 * LWFC_CONTEXT_SCORES * lwfc_context_four_nbytes(blob[1]));
 }
 
 static int8_t as_signed(uint8_t v)
@@ -120,7 +122,11 @@ static int read_left(struct cursor *c, int8_t (*out)[LWFC_LANES], int lane, int 
     return p ? 0 : -1;
 }
 
-/* What symbols 0, 1, ... of a reference add to one score. */
+/* What symbols 0, 1, ... of a reference add to each score. */
+struct reference_tables {
+    int8_t score[LWFC_CONTEXT_SCORES][LWFC_CONTEXT_LEVELS];
+};
+
 static int read_table(struct cursor *c, int8_t *table, int levels)
 {
     const uint8_t *const p = take(c, levels > 2 ? 3 : 2);
@@ -141,17 +147,16 @@ static int read_table(struct cursor *c, int8_t *table, int levels)
 }
 
 static int read_reference(struct cursor *c, const struct lwfc_context_model *m,
-                          struct lwfc_context_reference *r, int slots)
+                          struct lwfc_context_reference *r, struct reference_tables *t, int slots)
 {
     const uint8_t *const p = take(c, 3);
     if (!p || lwfc_load_u16(p) >= slots || p[2] >= LWFC_CONTEXT_PLACES) {
         return -1;
     }
-    memset(r, 0, sizeof *r);
-    r->channel = m->order[lwfc_load_u16(p)];
+    r->slot = lwfc_load_u16(p);
     r->place = p[2];
     for (int i = 0; i < m->scale.scores; i++) {
-        if (read_table(c, r->table[i], m->scale.levels)) {
+        if (read_table(c, t->score[i], m->scale.levels)) {
             return -1;
         }
     }
@@ -159,12 +164,12 @@ static int read_reference(struct cursor *c, const struct lwfc_context_model *m,
 }
 
 /* Whether all that four references can add to a score fits a signed byte. */
-static int four_fit(const struct lwfc_context_reference *four, int score, int levels)
+static int four_fit(const struct reference_tables *four, int score, int levels)
 {
     int least = 0;
     int most = 0;
     for (int i = 0; i < 4; i++) {
-        const int8_t *const table = four[i].table[score];
+        const int8_t *const table = four[i].score[score];
         /* Tables are straight from symbol 1 on. */
         const int a = table[0], b = table[1], c = table[levels - 1];
         const int low = b < c ? b : c;
@@ -175,32 +180,66 @@ static int four_fit(const struct lwfc_context_reference *four, int score, int le
     return least >= -128 && most <= 127;
 }
 
-/* A lane's references, filled up to whole fours with some that add nothing. */
+/* Lays out one score's tables as the kernels want them. */
+static void write_four(int8_t *to, const struct reference_tables *four, int score, int levels)
+{
+    if (levels == 2) {
+        for (int i = 0; i < 8; i++) {
+            /* Only the sum of four fits a signed byte; two may wrap. */
+            const int8_t *const a = four[i / 4 * 2].score[score];
+            const int8_t *const b = four[i / 4 * 2 + 1].score[score];
+            to[i] = as_signed((uint8_t)(a[i % 2] + b[i / 2 % 2]));
+        }
+        return;
+    }
+    const int each = levels <= 4 ? 4 : LWFC_CONTEXT_LEVELS;
+    for (int i = 0; i < 4; i++) {
+        memcpy(to + i * each, four[i].score[score], (size_t)each);
+    }
+}
+
+/* Where the next references of a model being read go. */
+struct reference_lists {
+    struct lwfc_context_reference *reference;
+    int8_t *table;
+    size_t used;
+};
+
+/* Up to four references; the rest of the four add nothing. */
+static int read_four(struct cursor *c, const struct lwfc_context_model *m, int slots, int count,
+                     struct reference_lists *to)
+{
+    struct reference_tables four[4];
+    struct lwfc_context_reference *const own = to->reference + to->used;
+    const size_t nbytes = lwfc_context_four_nbytes(m->scale.levels);
+    memset(four, 0, sizeof four);
+    for (int i = 0; i < 4; i++) {
+        own[i] = own[0];
+        if (i < count && read_reference(c, m, &own[i], &four[i], slots)) {
+            return -1;
+        }
+    }
+    for (int i = 0; i < m->scale.scores; i++) {
+        if (!four_fit(four, i, m->scale.levels)) {
+            return -1;
+        }
+        write_four(to->table, four, i, m->scale.levels);
+        to->table += nbytes;
+    }
+    to->used += 4;
+    return 0;
+}
+
 static int read_references(struct cursor *c, const struct lwfc_context_model *m, int slots,
-                           struct lwfc_context_reference *list, uint32_t *used)
+                           struct reference_lists *to)
 {
     const uint8_t *const count = take(c, 1);
-    if (!count) {
-        return -1;
-    }
-    struct lwfc_context_reference *const own = list + *used;
-    const int fours = (*count + 3) / 4;
-    for (int i = 0; i < *count; i++) {
-        if (read_reference(c, m, &own[i], slots)) {
+    for (int i = 0; count && i < *count; i += 4) {
+        if (read_four(c, m, slots, *count - i, to)) {
             return -1;
         }
     }
-    for (int i = *count; i < 4 * fours; i++) {
-        memset(&own[i], 0, sizeof own[i]);
-        own[i].channel = own[i - 1].channel;
-    }
-    for (int i = 0; i < fours * m->scale.scores; i++) {
-        if (!four_fit(own + i / m->scale.scores * 4, i % m->scale.scores, m->scale.levels)) {
-            return -1;
-        }
-    }
-    *used += 4 * (uint32_t)fours;
-    return 0;
+    return count ? 0 : -1;
 }
 
 static int read_weights(struct cursor *c, struct lwfc_context_weights *w, int lane, int thresholds)
@@ -259,26 +298,29 @@ int lwfc_context_model_read(const uint8_t *blob, size_t n, struct lwfc_context_m
     p += round64(2 * (size_t)model->channels);
     struct lwfc_context_group *const group = (struct lwfc_context_group *)p;
     p += round64((size_t)model->groups * sizeof *group);
-    struct lwfc_context_reference *const list = (struct lwfc_context_reference *)p;
+    struct reference_lists lists = {.reference = (struct lwfc_context_reference *)p};
+    p += round64((n / 5 + 1 + 3 * (size_t)model->channels) * sizeof *lists.reference);
+    lists.table = (int8_t *)p;
     if (read_order(&c, order, model->channels)) {
         return -1;
     }
     memset(group, 0, (size_t)model->groups * sizeof *group);
     model->order = order;
     model->group = group;
-    model->reference = list;
-    uint32_t used = 0;
+    model->reference = lists.reference;
+    model->table = lists.table;
     for (int i = 0; i < model->groups; i++) {
         const int slots = lwfc_context_first_slot(model, i);
         const int lanes = lwfc_context_lanes(model, i);
         for (int lane = 0; lane < LWFC_LANES; lane++) {
-            group[i].first[lane] = used;
+            group[i].first[lane] = (uint32_t)lists.used;
             if (lane < lanes && (read_lane(&c, model, &group[i], lane) ||
-                                 read_references(&c, model, slots, list, &used))) {
+                                 read_references(&c, model, slots, &lists))) {
                 return -1;
             }
         }
-        group[i].first[LWFC_LANES] = used;
+        group[i].first[LWFC_LANES] = (uint32_t)lists.used;
     }
+    model->references = lists.used;
     return c.at == n ? 0 : -1;
 }

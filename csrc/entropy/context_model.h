@@ -16,6 +16,15 @@
 
 #include "kernels/context_kernels.h"
 
+/* One reference of a lane: the channel in `slot`. Places: the same position, then
+ * right, down, left and up of it in raster order. */
+struct lwfc_context_reference {
+    uint16_t slot;
+    uint8_t place;
+};
+
+enum { LWFC_CONTEXT_PLACES = 5 };
+
 struct lwfc_context_model {
     struct lwfc_context_scale scale;
     int channels;
@@ -24,6 +33,8 @@ struct lwfc_context_model {
     const uint16_t *order; /* channel of each slot */
     const struct lwfc_context_group *group;
     const struct lwfc_context_reference *reference;
+    const int8_t *table; /* per four references and score, see the kernels */
+    size_t references;
 };
 
 /* The first slot of a group, and the number of its slots. */

@@ -9,14 +9,33 @@ static size_t round64(size_t n)
     return (n + 63) / 64 * 64;
 }
 
-size_t lwfc_context_workspace(const struct lwfc_block *block, int levels)
+/* Bytes of one chain's columns, with two rows above, and of one score. */
+static size_t columns_nbytes(size_t plane, size_t width)
 {
-    const size_t width = (size_t)block->width * LWFC_LANES;
-    const size_t scores = levels > 2 ? 2 : 1;
-    const size_t chain = (((size_t)block->height + 2) + scores * (size_t)block->height) * width +
-                         scores * 32 * LWFC_LANES + 192;
-    return round64(sizeof(struct context_work)) + LWFC_CONTEXT_CHAINS * chain +
-           round64(4 * (size_t)block->channels) + 128; /* groups have 8 channels at least */
+    return round64((plane + 2 * width) * LWFC_LANES);
+}
+
+static size_t score_nbytes(size_t plane)
+{
+    return (plane + LWFC_CONTEXT_BEYOND) * LWFC_LANES;
+}
+
+static int chains_of(const struct lwfc_block *b)
+{
+    return b->samples > 1 && lwfc_block_size(b) >= LWFC_CONTEXT_PAIRED ? 2 : 1;
+}
+
+size_t lwfc_context_workspace(const struct lwfc_block *block,
+                              const struct lwfc_context_model *model)
+{
+    const size_t width = (size_t)block->width;
+    const size_t height = (size_t)block->height;
+    const size_t chains = (size_t)chains_of(block);
+    return round64(sizeof(struct context_work)) +
+           chains * (columns_nbytes(height * width, width) +
+                     (size_t)model->scale.scores * score_nbytes(height * width)) +
+           (size_t)model->groups * LWFC_LANES +
+           lwfc_context_folds_nbytes(model, height, width, (int)chains);
 }
 
 size_t lwfc_context_live_at(const struct context_work *w, int slot)
@@ -46,18 +65,24 @@ struct context_work *lwfc_context_work_make(void *workspace, const struct lwfc_b
     w->height = (size_t)b->height;
     w->plane = w->width * w->height;
     w->single = size < LWFC_CONTEXT_SINGLE;
-    w->chains = b->samples > 1 && size >= LWFC_CONTEXT_PAIRED ? 2 : 1;
-    for (int c = 0; c < LWFC_CONTEXT_CHAINS; c++) {
+    w->chains = chains_of(b);
+    for (int c = 0; c < w->chains; c++) {
         memset(p, 0, 2 * w->width * LWFC_LANES);
         w->columns[c] = p + 2 * w->width * LWFC_LANES;
-        p += round64((w->plane + 2 * w->width) * LWFC_LANES);
+        p += columns_nbytes(w->plane, w->width);
         for (int i = 0; i < model->scale.scores; i++) {
             w->score[c][i] = (int8_t *)p;
-            p += round64((w->plane + 31) * LWFC_LANES);
+            p += score_nbytes(w->plane);
         }
     }
     w->live = p;
-    memset(p, 0, (size_t)model->groups * LWFC_LANES);
+    p += (size_t)model->groups * LWFC_LANES;
+    w->folds = lwfc_context_folds_make(model, w->height, w->width, p);
+    for (int c = 0; c < w->chains; c++) {
+        w->folded[c] =
+            w->folds.slots + (size_t)c * lwfc_context_folds_sample(&w->folds, model);
+    }
+    memset(w->live, 0, (size_t)model->groups * LWFC_LANES);
     lwfc_context_all_live(w);
     return w;
 }
@@ -116,12 +141,25 @@ void lwfc_context_scatter(const struct context_work *w, const struct lwfc_block 
     w->lanes->scatter(runs, w->columns[chain], t->lanes, w->plane);
 }
 
-void lwfc_context_references(const struct context_work *w, const struct lwfc_block *b,
-                             const struct context_turn *t, int chain, const uint8_t *symbols)
+void lwfc_context_fold_turn(const struct context_work *w, const struct lwfc_block *b,
+                            const struct context_turn *t, int chain, const uint8_t *symbols)
 {
-    const size_t sample = (size_t)(t->first + chain) * (size_t)b->channels * w->plane;
-    w->kernels->references(w->score[chain], symbols + sample, w->plane, w->width,
-                           &w->model->group[t->group], w->model->reference, &w->model->scale);
+    size_t offset[LWFC_LANES];
+    const size_t first = (size_t)lwfc_context_first_slot(w->model, t->group);
+    if (t->group + 1 == w->model->groups) {
+        return;
+    }
+    turn_planes(offset, w, b, t, chain);
+    for (int i = 0; i < t->lanes; i++) {
+        lwfc_context_fold(&w->folds, w->folded[chain], first + (size_t)i, symbols + offset[i]);
+    }
+}
+
+void lwfc_context_references(const struct context_work *w, const struct context_turn *t,
+                             int chain)
+{
+    w->kernels->references(w->score[chain], w->folded[chain], w->folds.half, w->folds.offset,
+                           w->model->table, &w->model->group[t->group], &w->model->scale);
 }
 
 void lwfc_context_above(struct context_work *w, const struct context_turn *t, int chain, size_t y)

@@ -4,6 +4,7 @@
 #define LWFC_ENTROPY_CONTEXT_WORK_H
 
 #include "entropy/context.h"
+#include "entropy/context_folds.h"
 #include "kernels/lanes.h"
 
 enum {
@@ -24,6 +25,8 @@ struct context_work {
     uint8_t *columns[LWFC_CONTEXT_CHAINS];
     int8_t *score[LWFC_CONTEXT_CHAINS][LWFC_CONTEXT_SCORES];
     uint32_t sums[LWFC_CONTEXT_CHAINS][LWFC_LANES]; /* of the rows above, see kernels->above */
+    struct lwfc_context_folds folds;
+    uint8_t *folded[LWFC_CONTEXT_CHAINS]; /* the folds of each chain's sample */
     uint8_t *live; /* per group and lane: 0xff, or 0 if silent or idle */
     uint8_t tail[2 * CONTEXT_PIECE_MOST + 64];
 };
@@ -57,10 +60,14 @@ void lwfc_context_gather(const struct context_work *w, const struct lwfc_block *
 void lwfc_context_scatter(const struct context_work *w, const struct lwfc_block *b,
                           const struct context_turn *t, int chain, uint8_t *symbols);
 
+/* Folds the turn's channels for the references of later groups. */
+void lwfc_context_fold_turn(const struct context_work *w, const struct lwfc_block *b,
+                            const struct context_turn *t, int chain, const uint8_t *symbols);
+
 /* Scores from other channels, for a whole plane; then, row by row from the first
  * one on, from the rows above y. */
-void lwfc_context_references(const struct context_work *w, const struct lwfc_block *b,
-                             const struct context_turn *t, int chain, const uint8_t *symbols);
+void lwfc_context_references(const struct context_work *w, const struct context_turn *t,
+                             int chain);
 void lwfc_context_above(struct context_work *w, const struct context_turn *t, int chain, size_t y);
 
 /* The piece of row y that begins in column x. */

@@ -98,17 +98,13 @@ static enum structure measure_structure(const uint8_t *symbols, const struct lwf
                : STRUCTURE_SOME;
 }
 
-size_t lwfc_rans_estimate(const uint8_t *symbols, const struct lwfc_block *block, int levels,
-                          void *workspace)
+size_t lwfc_rans_planes_estimate(const uint8_t *symbols, const struct lwfc_block *block,
+                                 int levels, void *workspace)
 {
-    void *const joined_work = (uint8_t *)workspace + planes_part(block, levels);
-    const size_t joined = lwfc_joined_estimate(symbols, block, levels, joined_work);
-    if (levels > PLANES_LEVELS ||
-        measure_structure(symbols, block, levels) == STRUCTURE_NONE) {
-        return joined;
+    if (levels > PLANES_LEVELS || measure_structure(symbols, block, levels) == STRUCTURE_NONE) {
+        return SIZE_MAX;
     }
-    const size_t planes = lwfc_planes_prepare(symbols, block, levels, workspace);
-    return planes < joined ? planes : joined;
+    return lwfc_planes_prepare(symbols, block, levels, workspace);
 }
 
 size_t lwfc_rans_encode(const uint8_t *symbols, const struct lwfc_block *block, int levels,

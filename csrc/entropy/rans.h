@@ -10,10 +10,11 @@
 size_t lwfc_rans_bound(const struct lwfc_block *block, int levels);
 size_t lwfc_rans_workspace(const struct lwfc_block *block, int levels);
 
-/* About the bytes that lwfc_rans_encode would write, within a few percent, for
- * a fraction of its time. Levels 2..256. */
-size_t lwfc_rans_estimate(const uint8_t *symbols, const struct lwfc_block *block, int levels,
-                          void *workspace);
+/* About the bytes that lwfc_rans_encode would write with its plane coder, for a
+ * fraction of its time; SIZE_MAX where neighbours tell too little for that. What
+ * it writes without, lwfc_joined_estimate tells. Levels 2..256. */
+size_t lwfc_rans_planes_estimate(const uint8_t *symbols, const struct lwfc_block *block,
+                                 int levels, void *workspace);
 
 /* Bytes written; 0 when they do not fit or levels is not in 2..256. */
 size_t lwfc_rans_encode(const uint8_t *symbols, const struct lwfc_block *block, int levels,

@@ -1,7 +1,7 @@
 #include "kernels/context_kernels.h"
 
 #include "cpu/cpu.h"
-#include "kernels/context_places.h"
+#include "kernels/context_rows.h"
 
 #if LWFC_X86
 #include "kernels/x86/context_avx2.h"
@@ -15,31 +15,59 @@ static int saturate(int v)
     return v < -128 ? -128 : v > 127 ? 127 : v;
 }
 
-static int added(const struct lwfc_context_reference *r, int score, const uint8_t *sample,
-                 size_t i, size_t n, size_t width)
+static void fold_scalar(uint8_t *to, const uint8_t *low, const uint8_t *high, size_t n, int bits)
 {
-    const ptrdiff_t at = (ptrdiff_t)i + lwfc_context_step(r->place, width);
-    const int inside = at >= 0 && at < (ptrdiff_t)n;
-    return r->table[score][inside ? sample[r->channel * n + (size_t)at] & 15 : 0];
+    for (size_t i = 0; i < n; i++) {
+        to[i] = (uint8_t)((low ? low[i] : 0) | high[i] << bits);
+    }
 }
 
-static void references_scalar(int8_t *const *score, const uint8_t *sample, size_t n, size_t width,
+/* The symbol at position i of a folded plane. */
+static unsigned unfold(const uint8_t *fold, size_t i, size_t half, int levels)
+{
+    const int bits = lwfc_context_fold_bits(levels);
+    const int byte = i < half ? fold[i] : fold[i - half] >> bits;
+    return (unsigned)byte & ((1u << bits) - 1);
+}
+
+/* What four references add. */
+static int four(const int8_t *table, const uint8_t *folds, const size_t *offset, size_t i,
+                size_t half, int levels)
+{
+    unsigned s[4];
+    unsigned sum = 0;
+    for (int k = 0; k < 4; k++) {
+        s[k] = unfold(folds + offset[k], i, half, levels);
+    }
+    if (levels == 2) {
+        sum = (unsigned)table[s[0] + 2 * s[1]] + (unsigned)table[4 + s[2] + 2 * s[3]];
+    } else {
+        for (unsigned k = 0; k < 4; k++) {
+            sum += (unsigned)table[(levels <= 4 ? 4 : 16) * k + s[k]];
+        }
+    }
+    /* Modulo 256: only the sum of four fits a signed byte. */
+    return (int)((sum + 128) & 255) - 128;
+}
+
+static void references_scalar(int8_t *const *score, const uint8_t *folds, size_t half,
+                              const size_t *offset, const int8_t *table,
                               const struct lwfc_context_group *group,
-                              const struct lwfc_context_reference *list,
                               const struct lwfc_context_scale *scale)
 {
-    for (int s = 0; s < scale->scores; s++) {
-        for (size_t lane = 0; lane < LWFC_LANES; lane++) {
-            for (size_t i = 0; i < n; i++) {
-                int sum = 0;
-                for (uint32_t j = group->first[lane]; j < group->first[lane + 1]; j += 4) {
-                    int four = 0;
-                    for (uint32_t k = 0; k < 4; k++) {
-                        four += added(&list[j + k], s, sample, i, n, width);
-                    }
-                    sum = saturate(sum + four);
+    const size_t each = lwfc_context_four_nbytes(scale->levels);
+    for (size_t lane = 0; lane < LWFC_LANES; lane++) {
+        for (size_t i = 0; i < 2 * half; i++) {
+            int sum[LWFC_CONTEXT_SCORES] = {0, 0};
+            for (size_t j = group->first[lane]; j < group->first[lane + 1]; j += 4) {
+                for (size_t s = 0; s < (size_t)scale->scores; s++) {
+                    const int8_t *const t = table + (j / 4 * (size_t)scale->scores + s) * each;
+                    sum[s] = saturate(sum[s] +
+                                      four(t, folds, offset + j, i, half, scale->levels));
                 }
-                score[s][i * LWFC_LANES + lane] = (int8_t)sum;
+            }
+            for (int s = 0; s < scale->scores; s++) {
+                score[s][i * LWFC_LANES + lane] = (int8_t)sum[s];
             }
         }
     }
@@ -188,20 +216,20 @@ static uint8_t *encode_scalar(uint16_t (*states)[LWFC_LANES],
 }
 
 static const struct lwfc_context_kernels scalar_kernels = {
-    references_scalar, above_scalar, thresholds_scalar, decode_scalar, encode_scalar};
+    fold_scalar, references_scalar, above_scalar, thresholds_scalar, decode_scalar, encode_scalar};
 
 #if LWFC_X86
 static const struct lwfc_context_kernels avx2_kernels = {
-    context_references_avx2, context_above_avx2, context_thresholds_avx2, context_decode_avx2,
-    context_encode_avx2};
+    context_fold_avx2, context_references_avx2, context_above_avx2, context_thresholds_avx2,
+    context_decode_avx2, context_encode_avx2};
 
 static const struct lwfc_context_kernels avx512_kernels = {
-    context_references_avx512, context_above_avx512, context_thresholds_avx2,
+    context_fold_avx2, context_references_avx512, context_above_avx512, context_thresholds_avx2,
     context_decode_avx512, context_encode_avx512};
 #elif LWFC_NEON
 static const struct lwfc_context_kernels neon_kernels = {
-    context_references_neon, context_above_neon, context_thresholds_neon, context_decode_neon,
-    context_encode_neon};
+    context_fold_neon, context_references_neon, context_above_neon, context_thresholds_neon,
+    context_decode_neon, context_encode_neon};
 #endif
 
 const struct lwfc_context_kernels *lwfc_context_kernels_for(uint32_t features)

@@ -19,17 +19,9 @@ enum {
     LWFC_CONTEXT_LEVELS = 16, /* most levels */
     LWFC_CONTEXT_ABOVE = 6, /* weights of the rows above, the last one 0 */
     LWFC_CONTEXT_SCORES = 2,
-    LWFC_CONTEXT_PLACES = 5,
+    LWFC_CONTEXT_BEYOND = 64, /* positions past a plane that scores are written for */
     LWFC_CONTEXT_CHAINS = 2,
     LWFC_CONTEXT_PIECE = 64 /* most columns of a piece of a row */
-};
-
-/* One reference: what the symbol of `channel` adds to each score. Places: the
- * same position, then right, down, left and up of it in raster order. */
-struct lwfc_context_reference {
-    int8_t table[LWFC_CONTEXT_SCORES][LWFC_CONTEXT_LEVELS];
-    uint32_t channel;
-    uint32_t place;
 };
 
 /* One score of 32 channels. above: up, up-up, up-left, up-right, up > 0 (with two
@@ -43,8 +35,7 @@ struct lwfc_context_weights {
 };
 
 /* The model of 32 channels. prior: the mean symbol, in 1/16. References of lane
- * i are [first[i], first[i + 1]) of the model's list, in whole fours, whatever
- * four add together fits a signed byte. */
+ * i are [first[i], first[i + 1]) of the model's, in whole fours. */
 struct lwfc_context_group {
     struct lwfc_context_weights score[LWFC_CONTEXT_SCORES];
     int8_t bias[LWFC_CONTEXT_LEVELS - 1][LWFC_LANES];
@@ -69,18 +60,19 @@ LWFC_INLINE int lwfc_context_side(int k, int levels)
     return (d > 0) - (d < 0);
 }
 
-/* The symbols of a place lie this far from the position. */
-LWFC_INLINE ptrdiff_t lwfc_context_step(uint32_t place, size_t width)
+/* Bits of a symbol in a folded plane (entropy/context_folds.h). */
+LWFC_INLINE int lwfc_context_fold_bits(int levels)
 {
-    const ptrdiff_t w = (ptrdiff_t)width;
-    const ptrdiff_t step[LWFC_CONTEXT_PLACES] = {0, 1, w, -1, -w};
-    return step[place];
+    return levels == 2 ? 1 : levels <= 4 ? 2 : 4;
 }
 
-/* Readable bytes that a block's symbols need on either side. */
-LWFC_INLINE size_t lwfc_context_slack(size_t width)
+/* Bytes of the tables of four references for one score; their sum for any symbols
+ * fits a signed byte. Two levels: what the symbols (0, 0), (1, 0), (0, 1), (1, 1)
+ * of the first two references add, then of the last two. Up to four: what
+ * symbols 0..3 of each add. More: the same of symbols 0..15. */
+LWFC_INLINE size_t lwfc_context_four_nbytes(int levels)
 {
-    return width + 32;
+    return levels == 2 ? 8 : levels <= 4 ? 16 : 64;
 }
 
 /* Part of one row, in one or two chains. score and symbols point at the first
@@ -97,12 +89,15 @@ struct lwfc_context_piece {
 };
 
 struct lwfc_context_kernels {
-    /* score[s][i * 32 + lane] for the n positions of one sample, rows of `width`,
-     * whose planes of n symbols begin at `sample`. Reads lwfc_context_slack bytes
-     * around a plane and writes n rounded up to a multiple of 32 positions. */
-    void (*references)(int8_t *const *score, const uint8_t *sample, size_t n, size_t width,
+    /* to[i] = low[i] | high[i] << bits for i < n; low may be NULL: zeros. */
+    void (*fold)(uint8_t *to, const uint8_t *low, const uint8_t *high, size_t n, int bits);
+    /* score[s][i * 32 + lane] for the positions i < 2 * half of a sample's folded
+     * planes, and fewer than LWFC_CONTEXT_BEYOND past them. offset: per reference,
+     * from `folds` to what it sees at position 0. table: per four references and
+     * score lwfc_context_four_nbytes. */
+    void (*references)(int8_t *const *score, const uint8_t *folds, size_t half,
+                       const size_t *offset, const int8_t *table,
                        const struct lwfc_context_group *group,
-                       const struct lwfc_context_reference *list,
                        const struct lwfc_context_scale *scale);
     /* Adds offsets and rows above to the scores of row y. symbols: its first
      * column; the two rows above lie just before it. sums: of the symbols of

@@ -22,20 +22,6 @@ static void *read_model(const uint8_t *blob, size_t n, struct lwfc_context_model
     return memory;
 }
 
-/* Memory for a block's symbols, with slack on either side. */
-static uint8_t *symbols_alloc(const struct lwfc_block *b)
-{
-    const size_t slack = (lwfc_context_slack((size_t)b->width) + 63) / 64 * 64;
-    uint8_t *p = lwfc_alloc(lwfc_block_size(b) + 2 * slack);
-    assert(p);
-    return p + slack;
-}
-
-static void symbols_free(uint8_t *s, const struct lwfc_block *b)
-{
-    lwfc_free(s - (lwfc_context_slack((size_t)b->width) + 63) / 64 * 64);
-}
-
 static void fill(uint8_t *s, const struct lwfc_block *b, int levels)
 {
     const size_t n = lwfc_block_size(b);
@@ -82,8 +68,8 @@ static void round_trip(const uint8_t *s, const struct lwfc_block *b, int levels,
     const size_t bound = lwfc_context_bound(b, levels);
     uint8_t *out[KERNELS] = {lwfc_alloc(bound), lwfc_alloc(bound), lwfc_alloc(bound)};
     uint8_t *spare = lwfc_alloc(bound);
-    uint8_t *back = symbols_alloc(b);
-    void *work = lwfc_alloc(lwfc_context_workspace(b, levels));
+    uint8_t *back = lwfc_alloc(lwfc_block_size(b));
+    void *work = lwfc_alloc(lwfc_context_workspace(b, m));
     size_t size[KERNELS];
     assert(out[0] && out[1] && out[2] && spare && work);
     for (int i = 0; i < KERNELS; i++) {
@@ -107,14 +93,14 @@ static void round_trip(const uint8_t *s, const struct lwfc_block *b, int levels,
         lwfc_free(out[i]);
     }
     lwfc_free(spare);
-    symbols_free(back, b);
+    lwfc_free(back);
     lwfc_free(work);
 }
 
 /* A damaged model is refused, or codes without loss. */
 static void damage_model(const uint8_t *blob, size_t n, const struct lwfc_block *b, int levels)
 {
-    uint8_t *s = symbols_alloc(b);
+    uint8_t *s = lwfc_alloc(lwfc_block_size(b));
     fill(s, b, levels);
     for (int i = 0; i < 60; i++) {
         const size_t size = i % 4 == 0 ? random_u32() % (uint32_t)n : n;
@@ -131,7 +117,7 @@ static void damage_model(const uint8_t *blob, size_t n, const struct lwfc_block 
         lwfc_free(memory);
         free(bad);
     }
-    symbols_free(s, b);
+    lwfc_free(s);
 }
 
 static void rate_distortion(const struct lwfc_block *b, int levels,
@@ -139,7 +125,7 @@ static void rate_distortion(const struct lwfc_block *b, int levels,
 {
     const size_t n = lwfc_block_size(b);
     float *x = lwfc_alloc(n * sizeof *x);
-    uint8_t *s[KERNELS] = {symbols_alloc(b), symbols_alloc(b), symbols_alloc(b)};
+    uint8_t *s[KERNELS] = {lwfc_alloc(lwfc_block_size(b)), lwfc_alloc(lwfc_block_size(b)), lwfc_alloc(lwfc_block_size(b))};
     void *work = lwfc_alloc(lwfc_rate_distortion_workspace(b, m));
     float values[LWFC_CONTEXT_LEVELS];
     for (int k = 0; k < levels; k++) {
@@ -165,7 +151,7 @@ static void rate_distortion(const struct lwfc_block *b, int levels,
     }
     lwfc_free(x);
     for (int i = 0; i < KERNELS; i++) {
-        symbols_free(s[i], b);
+        lwfc_free(s[i]);
     }
     lwfc_free(given);
     lwfc_free(work);
@@ -180,7 +166,7 @@ int main(void)
     static uint8_t blob[1 << 18];
     for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++) {
         const struct lwfc_block *b = &shapes[i];
-        uint8_t *s = symbols_alloc(b);
+        uint8_t *s = lwfc_alloc(lwfc_block_size(b));
         for (int levels = 2; levels <= 16; levels += levels < 5 ? 1 : 11) {
             const size_t n = make_model(blob, levels, b->channels);
             struct lwfc_context_model m;
@@ -200,7 +186,7 @@ int main(void)
                 damage_model(blob, n, b, levels);
             }
         }
-        symbols_free(s, b);
+        lwfc_free(s);
     }
     puts("context ok");
     return 0;

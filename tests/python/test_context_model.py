@@ -85,9 +85,9 @@ class Coder:
         self.lib.lwfc_alloc.restype = pointer
         self.lib.lwfc_alloc.argtypes = [size]
         self.lib.lwfc_free.argtypes = [pointer]
-        for name in ("bound", "workspace"):
+        for name, last in (("bound", ctypes.c_int), ("workspace", pointer)):
             getattr(self.lib, f"lwfc_context_{name}").restype = size
-            getattr(self.lib, f"lwfc_context_{name}").argtypes = [block, ctypes.c_int]
+            getattr(self.lib, f"lwfc_context_{name}").argtypes = [block, last]
         self.lib.lwfc_context_model_workspace.restype = size
         self.lib.lwfc_context_model_workspace.argtypes = [ctypes.c_char_p, size]
         self.lib.lwfc_context_model_read.argtypes = [ctypes.c_char_p, size, pointer, pointer]
@@ -106,17 +106,13 @@ class Coder:
         block = Extent(*symbols.shape)
         model = ctypes.create_string_buffer(512)
         bound = self.lib.lwfc_context_bound(block, levels)
-        slack = symbols.shape[3] + 32
-        sizes = [
-            self.lib.lwfc_context_model_workspace(blob, len(blob)),
-            symbols.size + 2 * slack,
-            bound,
-            self.lib.lwfc_context_workspace(block, levels),
-        ]
-        memory, source, out, work = [self.lib.lwfc_alloc(n) for n in sizes]
+        alloc = self.lib.lwfc_alloc
+        memory = alloc(self.lib.lwfc_context_model_workspace(blob, len(blob)))
         assert self.lib.lwfc_context_model_read(blob, len(blob), model, memory) == 0
-        ctypes.memmove(source + slack, np.ascontiguousarray(symbols).ctypes.data, symbols.size)
-        n = self.lib.lwfc_context_encode(source + slack, block, levels, model, out, bound, work)
+        source, out = alloc(symbols.size), alloc(bound)
+        work = alloc(self.lib.lwfc_context_workspace(block, model))
+        ctypes.memmove(source, np.ascontiguousarray(symbols).ctypes.data, symbols.size)
+        n = self.lib.lwfc_context_encode(source, block, levels, model, out, bound, work)
         data = ctypes.string_at(out, n)
         for p in (memory, source, out, work):
             self.lib.lwfc_free(p)

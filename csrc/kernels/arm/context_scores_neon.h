@@ -4,88 +4,89 @@
 #define LWFC_KERNELS_ARM_CONTEXT_SCORES_NEON_H
 
 #include "kernels/arm/lanes32_neon.h"
-#include "kernels/context_places.h"
+#include "kernels/context_rows.h"
 
 enum {
-    CONTEXT_BLOCK = 4, /* vectors of 16 positions per pass over the references of a lane */
+    CONTEXT_BLOCK = 4, /* vectors of 16 of a fold per pass over the references of a lane */
     CONTEXT_STRIDE = 16 * CONTEXT_BLOCK
 };
 
-/* Which symbols of each place lie in the plane, for a block of positions. */
-struct context_places_neon {
-    uint8x16_t inside[LWFC_CONTEXT_PLACES][CONTEXT_BLOCK];
+static void context_fold_neon(uint8_t *to, const uint8_t *low, const uint8_t *high, size_t n,
+                              int bits)
+{
+    const int8x16_t count = vdupq_n_s8((int8_t)bits);
+    for (size_t i = 0; n < 16 && i < n; i++) {
+        to[i] = (uint8_t)((low ? low[i] : 0) | high[i] << bits);
+    }
+    /* The last vector may lie over the one before. */
+    for (size_t done = 0; n >= 16 && done < n;) {
+        const size_t at = done + 16 <= n ? done : n - 16;
+        const uint8x16_t v = vshlq_u8(vld1q_u8(high + at), count);
+        vst1q_u8(to + at, low ? vorrq_u8(v, vld1q_u8(low + at)) : v);
+        done = at + 16;
+    }
+}
+
+/* The entry of a table of four for the low and the high symbol of an index; two
+ * levels: for a + 2 b of the symbols a and b in bits 0 and 2, or 1 and 3. */
+struct context_unfold_neon {
+    uint8x16_t low, high;
 };
 
-/* The block at i; returns whether any place leaves the plane. */
-LWFC_INLINE int context_places_neon(struct context_places_neon *p, size_t i, size_t n,
-                                    size_t width)
+LWFC_INLINE struct context_unfold_neon context_unfold_neon(int levels)
 {
-    static const uint8_t bytes[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
-    uint8x16_t j = vld1q_u8(bytes);
-    struct lwfc_context_inside in;
-    if (!lwfc_context_leaves(&in, i, CONTEXT_STRIDE, n, width)) {
-        return 0;
-    }
-    for (int v = 0; v < CONTEXT_BLOCK; v++) {
-        for (uint32_t place = 0; place < LWFC_CONTEXT_PLACES; place++) {
-            p->inside[place][v] = vandq_u8(vcgeq_u8(j, vdupq_n_u8((uint8_t)in.from[place])),
-                                           vcltq_u8(j, vdupq_n_u8((uint8_t)in.to[place])));
+    static const uint8_t entries[4][16] = {{0, 1, 0, 1, 2, 3, 2, 3, 0, 1, 0, 1, 2, 3, 2, 3},
+                                           {0, 0, 1, 1, 0, 0, 1, 1, 2, 2, 3, 3, 2, 2, 3, 3},
+                                           {0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3},
+                                           {0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3}};
+    const int i = levels == 2 ? 0 : 2;
+    const struct context_unfold_neon u = {vld1q_u8(entries[i]), vld1q_u8(entries[i + 1])};
+    return u;
+}
+
+/* Adds to sum[0] and sum[1], halves of a fold, what four references add. */
+LWFC_INLINE void context_four_neon(int8x16_t (*sum)[2], const uint8_t *folds, const size_t *offset,
+                                   const int8_t *table, const struct context_unfold_neon *u,
+                                   int levels, int vectors)
+{
+    int8x16_t low[CONTEXT_BLOCK], high[CONTEXT_BLOCK];
+    for (int k = 0; k < 4; k += levels == 2 ? 2 : 1) {
+        int8x16_t of_low, of_high;
+        if (levels > 4) {
+            of_low = vld1q_s8(table + 16 * k);
+            of_high = of_low;
+        } else {
+            int32_t entries;
+            memcpy(&entries, table + (levels == 2 ? 2 : 4) * k, sizeof entries);
+            const int8x16_t four = vreinterpretq_s8_s32(vdupq_n_s32(entries));
+            of_low = vqtbl1q_s8(four, u->low);
+            of_high = vqtbl1q_s8(four, u->high);
         }
-        j = vaddq_u8(j, vdupq_n_u8(16));
-    }
-    return 1;
-}
-
-/* What one reference adds at vector v of the block. */
-LWFC_INLINE int8x16_t context_added_neon(const struct lwfc_context_reference *r, int score,
-                                         const uint8_t *plane, const struct context_places_neon *p,
-                                         int edge, int v)
-{
-    uint8x16_t s = vld1q_u8(plane + 16 * v);
-    if (edge) {
-        s = vandq_u8(s, p->inside[r->place][v]);
-    }
-    return vqtbl1q_s8(vld1q_s8(r->table[score]), s);
-}
-
-/* Scores of one lane at 16 * vectors positions. */
-LWFC_INLINE void context_lane_neon(int8_t *out, const uint8_t *block, const ptrdiff_t *offset,
-                                   const struct lwfc_context_reference *r, size_t count,
-                                   const struct context_places_neon *p, int edge, int score,
-                                   int vectors)
-{
-    int8x16_t sum[CONTEXT_BLOCK];
-    for (int v = 0; v < vectors; v++) {
-        sum[v] = vdupq_n_s8(0);
-    }
-    for (size_t j = 0; j < count; j += 4) {
         for (int v = 0; v < vectors; v++) {
-            int8x16_t t[4];
-            for (size_t k = 0; k < 4; k++) {
-                t[k] = context_added_neon(&r[j + k], score, block + offset[j + k], p, edge, v);
+            uint8x16_t index = vld1q_u8(folds + offset[k] + 16 * v);
+            uint8x16_t index2 = index;
+            if (levels == 2) {
+                index = vsliq_n_u8(index, vld1q_u8(folds + offset[k + 1] + 16 * v), 2);
+                index2 = index;
+            } else if (levels > 4) {
+                index2 = vshrq_n_u8(index, 4);
+                index = vandq_u8(index, vdupq_n_u8(15));
             }
-            /* Only the running sum may leave a signed byte. */
-            sum[v] = vqaddq_s8(sum[v], vaddq_s8(vaddq_s8(t[0], t[1]), vaddq_s8(t[2], t[3])));
+            const int8x16_t a = vqtbl1q_s8(of_low, index);
+            const int8x16_t b = vqtbl1q_s8(of_high, index2);
+            low[v] = k > 0 ? vaddq_s8(low[v], a) : a;
+            high[v] = k > 0 ? vaddq_s8(high[v], b) : b;
         }
     }
     for (int v = 0; v < vectors; v++) {
-        vst1q_s8(out + 16 * v, sum[v]);
+        sum[v][0] = vqaddq_s8(sum[v][0], low[v]);
+        sum[v][1] = vqaddq_s8(sum[v][1], high[v]);
     }
 }
 
-/* Scores of 16 * vectors positions. */
-LWFC_INLINE void context_block_neon(int8_t *to, const uint8_t *block, const ptrdiff_t *offset,
-                                    const struct lwfc_context_group *group,
-                                    const struct lwfc_context_reference *list,
-                                    const struct context_places_neon *p, int edge, int score,
-                                    int vectors)
+/* Tiles of 16 positions and 16 lanes from rows to columns. */
+LWFC_INLINE void context_transpose_neon(int8_t *to, const int8_t *rows, int vectors)
 {
-    int8_t rows[LWFC_LANES * CONTEXT_STRIDE];
-    for (size_t lane = 0; lane < LWFC_LANES; lane++) {
-        const uint32_t first = group->first[lane];
-        context_lane_neon(rows + lane * CONTEXT_STRIDE, block, offset + first - group->first[0],
-                          list + first, group->first[lane + 1] - first, p, edge, score, vectors);
-    }
     for (size_t tile = 0; tile < 2 * (size_t)vectors; tile++) {
         const size_t h = tile % 2 * 16;
         const size_t position = tile / 2 * 16;
@@ -100,28 +101,61 @@ LWFC_INLINE void context_block_neon(int8_t *to, const uint8_t *block, const ptrd
     }
 }
 
-static void context_references_neon(int8_t *const *score, const uint8_t *sample, size_t n,
-                                    size_t width, const struct lwfc_context_group *group,
-                                    const struct lwfc_context_reference *list,
+/* Scores of 16 * vectors positions of both halves. */
+LWFC_INLINE void context_block_neon(int8_t *score, size_t half, const uint8_t *folds,
+                                    const size_t *offset, const int8_t *table, size_t step,
+                                    const struct lwfc_context_group *group,
+                                    const struct context_unfold_neon *u, int levels, int vectors)
+{
+    int8_t rows[2][LWFC_LANES * CONTEXT_STRIDE];
+    for (size_t lane = 0; lane < LWFC_LANES; lane++) {
+        int8x16_t sum[CONTEXT_BLOCK][2];
+        for (int v = 0; v < vectors; v++) {
+            sum[v][0] = vdupq_n_s8(0);
+            sum[v][1] = vdupq_n_s8(0);
+        }
+        for (size_t j = group->first[lane]; j < group->first[lane + 1]; j += 4) {
+            context_four_neon(sum, folds, offset + j, table + j / 4 * step, u, levels, vectors);
+        }
+        for (int i = 0; i < 2 * vectors; i++) {
+            vst1q_s8(rows[i % 2] + lane * CONTEXT_STRIDE + 16 * (i / 2), sum[i / 2][i % 2]);
+        }
+    }
+    context_transpose_neon(score, rows[0], vectors);
+    context_transpose_neon(score + half * LWFC_LANES, rows[1], vectors);
+}
+
+LWFC_INLINE void context_plane_neon(int8_t *score, const uint8_t *folds, size_t half,
+                                    const size_t *offset, const int8_t *table, size_t step,
+                                    const struct lwfc_context_group *group, int levels)
+{
+    const struct context_unfold_neon u = context_unfold_neon(levels);
+    size_t i = 0;
+    for (; i + 16 < half; i += CONTEXT_STRIDE) {
+        context_block_neon(score + i * LWFC_LANES, half, folds + i, offset, table, step, group, &u,
+                           levels, CONTEXT_BLOCK);
+    }
+    if (i < half) {
+        context_block_neon(score + i * LWFC_LANES, half, folds + i, offset, table, step, group, &u,
+                           levels, 1);
+    }
+}
+
+static void context_references_neon(int8_t *const *score, const uint8_t *folds, size_t half,
+                                    const size_t *offset, const int8_t *table,
+                                    const struct lwfc_context_group *group,
                                     const struct lwfc_context_scale *scale)
 {
-    ptrdiff_t offset[LWFC_CONTEXT_REFERENCES];
-    lwfc_context_offsets(offset, n, width, group, list);
-    for (size_t i = 0; i < n; i += CONTEXT_STRIDE) {
-        struct context_places_neon p;
-        const int edge = context_places_neon(&p, i, n, width);
-        const uint8_t *const block = sample + i;
-        for (int s = 0; s < scale->scores; s++) {
-            int8_t *const to = score[s] + i * LWFC_LANES;
-            if (!edge) {
-                context_block_neon(to, block, offset, group, list, &p, 0, s, CONTEXT_BLOCK);
-            } else if (n - i > 32) {
-                context_block_neon(to, block, offset, group, list, &p, 1, s, CONTEXT_BLOCK);
-            } else if (n - i > 16) {
-                context_block_neon(to, block, offset, group, list, &p, 1, s, 2);
-            } else {
-                context_block_neon(to, block, offset, group, list, &p, 1, s, 1);
-            }
+    const size_t each = lwfc_context_four_nbytes(scale->levels);
+    const size_t step = each * (size_t)scale->scores;
+    for (int s = 0; s < scale->scores; s++) {
+        const int8_t *const t = table + (size_t)s * each;
+        if (scale->levels == 2) {
+            context_plane_neon(score[s], folds, half, offset, t, step, group, 2);
+        } else if (scale->levels <= 4) {
+            context_plane_neon(score[s], folds, half, offset, t, step, group, 4);
+        } else {
+            context_plane_neon(score[s], folds, half, offset, t, step, group, 16);
         }
     }
 }

@@ -3,15 +3,35 @@
 #ifndef LWFC_KERNELS_X86_CONTEXT_SCORES_AVX2_H
 #define LWFC_KERNELS_X86_CONTEXT_SCORES_AVX2_H
 
-#include "kernels/context_places.h"
+#include "kernels/context_rows.h"
 
 #include <immintrin.h>
 #include <string.h>
 
 enum {
-    CONTEXT_BLOCK = 4, /* vectors of positions per pass over the references of a lane */
+    CONTEXT_BLOCK = 2, /* vectors of a fold per pass over the references of a lane */
     CONTEXT_STRIDE = 32 * CONTEXT_BLOCK
 };
+
+LWFC_TARGET("avx2,bmi2")
+static void context_fold_avx2(uint8_t *to, const uint8_t *low, const uint8_t *high, size_t n,
+                              int bits)
+{
+    const __m128i count = _mm_cvtsi32_si128(bits);
+    for (size_t i = 0; n < 32 && i < n; i++) {
+        to[i] = (uint8_t)((low ? low[i] : 0) | high[i] << bits);
+    }
+    /* The last vector may lie over the one before. */
+    for (size_t done = 0; n >= 32 && done < n;) {
+        const size_t at = done + 32 <= n ? done : n - 32;
+        __m256i v = _mm256_sll_epi16(_mm256_loadu_si256((const __m256i *)(high + at)), count);
+        if (low) {
+            v = _mm256_or_si256(v, _mm256_loadu_si256((const __m256i *)(low + at)));
+        }
+        _mm256_storeu_si256((__m256i *)(to + at), v);
+        done = at + 32;
+    }
+}
 
 /* out[32 j] = byte j of 32 rows, rows `stride` bytes apart. */
 LWFC_TARGET("avx2,bmi2")
@@ -44,127 +64,133 @@ LWFC_INLINE void context_transpose_avx2(int8_t *out, const int8_t *rows, size_t 
     }
 }
 
-/* Which symbols of each place lie in the plane, for a block of positions. */
-struct context_places_avx2 {
-    __m256i inside[LWFC_CONTEXT_PLACES][CONTEXT_BLOCK];
+/* The entry of a table of four for the low and the high symbol of an index; two
+ * levels: for a + 2 b of the symbols a and b in bits 0 and 2, or 1 and 3. */
+struct context_unfold_avx2 {
+    __m256i low, high;
 };
 
-/* The block at i; returns whether any place leaves the plane. */
 LWFC_TARGET("avx2,bmi2")
-LWFC_INLINE int context_places_avx2(struct context_places_avx2 *p, size_t i, size_t n,
-                                    size_t width)
+LWFC_INLINE struct context_unfold_avx2 context_unfold_avx2(int levels)
 {
-    __m256i j = _mm256_setr_epi8(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18,
-                                 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31);
-    struct lwfc_context_inside in;
-    if (!lwfc_context_leaves(&in, i, CONTEXT_STRIDE, n, width)) {
-        return 0;
-    }
-    for (int v = 0; v < CONTEXT_BLOCK; v++) {
-        for (uint32_t place = 0; place < LWFC_CONTEXT_PLACES; place++) {
-            p->inside[place][v] = _mm256_andnot_si256(
-                _mm256_cmpgt_epi8(j, _mm256_set1_epi8((char)(in.to[place] - 1))),
-                _mm256_cmpgt_epi8(j, _mm256_set1_epi8((char)(in.from[place] - 1))));
-        }
-        j = _mm256_add_epi8(j, _mm256_set1_epi8(32));
-    }
-    return 1;
+    static const uint8_t entries[4][16] = {{0, 1, 0, 1, 2, 3, 2, 3, 0, 1, 0, 1, 2, 3, 2, 3},
+                                           {0, 0, 1, 1, 0, 0, 1, 1, 2, 2, 3, 3, 2, 2, 3, 3},
+                                           {0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3},
+                                           {0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3}};
+    const uint8_t (*const e)[16] = entries + (levels == 2 ? 0 : 2);
+    const struct context_unfold_avx2 u = {
+        _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)e[0])),
+        _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)e[1]))};
+    return u;
 }
 
-/* Adds what four references of a lane add, at 32 * vectors positions. */
+/* Adds to sum[0] and sum[1], halves of a fold, what four references add. */
 LWFC_TARGET("avx2,bmi2")
-LWFC_INLINE void context_four_avx2(__m256i *sum, const uint8_t *block, const ptrdiff_t *offset,
-                                   const struct lwfc_context_reference *r,
-                                   const struct context_places_avx2 *p, int edge, int score,
-                                   int vectors)
+LWFC_INLINE void context_four_avx2(__m256i (*sum)[2], const uint8_t *folds, const size_t *offset,
+                                   const int8_t *table, const struct context_unfold_avx2 *u,
+                                   int levels, int vectors)
 {
-    __m256i table[4];
-    for (int k = 0; k < 4; k++) {
-        table[k] =
-            _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)r[k].table[score]));
-    }
-    for (int v = 0; v < vectors; v++) {
-        __m256i t[4];
-        for (int k = 0; k < 4; k++) {
-            t[k] = _mm256_loadu_si256((const __m256i *)(block + offset[k] + 32 * v));
-            if (edge) {
-                t[k] = _mm256_and_si256(t[k], p->inside[r[k].place][v]);
-            }
-            t[k] = _mm256_shuffle_epi8(table[k], t[k]);
-        }
-        sum[v] = _mm256_adds_epi8(sum[v], _mm256_add_epi8(_mm256_add_epi8(t[0], t[1]),
-                                                          _mm256_add_epi8(t[2], t[3])));
-    }
-}
-
-/* Scores of one lane at 32 * vectors positions. edge: some places leave the
- * plane there; the position itself never does where its score matters. */
-LWFC_TARGET("avx2,bmi2")
-LWFC_INLINE void context_lane_avx2(int8_t *out, const uint8_t *block, const ptrdiff_t *offset,
-                                   const struct lwfc_context_reference *r, size_t count,
-                                   const struct context_places_avx2 *p, int edge, int score,
-                                   int vectors)
-{
-    __m256i sum[CONTEXT_BLOCK];
-    for (int v = 0; v < vectors; v++) {
-        sum[v] = _mm256_setzero_si256();
-    }
-    for (size_t j = 0; j < count; j += 4) {
-        if (edge && (r[j].place | r[j + 1].place | r[j + 2].place | r[j + 3].place)) {
-            context_four_avx2(sum, block, offset + j, r + j, p, 1, score, vectors);
+    const __m256i nibble = _mm256_set1_epi8(15);
+    __m256i low[CONTEXT_BLOCK], high[CONTEXT_BLOCK];
+    for (int k = 0; k < 4; k += levels == 2 ? 2 : 1) {
+        __m256i of_low, of_high;
+        if (levels > 4) {
+            of_low = _mm256_broadcastsi128_si256(
+                _mm_loadu_si128((const __m128i *)(table + 16 * k)));
+            of_high = of_low;
         } else {
-            context_four_avx2(sum, block, offset + j, r + j, p, 0, score, vectors);
+            int entries;
+            memcpy(&entries, table + (levels == 2 ? 2 : 4) * k, sizeof entries);
+            of_low = _mm256_shuffle_epi8(_mm256_set1_epi32(entries), u->low);
+            of_high = _mm256_shuffle_epi8(_mm256_set1_epi32(entries), u->high);
+        }
+        for (int v = 0; v < vectors; v++) {
+            __m256i index = _mm256_loadu_si256((const __m256i *)(folds + offset[k] + 32 * v));
+            __m256i index2 = index;
+            if (levels == 2) {
+                const __m256i second =
+                    _mm256_loadu_si256((const __m256i *)(folds + offset[k + 1] + 32 * v));
+                index = _mm256_or_si256(index, _mm256_slli_epi16(second, 2));
+                index2 = index;
+            } else if (levels > 4) {
+                index2 = _mm256_and_si256(_mm256_srli_epi16(index, 4), nibble);
+                index = _mm256_and_si256(index, nibble);
+            }
+            const __m256i a = _mm256_shuffle_epi8(of_low, index);
+            const __m256i b = _mm256_shuffle_epi8(of_high, index2);
+            low[v] = k > 0 ? _mm256_add_epi8(low[v], a) : a;
+            high[v] = k > 0 ? _mm256_add_epi8(high[v], b) : b;
         }
     }
     for (int v = 0; v < vectors; v++) {
-        _mm256_storeu_si256((__m256i *)(out + 32 * v), sum[v]);
+        sum[v][0] = _mm256_adds_epi8(sum[v][0], low[v]);
+        sum[v][1] = _mm256_adds_epi8(sum[v][1], high[v]);
     }
 }
 
-/* Scores of 32 * vectors positions. */
+/* Scores of 32 * vectors positions of both halves. */
 LWFC_TARGET("avx2,bmi2")
-LWFC_INLINE void context_block_avx2(int8_t *to, const uint8_t *block, const ptrdiff_t *offset,
+LWFC_INLINE void context_block_avx2(int8_t *score, size_t half, const uint8_t *folds,
+                                    const size_t *offset, const int8_t *table, size_t step,
                                     const struct lwfc_context_group *group,
-                                    const struct lwfc_context_reference *list,
-                                    const struct context_places_avx2 *p, int edge, int score,
-                                    int vectors)
+                                    const struct context_unfold_avx2 *u, int levels, int vectors)
 {
-    int8_t rows[LWFC_LANES * CONTEXT_STRIDE];
+    int8_t rows[2][LWFC_LANES * CONTEXT_STRIDE];
     for (size_t lane = 0; lane < LWFC_LANES; lane++) {
-        const uint32_t first = group->first[lane];
-        context_lane_avx2(rows + lane * CONTEXT_STRIDE, block, offset + first - group->first[0],
-                          list + first, group->first[lane + 1] - first, p, edge, score, vectors);
+        __m256i sum[CONTEXT_BLOCK][2];
+        for (int v = 0; v < vectors; v++) {
+            sum[v][0] = _mm256_setzero_si256();
+            sum[v][1] = _mm256_setzero_si256();
+        }
+        for (size_t j = group->first[lane]; j < group->first[lane + 1]; j += 4) {
+            context_four_avx2(sum, folds, offset + j, table + j / 4 * step, u, levels, vectors);
+        }
+        for (int i = 0; i < 2 * vectors; i++) {
+            _mm256_storeu_si256((__m256i *)(rows[i % 2] + lane * CONTEXT_STRIDE + 32 * (i / 2)),
+                                sum[i / 2][i % 2]);
+        }
     }
-    for (size_t v = 0; v < (size_t)vectors; v++) {
-        context_transpose_avx2(to + 32 * v * LWFC_LANES, rows + 32 * v, CONTEXT_STRIDE);
+    for (int i = 0; i < 2 * vectors; i++) {
+        const size_t at = 32 * (size_t)(i / 2) + (i % 2 ? half : 0);
+        context_transpose_avx2(score + at * LWFC_LANES, rows[i % 2] + 32 * (i / 2),
+                               CONTEXT_STRIDE);
     }
 }
 
 LWFC_TARGET("avx2,bmi2")
-LWFC_INLINE void context_all_references_avx2(int8_t *const *score, const uint8_t *sample, size_t n,
-                                             size_t width, const struct lwfc_context_group *group,
-                                             const struct lwfc_context_reference *list,
+LWFC_INLINE void context_plane_avx2(int8_t *score, const uint8_t *folds, size_t half,
+                                   const size_t *offset, const int8_t *table, size_t step,
+                                   const struct lwfc_context_group *group, int levels)
+{
+    const struct context_unfold_avx2 u = context_unfold_avx2(levels);
+    size_t i = 0;
+    for (; i + 32 < half; i += CONTEXT_STRIDE) {
+        context_block_avx2(score + i * LWFC_LANES, half, folds + i, offset, table, step, group, &u,
+                           levels, CONTEXT_BLOCK);
+    }
+    if (i < half) {
+        context_block_avx2(score + i * LWFC_LANES, half, folds + i, offset, table, step, group, &u,
+                           levels, 1);
+    }
+}
+
+LWFC_TARGET("avx2,bmi2")
+LWFC_INLINE void context_all_references_avx2(int8_t *const *score, const uint8_t *folds,
+                                             size_t half, const size_t *offset,
+                                             const int8_t *table,
+                                             const struct lwfc_context_group *group,
                                              const struct lwfc_context_scale *scale)
 {
-    ptrdiff_t offset[LWFC_CONTEXT_REFERENCES];
-    lwfc_context_offsets(offset, n, width, group, list);
-    for (size_t i = 0; i < n; i += CONTEXT_STRIDE) {
-        struct context_places_avx2 p;
-        const int edge = context_places_avx2(&p, i, n, width);
-        const uint8_t *const block = sample + i;
-        for (int s = 0; s < scale->scores; s++) {
-            int8_t *const to = score[s] + i * LWFC_LANES;
-            if (!edge) {
-                context_block_avx2(to, block, offset, group, list, &p, 0, s, CONTEXT_BLOCK);
-            } else if (n - i > 96) {
-                context_block_avx2(to, block, offset, group, list, &p, 1, s, CONTEXT_BLOCK);
-            } else if (n - i > 64) {
-                context_block_avx2(to, block, offset, group, list, &p, 1, s, 3);
-            } else if (n - i > 32) {
-                context_block_avx2(to, block, offset, group, list, &p, 1, s, 2);
-            } else {
-                context_block_avx2(to, block, offset, group, list, &p, 1, s, 1);
-            }
+    const size_t each = lwfc_context_four_nbytes(scale->levels);
+    const size_t step = each * (size_t)scale->scores;
+    for (int s = 0; s < scale->scores; s++) {
+        const int8_t *const t = table + (size_t)s * each;
+        if (scale->levels == 2) {
+            context_plane_avx2(score[s], folds, half, offset, t, step, group, 2);
+        } else if (scale->levels <= 4) {
+            context_plane_avx2(score[s], folds, half, offset, t, step, group, 4);
+        } else {
+            context_plane_avx2(score[s], folds, half, offset, t, step, group, 16);
         }
     }
 }
@@ -316,11 +342,11 @@ LWFC_INLINE void context_all_above_avx2(int8_t *const *score, const uint8_t *sym
 /* Both, compiled for any instruction set that has AVX2. */
 #define CONTEXT_SCORES_AVX2(target, isa)                                                         \
     target static void context_references_##isa(                                                 \
-        int8_t *const *score, const uint8_t *sample, size_t n, size_t width,                     \
-        const struct lwfc_context_group *group, const struct lwfc_context_reference *list,       \
+        int8_t *const *score, const uint8_t *folds, size_t half, const size_t *offset,           \
+        const int8_t *table, const struct lwfc_context_group *group,                             \
         const struct lwfc_context_scale *scale)                                                  \
     {                                                                                            \
-        context_all_references_avx2(score, sample, n, width, group, list, scale);                \
+        context_all_references_avx2(score, folds, half, offset, table, group, scale);            \
     }                                                                                            \
     target static void context_above_##isa(                                                      \
         int8_t *const *score, const uint8_t *symbols, size_t width, size_t y,                    \
