@@ -111,7 +111,8 @@ struct lwfc_context_kernels {
                        const struct lwfc_context_group *group,
                        const struct lwfc_context_scale *scale);
     /* Decodes a piece, column by column, chain 0 first, and returns the end of
-     * the bytes used. Needs 32 * chains readable bytes per column and 32 more. */
+     * the bytes used. Needs 32 * chains readable bytes per column and 32 more, and
+     * scores of a column past the piece, whatever they are. */
     const uint8_t *(*decode)(uint16_t (*states)[LWFC_LANES],
                              const struct lwfc_context_piece *piece,
                              const struct lwfc_context_group *group,

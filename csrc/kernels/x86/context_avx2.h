@@ -167,38 +167,37 @@ LWFC_INLINE const uint8_t *context_decode_as_avx2(uint16_t (*states)[LWFC_LANES]
 {
     const struct context_link_avx2 link = context_link_avx2(scale);
     struct lanes_avx2 s[LWFC_CONTEXT_CHAINS];
-    struct context_sum_avx2 near[LWFC_CONTEXT_CHAINS];
-    struct context_sum_avx2 far[LWFC_CONTEXT_CHAINS];
-    struct context_sum_avx2 later[LWFC_CONTEXT_CHAINS];
+    struct context_sum_avx2 sum[LWFC_CONTEXT_CHAINS], far[LWFC_CONTEXT_CHAINS];
     const int8_t *score[LWFC_CONTEXT_CHAINS][LWFC_CONTEXT_SCORES];
     __m256i above[LWFC_CONTEXT_LEVELS - 1];
     const int width = piece->width;
     for (int c = 0; c < chains; c++) {
-        struct context_sum_avx2 unused;
+        struct context_sum_avx2 near, far2, unused;
         s[c] = lanes_load_avx2(states[c]);
         context_masks_avx2(above, context_left_avx2(piece, c, 0, 2), levels);
-        context_after_avx2(&unused, &far[c], above, group, levels, scores);
+        context_after_avx2(&unused, &far2, above, group, levels, scores);
         context_masks_avx2(above, context_left_avx2(piece, c, 0, 1), levels);
-        context_after_avx2(&near[c], &later[c], above, group, levels, scores);
+        context_after_avx2(&near, &far[c], above, group, levels, scores);
         for (int i = 0; i < scores; i++) {
             score[c][i] = piece->score[i][c];
         }
+        context_add_avx2(&sum[c], score[c], 0, &far2, &near, scores);
     }
     for (int x = 0; x < width; x++) {
 #pragma GCC unroll 2
         for (int c = 0; c < chains; c++) {
             const size_t at = (size_t)x * LWFC_LANES;
             __m256i start[LWFC_CONTEXT_LEVELS - 1];
-            struct context_sum_avx2 sum;
-            context_add_avx2(&sum, score[c], at, &far[c], &near[c], scores);
-            context_starts_avx2(start, &sum, group, &link, levels, scores);
+            struct context_sum_avx2 near, later;
+            context_starts_avx2(start, &sum[c], group, &link, levels, scores);
             lanes_decode_avx2(&s[c], above, start, levels, &in, live);
             _mm256_storeu_si256((__m256i *)(piece->symbols[c] + at),
                                 lanes_symbols_avx2(above, levels));
+            context_after_avx2(&near, &later, above, group, levels, scores);
+            context_add_avx2(&sum[c], score[c], at + LWFC_LANES, &far[c], &near, scores);
             for (int i = 0; i < scores; i++) { /* whole structs would be copied in halves */
-                far[c].score[i] = later[c].score[i];
+                far[c].score[i] = later.score[i];
             }
-            context_after_avx2(&near[c], &later[c], above, group, levels, scores);
         }
     }
     for (int c = 0; c < chains; c++) {
@@ -208,18 +207,19 @@ LWFC_INLINE const uint8_t *context_decode_as_avx2(uint16_t (*states)[LWFC_LANES]
 }
 
 /* Start and frequency of the symbols: the thresholds on either side of each. */
+struct context_interval_avx2 {
+    __m256i start, freq;
+};
+
 LWFC_TARGET("avx2,bmi2")
-LWFC_INLINE void context_interval_avx2(__m256i *start, __m256i *freq, __m256i symbol,
-                                       const struct context_sum_avx2 *sum,
-                                       const struct lwfc_context_group *g,
-                                       const struct context_link_avx2 *link, int levels,
-                                       int scores)
+LWFC_INLINE struct context_interval_avx2
+context_interval_avx2(__m256i symbol, const __m256i *above, const struct context_sum_avx2 *sum,
+                      const struct lwfc_context_group *g, const struct context_link_avx2 *link,
+                      int levels, int scores)
 {
-    __m256i above[LWFC_CONTEXT_LEVELS - 1];
     __m256i before = _mm256_set1_epi8(127);
     __m256i lower = context_biased_avx2(sum, g, 0, &before, levels, scores);
     __m256i upper = lower;
-    context_masks_avx2(above, symbol, levels);
     for (int k = 1; k < levels - 1; k++) {
         const __m256i v = context_biased_avx2(sum, g, k, &before, levels, scores);
         lower = _mm256_blendv_epi8(lower, v, above[k]);
@@ -231,9 +231,43 @@ LWFC_INLINE void context_interval_avx2(__m256i *start, __m256i *freq, __m256i sy
         lower = _mm256_add_epi8(lower, _mm256_add_epi8(symbol, _mm256_set1_epi8(-1)));
         upper = _mm256_add_epi8(upper, symbol);
     }
-    *start = _mm256_and_si256(above[0], lower);
+    const __m256i start = _mm256_and_si256(above[0], lower);
     /* The last symbol ends at 256, wrapped. */
-    *freq = _mm256_sub_epi8(_mm256_andnot_si256(above[levels - 2], upper), *start);
+    const struct context_interval_avx2 v = {
+        start, _mm256_sub_epi8(_mm256_andnot_si256(above[levels - 2], upper), start)};
+    return v;
+}
+
+/* The intervals of one chain's columns. */
+LWFC_TARGET("avx2,bmi2")
+LWFC_INLINE void context_intervals_avx2(struct context_interval_avx2 *to,
+                                        const struct lwfc_context_piece *piece, int chain,
+                                        const struct lwfc_context_group *group,
+                                        const struct context_link_avx2 *link, int levels,
+                                        int scores)
+{
+    struct context_sum_avx2 near, far, later, unused;
+    const int8_t *score[LWFC_CONTEXT_SCORES];
+    __m256i above[LWFC_CONTEXT_LEVELS - 1];
+    context_masks_avx2(above, context_left_avx2(piece, chain, 0, 2), levels);
+    context_after_avx2(&unused, &far, above, group, levels, scores);
+    context_masks_avx2(above, context_left_avx2(piece, chain, 0, 1), levels);
+    context_after_avx2(&near, &later, above, group, levels, scores);
+    for (int i = 0; i < scores; i++) {
+        score[i] = piece->score[i][chain];
+    }
+    for (int x = 0; x < piece->width; x++) {
+        const size_t at = (size_t)x * LWFC_LANES;
+        const __m256i symbol = _mm256_loadu_si256((const __m256i *)(piece->symbols[chain] + at));
+        struct context_sum_avx2 sum;
+        context_add_avx2(&sum, score, at, &far, &near, scores);
+        context_masks_avx2(above, symbol, levels);
+        to[x] = context_interval_avx2(symbol, above, &sum, group, link, levels, scores);
+        for (int i = 0; i < scores; i++) {
+            far.score[i] = later.score[i];
+        }
+        context_after_avx2(&near, &later, above, group, levels, scores);
+    }
 }
 
 LWFC_TARGET("avx2,bmi2")
@@ -245,35 +279,19 @@ LWFC_INLINE uint8_t *context_encode_as_avx2(uint16_t (*states)[LWFC_LANES],
                                             const __m256i *live)
 {
     const struct context_link_avx2 link = context_link_avx2(scale);
+    struct context_interval_avx2 interval[LWFC_CONTEXT_CHAINS][LWFC_CONTEXT_PIECE];
     struct lanes_avx2 s[LWFC_CONTEXT_CHAINS];
-    struct context_sum_avx2 near[LWFC_CONTEXT_CHAINS];
-    const int8_t *score[LWFC_CONTEXT_CHAINS][LWFC_CONTEXT_SCORES];
-    __m256i above[LWFC_CONTEXT_LEVELS - 1];
     for (int c = 0; c < chains; c++) {
-        struct context_sum_avx2 unused;
         s[c] = lanes_load_avx2(states[c]);
-        context_masks_avx2(above, context_left_avx2(piece, c, piece->width, 2), levels);
-        context_after_avx2(&near[c], &unused, above, group, levels, scores);
-        for (int i = 0; i < scores; i++) {
-            score[c][i] = piece->score[i][c];
-        }
+        context_intervals_avx2(interval[c], piece, c, group, &link, levels, scores);
     }
     for (int x = piece->width - 1; x >= 0; x--) {
 #pragma GCC unroll 2
         for (int c = chains - 1; c >= 0; c--) {
-            const size_t at = (size_t)x * LWFC_LANES;
-            struct context_sum_avx2 sum, next, far;
-            __m256i start, freq, recip[2];
-            context_masks_avx2(above, context_left_avx2(piece, c, x, 2), levels);
-            context_after_avx2(&next, &far, above, group, levels, scores);
-            context_add_avx2(&sum, score[c], at, &far, &near[c], scores);
-            for (int i = 0; i < scores; i++) {
-                near[c].score[i] = next.score[i];
-            }
-            context_interval_avx2(&start, &freq, context_left_avx2(piece, c, x + 1, 1), &sum,
-                                  group, &link, levels, scores);
-            lanes_reciprocal_avx2(freq, recip);
-            lanes_encode_avx2(&s[c], start, freq, recip, &out, live);
+            __m256i recip[2];
+            lanes_reciprocal_avx2(interval[c][x].freq, recip);
+            lanes_encode_avx2(&s[c], interval[c][x].start, interval[c][x].freq, recip, &out,
+                              live);
         }
     }
     for (int c = 0; c < chains; c++) {
