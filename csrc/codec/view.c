@@ -7,6 +7,7 @@
 
 enum {
     CHUNK = 2048,       /* floats converted at a time: they stay in the first-level cache */
+    LARGE = 8 << 20,    /* bytes: few caches keep that until it is read */
     /* A channels-last tile of symbols: wide, because its floats are read position by
      * position, and long enough for the transposes. */
     TILE_POSITIONS = 64,
@@ -72,6 +73,7 @@ void lwfc_view_make(const struct lwfc_tensor *t, const struct lwfc_geometry *g, 
     v->sample_stride = single_stride(&v->samples, v->channel_stride * (ptrdiff_t)g->channels);
     v->flat = v->column_stride == item && v->planes_even && v->channel_stride == plane &&
               v->sample_stride == v->channel_stride * (ptrdiff_t)g->channels;
+    v->large = v->flat && g->samples * g->channels * g->height * g->width > LARGE / item;
     v->channels_last = !v->flat && g->channels >= 8 && v->channel_stride == item;
 }
 
@@ -154,8 +156,8 @@ static void dequantize_run(const struct lwfc_view *v, const struct run *run,
 {
     const float *values = t->values + (t->groups > 1 ? run->group * (size_t)t->levels : 0);
     if (is_plain(v, run)) {
-        p->quantize->dequantize(symbols, run->count, values, t->levels,
-                                (float *)(void *)run->data);
+        (v->large ? p->quantize->dequantize_stream : p->quantize->dequantize)(
+            symbols, run->count, values, t->levels, (float *)(void *)run->data);
         return;
     }
     float chunk[CHUNK];

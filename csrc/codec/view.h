@@ -23,6 +23,7 @@ struct lwfc_view {
     struct lwfc_axes samples, rows;
     ptrdiff_t channel_stride, column_stride, row_stride, sample_stride;
     int flat;          /* elements lie in C order without gaps */
+    int large;         /* flat, and more than caches hold */
     int planes_even;   /* one stride walks a whole plane */
     int channels_last; /* a position's channels are adjacent */
 };

@@ -132,7 +132,7 @@ static int has_nonfinite_scalar(const float *x, size_t n)
 }
 
 static const struct lwfc_quantize_kernels scalar_kernels = {
-    quantize_scalar, dequantize_scalar, moments_scalar, has_nonfinite_scalar};
+    quantize_scalar, dequantize_scalar, dequantize_scalar, moments_scalar, has_nonfinite_scalar};
 
 #if LWFC_X86
 #include "kernels/x86/quantize_avx2.h"

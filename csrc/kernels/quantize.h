@@ -31,6 +31,9 @@ struct lwfc_quantize_kernels {
     void (*quantize)(const float *x, size_t n, const float *thresholds, int count, uint8_t *symbols);
     /* y[i] = values[symbols[i]]; every symbol is below `levels`. */
     void (*dequantize)(const uint8_t *symbols, size_t n, const float *values, int levels, float *y);
+    /* The same, past the caches: for tensors too large to stay in them. */
+    void (*dequantize_stream)(const uint8_t *symbols, size_t n, const float *values, int levels,
+                              float *y);
     /* Moments of at most LWFC_MOMENTS_BLOCK floats: element i is added to lane
      * i % LWFC_MOMENTS_LANES, the lanes are added in order. */
     void (*moments)(const float *x, size_t n, struct lwfc_moments *out);

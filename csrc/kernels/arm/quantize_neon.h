@@ -148,7 +148,7 @@ static int has_nonfinite_neon(const float *x, size_t n)
     return vmaxvq_u32(bad) != 0 || has_nonfinite_scalar(x + i, n - i);
 }
 
-static const struct lwfc_quantize_kernels neon_kernels = {quantize_neon, dequantize_neon,
-                                                          moments_neon, has_nonfinite_neon};
+static const struct lwfc_quantize_kernels neon_kernels = {
+    quantize_neon, dequantize_neon, dequantize_neon, moments_neon, has_nonfinite_neon};
 
 #endif

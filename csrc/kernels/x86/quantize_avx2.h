@@ -212,19 +212,35 @@ static void quantize_avx2(const float *x, size_t n, const float *thresholds, int
     quantize_scalar(x + i, n - i, thresholds, count, symbols + i);
 }
 
+/* Up to eight levels; returns how many are done. stream: y is aligned to 32 bytes,
+ * and written past the caches. */
+LWFC_TARGET("avx2")
+LWFC_INLINE size_t dequantize8_avx2(const uint8_t *symbols, size_t n, const float *values,
+                                    int levels, float *y, int stream)
+{
+    float padded[8] = {0};
+    size_t i = 0;
+    memcpy(padded, values, (size_t)levels * sizeof *values);
+    const __m256 table = _mm256_loadu_ps(padded);
+    for (; i + 8 <= n; i += 8) {
+        const __m256i s = _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(symbols + i)));
+        const __m256 v = _mm256_permutevar8x32_ps(table, s);
+        if (stream) {
+            _mm256_stream_ps(y + i, v);
+        } else {
+            _mm256_storeu_ps(y + i, v);
+        }
+    }
+    return i;
+}
+
 LWFC_TARGET("avx2")
 static void dequantize_avx2(const uint8_t *symbols, size_t n, const float *values, int levels,
                             float *y)
 {
     size_t i = 0;
     if (levels <= 8) {
-        float padded[8] = {0};
-        memcpy(padded, values, (size_t)levels * sizeof *values);
-        const __m256 table = _mm256_loadu_ps(padded);
-        for (; i + 8 <= n; i += 8) {
-            const __m256i s = _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(symbols + i)));
-            _mm256_storeu_ps(y + i, _mm256_permutevar8x32_ps(table, s));
-        }
+        i = dequantize8_avx2(symbols, n, values, levels, y, 0);
     } else if (levels <= 16) {
         float padded[16] = {0};
         memcpy(padded, values, (size_t)levels * sizeof *values);
@@ -238,6 +254,22 @@ static void dequantize_avx2(const uint8_t *symbols, size_t n, const float *value
         }
     }
     dequantize_scalar(symbols + i, n - i, values, levels, y + i);
+}
+
+LWFC_TARGET("avx2")
+static void dequantize_stream_avx2(const uint8_t *symbols, size_t n, const float *values,
+                                   int levels, float *y)
+{
+    const size_t unaligned = (uintptr_t)y % 32;
+    if (levels > 8 || unaligned % sizeof *y != 0 || n < 8) {
+        dequantize_avx2(symbols, n, values, levels, y);
+        return;
+    }
+    const size_t head = unaligned ? (32 - unaligned) / sizeof *y : 0;
+    dequantize_scalar(symbols, head, values, levels, y);
+    const size_t done = head + dequantize8_avx2(symbols + head, n - head, values, levels, y + head, 1);
+    _mm_sfence();
+    dequantize_scalar(symbols + done, n - done, values, levels, y + done);
 }
 
 LWFC_TARGET("avx2")
@@ -309,7 +341,7 @@ static int has_nonfinite_avx2(const float *x, size_t n)
     return !_mm256_testz_si256(bad, bad) || has_nonfinite_scalar(x + i, n - i);
 }
 
-static const struct lwfc_quantize_kernels avx2_kernels = {quantize_avx2, dequantize_avx2,
-                                                          moments_avx2, has_nonfinite_avx2};
+static const struct lwfc_quantize_kernels avx2_kernels = {
+    quantize_avx2, dequantize_avx2, dequantize_stream_avx2, moments_avx2, has_nonfinite_avx2};
 
 #endif
