@@ -101,7 +101,8 @@ LWFC_INLINE void context_four_avx2(__m256i (*sum)[2], const uint8_t *folds, cons
         } else {
             int entries;
             memcpy(&entries, table + (levels == 2 ? 2 : 4) * k, sizeof entries);
-            of_low = _mm256_shuffle_epi8(_mm256_set1_epi32(entries), u->low);
+            of_low = levels == 2 ? _mm256_shuffle_epi8(_mm256_set1_epi32(entries), u->low)
+                                 : _mm256_set1_epi32(entries);
             of_high = _mm256_shuffle_epi8(_mm256_set1_epi32(entries), u->high);
         }
         for (int v = 0; v < vectors; v++) {
@@ -120,6 +121,8 @@ LWFC_INLINE void context_four_avx2(__m256i (*sum)[2], const uint8_t *folds, cons
             const __m256i b = _mm256_shuffle_epi8(of_high, index2);
             low[v] = k > 0 ? _mm256_add_epi8(low[v], a) : a;
             high[v] = k > 0 ? _mm256_add_epi8(high[v], b) : b;
+            /* Adds what it has before the next look-up: gcc would spill instead. */
+            __asm__("" : "+x"(low[v]), "+x"(high[v]));
         }
     }
     for (int v = 0; v < vectors; v++) {
