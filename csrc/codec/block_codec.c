@@ -16,6 +16,9 @@ enum { METHOD_CONSTANT = 4 };
  * the packed size a small block is not given up for it. */
 enum { CODER_SLACK = 8192 };
 
+/* Symbols of a part that stands for its block; in smaller ones tables weigh. */
+enum { PART_LEAST = 16384 };
+
 size_t lwfc_block_workspace(const struct lwfc_codec *codec, int levels,
                             const struct lwfc_block *extent)
 {
@@ -39,26 +42,32 @@ static int is_constant(const uint8_t *symbols, size_t n)
     return memcmp(symbols, symbols + 1, n - 1) == 0;
 }
 
+/* Whether nbytes times `spare` are no more than rANS would need for the block, by
+ * estimates for `part`, whose symbols come first. The plane coder never brought
+ * symbols joined without contexts, which are quick to count, down by more than a
+ * third on any data seen. */
+static int fewer_than_rans(const uint8_t *symbols, const struct lwfc_block *extent,
+                           const struct lwfc_block *part, int levels, size_t nbytes, double spare,
+                           void *workspace)
+{
+    const double share = (double)lwfc_block_size(part) / (double)lwfc_block_size(extent);
+    const double mine = spare * share * (double)nbytes;
+    const double joined = (double)lwfc_joined_estimate(symbols, part, levels, workspace);
+    return mine <= 0.6 * joined ||
+           (mine <= joined &&
+            mine <= (double)lwfc_rans_planes_estimate(symbols, part, levels, workspace));
+}
+
 /* 1 if the context coder's nbytes are no more than rANS would need. A model that
  * meets other data than it was calibrated for loses to tables fitted to the
- * block; but symbols joined without contexts are quick to count, and rANS's
- * contexts never brought them down by more than a third on any data seen. Else a
- * quarter of a sample, with a tenth to spare, tells nearly always. */
+ * block. A quarter of a sample, with a tenth to spare, nearly always tells. */
 static int context_wins(const uint8_t *symbols, const struct lwfc_block *extent, int levels,
                         size_t nbytes, void *workspace)
 {
-    const size_t joined = lwfc_joined_estimate(symbols, extent, levels, workspace);
-    if (nbytes <= joined / 5 * 3) {
-        return 1;
-    }
     const struct lwfc_block part = {1, (extent->channels + 3) / 4, extent->height, extent->width};
-    const double times = (double)lwfc_block_size(extent) / (double)lwfc_block_size(&part);
-    const size_t planes = lwfc_rans_planes_estimate(symbols, &part, levels, workspace);
-    if (nbytes <= joined && 1.1 * (double)nbytes <= times * (double)planes) {
-        return 1;
-    }
-    return nbytes <= joined &&
-           nbytes <= lwfc_rans_planes_estimate(symbols, extent, levels, workspace);
+    return (lwfc_block_size(&part) >= PART_LEAST &&
+            fewer_than_rans(symbols, extent, &part, levels, nbytes, 1.1, workspace)) ||
+           fewer_than_rans(symbols, extent, extent, levels, nbytes, 1.0, workspace);
 }
 
 /* Codes with the context model, and with rANS where that may be smaller.

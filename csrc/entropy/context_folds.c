@@ -16,7 +16,7 @@ static size_t folded_slots(const struct lwfc_context_model *m)
 static struct lwfc_context_folds layout(const struct lwfc_context_model *m, size_t height,
                                         size_t width)
 {
-    struct lwfc_context_folds f = {.plane = height * width, .margin = width};
+    struct lwfc_context_folds f = {.plane = height * width, .margin = (width + 31) / 32 * 32};
     f.half = (f.plane + 1) / 2;
     f.stride = f.margin + f.half + width + OVERRUN;
     f.bits = lwfc_context_fold_bits(m->scale.levels);
@@ -41,15 +41,16 @@ struct lwfc_context_folds lwfc_context_folds_make(const struct lwfc_context_mode
                                                   size_t height, size_t width, uint8_t *memory)
 {
     struct lwfc_context_folds f = layout(model, height, width);
-    /* The same position, then right, down, left and up of it in raster order. */
-    const size_t place[LWFC_CONTEXT_PLACES] = {f.margin, f.margin + 1, f.margin + width,
-                                               f.margin - 1, f.margin - width};
     f.kernels = lwfc_context_kernels_for(lwfc_cpu_features());
-    f.offset = (size_t *)memory;
+    f.offset = (uint32_t *)memory;
     f.slots = memory + model->references * sizeof *f.offset;
+    /* A sample's folds take fewer than 2^32 bytes: symbols are at most 2^30. */
+    const uint32_t stride = (uint32_t)f.stride;
+    const uint32_t first = (uint32_t)f.margin;
+    const uint32_t row = (uint32_t)width;
     for (size_t i = 0; i < model->references; i++) {
-        const struct lwfc_context_reference *const r = &model->reference[i];
-        f.offset[i] = r->slot * f.stride + place[r->place];
+        const struct lwfc_context_reference r = model->reference[i];
+        f.offset[i] = first + r.slot * stride + (uint32_t)r.down * row + (uint32_t)r.right;
     }
     return f;
 }

@@ -11,20 +11,20 @@
 
 struct lwfc_context_folds {
     const struct lwfc_context_kernels *kernels;
-    size_t plane;   /* symbols of a channel */
+    size_t plane; /* symbols of a channel */
     size_t half;
-    size_t margin;  /* bytes in front of a fold's byte 0 */
-    size_t stride;  /* from fold to fold */
-    int bits;       /* of a symbol */
-    uint8_t *slots; /* the folds, one per slot */
-    size_t *offset; /* per reference: from `slots` to what it sees at position 0 */
+    size_t margin; /* bytes in front of a fold's byte 0 */
+    size_t stride; /* from fold to fold */
+    int bits;      /* of a symbol */
+    uint8_t *slots;   /* the folds, one per slot */
+    uint32_t *offset; /* per reference: from `slots` to what it sees at position 0 */
 };
 
 /* Bytes of the folds of `samples` samples, and of the offsets they share. */
 size_t lwfc_context_folds_nbytes(const struct lwfc_context_model *model, size_t height,
                                  size_t width, int samples);
 
-/* Lays them out at `memory`, aligned to 8; sample i's folds begin at slots +
+/* Lays them out at `memory`, aligned to 4; sample i's folds begin at slots +
  * i * lwfc_context_folds_sample(). */
 struct lwfc_context_folds lwfc_context_folds_make(const struct lwfc_context_model *model,
                                                   size_t height, size_t width, uint8_t *memory);

@@ -149,12 +149,14 @@ static int read_table(struct cursor *c, int8_t *table, int levels)
 static int read_reference(struct cursor *c, const struct lwfc_context_model *m,
                           struct lwfc_context_reference *r, struct reference_tables *t, int slots)
 {
+    static const int8_t places[5][2] = {{0, 0}, {1, 0}, {0, 1}, {-1, 0}, {0, -1}};
     const uint8_t *const p = take(c, 3);
-    if (!p || lwfc_load_u16(p) >= slots || p[2] >= LWFC_CONTEXT_PLACES) {
+    if (!p || lwfc_load_u16(p) >= slots || p[2] >= sizeof places / sizeof places[0]) {
         return -1;
     }
     r->slot = lwfc_load_u16(p);
-    r->place = p[2];
+    r->right = places[p[2]][0];
+    r->down = places[p[2]][1];
     for (int i = 0; i < m->scale.scores; i++) {
         if (read_table(c, t->score[i], m->scale.levels)) {
             return -1;

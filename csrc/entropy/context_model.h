@@ -16,14 +16,12 @@
 
 #include "kernels/context_kernels.h"
 
-/* One reference of a lane: the channel in `slot`. Places: the same position, then
- * right, down, left and up of it in raster order. */
+/* One reference of a lane: the channel in `slot`, so many columns and rows on, in
+ * raster order. */
 struct lwfc_context_reference {
     uint16_t slot;
-    uint8_t place;
+    int8_t right, down;
 };
-
-enum { LWFC_CONTEXT_PLACES = 5 };
 
 struct lwfc_context_model {
     struct lwfc_context_scale scale;

@@ -172,21 +172,3 @@ void lwfc_context_above(struct context_work *w, const struct context_turn *t, in
     w->kernels->above(score, w->columns[chain] + at, w->width, y, w->sums[chain],
                       &w->model->group[t->group], &w->model->scale);
 }
-
-struct lwfc_context_piece lwfc_context_piece_at(const struct context_work *w,
-                                                const struct context_turn *t, size_t y, size_t x)
-{
-    const size_t at = (y * w->width + x) * LWFC_LANES;
-    const size_t left = w->width - x;
-    struct lwfc_context_piece p = {.live = t->live, .chains = t->chains};
-    p.width = left < LWFC_CONTEXT_PIECE ? (int)left : LWFC_CONTEXT_PIECE;
-    /* Only 0, 1 and "2 or more" make a difference. */
-    p.start = x > 0 ? 2 : 0;
-    for (int c = 0; c < t->chains; c++) {
-        for (int i = 0; i < w->model->scale.scores; i++) {
-            p.score[i][c] = w->score[c][i] + at;
-        }
-        p.symbols[c] = w->columns[c] + at;
-    }
-    return p;
-}

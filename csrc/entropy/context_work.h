@@ -71,8 +71,24 @@ void lwfc_context_references(const struct context_work *w, const struct context_
 void lwfc_context_above(struct context_work *w, const struct context_turn *t, int chain, size_t y);
 
 /* The piece of row y that begins in column x. */
-struct lwfc_context_piece lwfc_context_piece_at(const struct context_work *w,
-                                                const struct context_turn *t, size_t y, size_t x);
+LWFC_INLINE struct lwfc_context_piece
+lwfc_context_piece_at(const struct context_work *w, const struct context_turn *t, size_t y,
+                      size_t x)
+{
+    const size_t at = (y * w->width + x) * LWFC_LANES;
+    const size_t left = w->width - x;
+    struct lwfc_context_piece p = {.live = t->live, .chains = t->chains};
+    p.width = left < LWFC_CONTEXT_PIECE ? (int)left : LWFC_CONTEXT_PIECE;
+    /* Only 0, 1 and "2 or more" make a difference. */
+    p.start = x > 0 ? 2 : 0;
+    for (int c = 0; c < t->chains; c++) {
+        for (int i = 0; i < w->model->scale.scores; i++) {
+            p.score[i][c] = w->score[c][i] + at;
+        }
+        p.symbols[c] = w->columns[c] + at;
+    }
+    return p;
+}
 
 /* A piece through the one state of small blocks (context_single.c), like the
  * kernels' decode and encode. */

@@ -31,7 +31,7 @@ static unsigned unfold(const uint8_t *fold, size_t i, size_t half, int levels)
 }
 
 /* What four references add. */
-static int four(const int8_t *table, const uint8_t *folds, const size_t *offset, size_t i,
+static int four(const int8_t *table, const uint8_t *folds, const uint32_t *offset, size_t i,
                 size_t half, int levels)
 {
     unsigned s[4];
@@ -51,7 +51,7 @@ static int four(const int8_t *table, const uint8_t *folds, const size_t *offset,
 }
 
 static void references_scalar(int8_t *const *score, const uint8_t *folds, size_t half,
-                              const size_t *offset, const int8_t *table,
+                              const uint32_t *offset, const int8_t *table,
                               const struct lwfc_context_group *group,
                               const struct lwfc_context_scale *scale)
 {

@@ -96,7 +96,7 @@ struct lwfc_context_kernels {
      * from `folds` to what it sees at position 0. table: per four references and
      * score lwfc_context_four_nbytes. */
     void (*references)(int8_t *const *score, const uint8_t *folds, size_t half,
-                       const size_t *offset, const int8_t *table,
+                       const uint32_t *offset, const int8_t *table,
                        const struct lwfc_context_group *group,
                        const struct lwfc_context_scale *scale);
     /* Adds offsets and rows above to the scores of row y. symbols: its first

@@ -45,7 +45,7 @@ LWFC_INLINE struct context_unfold_neon context_unfold_neon(int levels)
 }
 
 /* Adds to sum[0] and sum[1], halves of a fold, what four references add. */
-LWFC_INLINE void context_four_neon(int8x16_t (*sum)[2], const uint8_t *folds, const size_t *offset,
+LWFC_INLINE void context_four_neon(int8x16_t (*sum)[2], const uint8_t *folds, const uint32_t *offset,
                                    const int8_t *table, const struct context_unfold_neon *u,
                                    int levels, int vectors)
 {
@@ -103,7 +103,7 @@ LWFC_INLINE void context_transpose_neon(int8_t *to, const int8_t *rows, int vect
 
 /* Scores of 16 * vectors positions of both halves. */
 LWFC_INLINE void context_block_neon(int8_t *score, size_t half, const uint8_t *folds,
-                                    const size_t *offset, const int8_t *table, size_t step,
+                                    const uint32_t *offset, const int8_t *table, size_t step,
                                     const struct lwfc_context_group *group,
                                     const struct context_unfold_neon *u, int levels, int vectors)
 {
@@ -126,7 +126,7 @@ LWFC_INLINE void context_block_neon(int8_t *score, size_t half, const uint8_t *f
 }
 
 LWFC_INLINE void context_plane_neon(int8_t *score, const uint8_t *folds, size_t half,
-                                    const size_t *offset, const int8_t *table, size_t step,
+                                    const uint32_t *offset, const int8_t *table, size_t step,
                                     const struct lwfc_context_group *group, int levels)
 {
     const struct context_unfold_neon u = context_unfold_neon(levels);
@@ -142,7 +142,7 @@ LWFC_INLINE void context_plane_neon(int8_t *score, const uint8_t *folds, size_t 
 }
 
 static void context_references_neon(int8_t *const *score, const uint8_t *folds, size_t half,
-                                    const size_t *offset, const int8_t *table,
+                                    const uint32_t *offset, const int8_t *table,
                                     const struct lwfc_context_group *group,
                                     const struct lwfc_context_scale *scale)
 {

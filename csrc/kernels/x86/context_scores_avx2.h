@@ -86,7 +86,7 @@ LWFC_INLINE struct context_unfold_avx2 context_unfold_avx2(int levels)
 
 /* Adds to sum[0] and sum[1], halves of a fold, what four references add. */
 LWFC_TARGET("avx2,bmi2")
-LWFC_INLINE void context_four_avx2(__m256i (*sum)[2], const uint8_t *folds, const size_t *offset,
+LWFC_INLINE void context_four_avx2(__m256i (*sum)[2], const uint8_t *folds, const uint32_t *offset,
                                    const int8_t *table, const struct context_unfold_avx2 *u,
                                    int levels, int vectors)
 {
@@ -134,7 +134,7 @@ LWFC_INLINE void context_four_avx2(__m256i (*sum)[2], const uint8_t *folds, cons
 /* Scores of 32 * vectors positions of both halves. */
 LWFC_TARGET("avx2,bmi2")
 LWFC_INLINE void context_block_avx2(int8_t *score, size_t half, const uint8_t *folds,
-                                    const size_t *offset, const int8_t *table, size_t step,
+                                    const uint32_t *offset, const int8_t *table, size_t step,
                                     const struct lwfc_context_group *group,
                                     const struct context_unfold_avx2 *u, int levels, int vectors)
 {
@@ -162,7 +162,7 @@ LWFC_INLINE void context_block_avx2(int8_t *score, size_t half, const uint8_t *f
 
 LWFC_TARGET("avx2,bmi2")
 LWFC_INLINE void context_plane_avx2(int8_t *score, const uint8_t *folds, size_t half,
-                                   const size_t *offset, const int8_t *table, size_t step,
+                                   const uint32_t *offset, const int8_t *table, size_t step,
                                    const struct lwfc_context_group *group, int levels)
 {
     const struct context_unfold_avx2 u = context_unfold_avx2(levels);
@@ -179,7 +179,7 @@ LWFC_INLINE void context_plane_avx2(int8_t *score, const uint8_t *folds, size_t 
 
 LWFC_TARGET("avx2,bmi2")
 LWFC_INLINE void context_all_references_avx2(int8_t *const *score, const uint8_t *folds,
-                                             size_t half, const size_t *offset,
+                                             size_t half, const uint32_t *offset,
                                              const int8_t *table,
                                              const struct lwfc_context_group *group,
                                              const struct lwfc_context_scale *scale)
@@ -345,7 +345,7 @@ LWFC_INLINE void context_all_above_avx2(int8_t *const *score, const uint8_t *sym
 /* Both, compiled for any instruction set that has AVX2. */
 #define CONTEXT_SCORES_AVX2(target, isa)                                                         \
     target static void context_references_##isa(                                                 \
-        int8_t *const *score, const uint8_t *folds, size_t half, const size_t *offset,           \
+        int8_t *const *score, const uint8_t *folds, size_t half, const uint32_t *offset,           \
         const int8_t *table, const struct lwfc_context_group *group,                             \
         const struct lwfc_context_scale *scale)                                                  \
     {                                                                                            \
