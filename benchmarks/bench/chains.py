@@ -12,7 +12,8 @@ from .native import RANS, Blocks, address, aligned, library
 from .peers import load
 from .timing import Task, interleave
 
-__all__ = ["Chain", "codec_chain", "kernel_chain", "memcpy_chain", "timed", "zstd_chain"]
+__all__ = ["Chain", "codec_chain", "coder_chain", "kernel_chain", "memcpy_chain", "timed",
+           "zstd_chain"]  # fmt: skip
 
 
 class Chain:
@@ -67,6 +68,19 @@ def kernel_chain(name: str, data: DataSet, coder: int = RANS) -> Chain:
     if not np.array_equal(out, codec.simulate(x)):
         raise ValueError(f"{name} does not round-trip")
     return Chain(name, 8 * nbytes / x.size, encode, decode)
+
+
+def coder_chain(name: str, coder: int, symbols: np.ndarray, levels: int, model: bytes) -> Chain:
+    """A coder alone: symbols to bytes and back."""
+    blocks = Blocks(coder, symbols.shape, levels, model)
+    given, back = aligned(symbols.shape), aligned(symbols.shape)
+    given[...] = symbols
+    nbytes = blocks.encode(address(given))
+    blocks.decode(address(back))
+    if not np.array_equal(given, back):
+        raise ValueError(f"{name} does not round-trip")
+    return Chain(name, 8 * nbytes / symbols.size, lambda: blocks.encode(address(given)),
+                 lambda: blocks.decode(address(back)))  # fmt: skip
 
 
 def zstd_chain(name: str, data: DataSet, levels: int, level: int) -> Chain | None:

@@ -3,16 +3,16 @@
 import ctypes
 import os
 import subprocess
-from ctypes import c_int, c_int32, c_size_t, c_void_p
+from ctypes import c_char_p, c_int, c_int32, c_size_t, c_void_p
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 
-__all__ = ["CABAC", "RANS", "Blocks", "address", "aligned", "library"]
+__all__ = ["CABAC", "CONTEXT", "RANS", "Blocks", "address", "aligned", "library"]
 
 ROOT = Path(__file__).parents[2]
-RANS, CABAC = 0, 1
+RANS, CABAC, CONTEXT = 0, 1, 2
 FLAGS = ["-std=c11", "-O3", "-ffp-contract=off", "-fPIC", "-fno-strict-aliasing",
          "-Icsrc", "-Icsrc/include"]  # fmt: skip
 
@@ -42,7 +42,7 @@ def library() -> ctypes.CDLL:
             subprocess.run(command, check=True, cwd=ROOT)
     lib = ctypes.CDLL(str(target))
     lib.bench_open.restype = c_void_p
-    lib.bench_open.argtypes = [c_int, c_int32, c_int32, c_int32, c_int32, c_int]
+    lib.bench_open.argtypes = [c_int, c_int32, c_int32, c_int32, c_int32, c_int, c_char_p, c_size_t]
     lib.bench_close.argtypes = [c_void_p]
     lib.bench_close.restype = None
     lib.bench_encode.restype = c_size_t
@@ -74,11 +74,16 @@ def address(array: np.ndarray) -> int:
 
 
 class Blocks:
-    """A coder of csrc over symbols (samples, channels, height, width), memory made beforehand."""
+    """A coder of csrc over symbols (samples, channels, height, width), memory made beforehand.
 
-    def __init__(self, coder: int, shape: tuple[int, int, int, int], levels: int) -> None:
+    ``model``: the context coder's, as in ``Codec.context``.
+    """
+
+    def __init__(
+        self, coder: int, shape: tuple[int, int, int, int], levels: int, model: bytes = b""
+    ) -> None:
         self.lib = library()
-        self.handle = self.lib.bench_open(coder, *shape, levels)
+        self.handle = self.lib.bench_open(coder, *shape, levels, model, len(model))
         if not self.handle:
             raise MemoryError
 

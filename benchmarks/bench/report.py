@@ -150,6 +150,7 @@ TABLES = {
     "features": symbols_table,
     "kernels": kernels_table,
     "calibrated": calibrated_table,
+    "coders": calibrated_table,
     "threads": threads_table,
 }
 

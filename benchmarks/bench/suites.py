@@ -2,7 +2,7 @@
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +10,17 @@ import numpy as np
 
 import lwfc
 
-from .chains import Chain, codec_chain, kernel_chain, memcpy_chain, timed, zstd_chain
+from .chains import (
+    Chain,
+    codec_chain,
+    coder_chain,
+    kernel_chain,
+    memcpy_chain,
+    timed,
+    zstd_chain,
+)
 from .data import DataSet, clustered, features, synthetic
-from .native import address, aligned, library
+from .native import CABAC, CONTEXT, RANS, address, aligned, library
 from .peers import MISSING, peers
 from .timing import Task, interleave
 
@@ -94,21 +102,41 @@ def tensors_suite(seconds: float, folder: Path) -> dict[str, Any]:
 def calibrated_suite(seconds: float, folder: Path) -> dict[str, Any]:
     """Calibrated codecs on real features, float tensors to bytes and back."""
     rows = []
+    for data, calibrate in relu_features(folder):
+        chains = [memcpy_chain(data.x)]
+        for coder, restore in CALIBRATED:
+            chains.append(codec_chain(f"{coder} + {restore}", calibrate(coder, restore), data.x))
+        rows += timed(chains, data.x.size, seconds, data=data.name)
+    return {"rows": rows}
+
+
+def coders_suite(seconds: float, folder: Path) -> dict[str, Any]:
+    """The coders alone on real features, symbols to bytes and back; memcpy of float32."""
+    rows = []
+    for data, calibrate in relu_features(folder):
+        model = calibrate("context", "none").context
+        chains = [memcpy_chain(data.x)]
+        for name, coder in (("cabac", CABAC), ("rans", RANS), ("context", CONTEXT)):
+            chains.append(coder_chain(name, coder, data.symbols, data.levels, model))
+        rows += timed(chains, data.x.size, seconds, data=data.name)
+    return {"rows": rows}
+
+
+def relu_features(folder: Path) -> Iterator[tuple[DataSet, Callable[[str, str], lwfc.Codec]]]:
+    """The ReLU6 layers' test features at N = 4 and 2, and what calibrates a codec for them."""
     for levels in (4, 2):
         for data in features(folder, levels):
             name = data.name.split()[0]
             if not name.startswith("relu6"):
                 continue
             calibration = np.load(folder / f"{name}-calibration.npy")[:60].astype(np.float32)
-            chains = [memcpy_chain(data.x)]
-            for coder, restore in CALIBRATED:
-                codec = lwfc.calibrate(
-                    calibration, levels=levels, clip=(0.0, data.hi), activation="relu6",
-                    coder=coder, restore=restore,
-                )  # fmt: skip
-                chains.append(codec_chain(f"{coder} + {restore}", codec, data.x))
-            rows += timed(chains, data.x.size, seconds, data=data.name)
-    return {"rows": rows}
+
+            def calibrate(coder: str, restore: str, data: DataSet = data,
+                          x: np.ndarray = calibration) -> lwfc.Codec:  # fmt: skip
+                return lwfc.calibrate(x, levels=data.levels, clip=(0.0, data.hi),
+                                      activation="relu6", coder=coder, restore=restore)  # fmt: skip
+
+            yield data, calibrate
 
 
 def threads_suite(seconds: float, folder: Path) -> dict[str, Any]:
@@ -214,6 +242,7 @@ SUITES = {
     "kernels": kernels_suite,
     "tensors": tensors_suite,
     "calibrated": calibrated_suite,
+    "coders": coders_suite,
     "threads": threads_suite,
     "small": small_suite,
     "sizes": sizes_suite,

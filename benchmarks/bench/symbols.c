@@ -3,13 +3,14 @@
 #include "base/memory.h"
 #include "cpu/cpu.h"
 #include "entropy/cabac.h"
+#include "entropy/context.h"
 #include "entropy/pack.h"
 #include "entropy/rans.h"
 #include "kernels/quantize.h"
 
 #include <string.h>
 
-enum { BLOCK_SYMBOLS = 1 << 18, RANS = 0, CABAC = 1 };
+enum { BLOCK_SYMBOLS = 1 << 18, RANS = 0, CABAC = 1, CONTEXT = 2 };
 
 /* A tensor cut as streams are: blocks of whole samples. */
 struct bench {
@@ -20,6 +21,8 @@ struct bench {
     uint8_t *symbols, *out;
     void *workspace;
     size_t *sizes;
+    struct lwfc_context_model model; /* of CONTEXT, in model_memory */
+    void *model_memory;
 };
 
 void bench_close(struct bench *b)
@@ -29,6 +32,7 @@ void bench_close(struct bench *b)
         lwfc_free(b->out);
         lwfc_free(b->workspace);
         lwfc_free(b->sizes);
+        lwfc_free(b->model_memory);
         lwfc_free(b);
     }
 }
@@ -42,26 +46,41 @@ static struct lwfc_block nth(const struct bench *b, int32_t first)
     return block;
 }
 
+static int open_model(struct bench *b, const uint8_t *blob, size_t nbytes)
+{
+    b->model_memory = lwfc_alloc(lwfc_context_model_workspace(blob, nbytes));
+    return b->model_memory == NULL ||
+           lwfc_context_model_read(blob, nbytes, &b->model, b->model_memory);
+}
+
+/* blob: the context model of CONTEXT, else NULL. */
 struct bench *bench_open(int coder, int32_t samples, int32_t channels, int32_t height,
-                         int32_t width, int levels)
+                         int32_t width, int levels, const uint8_t *blob, size_t nbytes)
 {
     struct bench *b = lwfc_alloc(sizeof *b);
     if (b == NULL) {
         return NULL;
     }
     const size_t sample = (size_t)channels * (size_t)height * (size_t)width;
-    const int32_t step = sample < BLOCK_SYMBOLS ? (int32_t)(BLOCK_SYMBOLS / sample) : 1;
+    const int32_t fit = sample < BLOCK_SYMBOLS ? (int32_t)(BLOCK_SYMBOLS / sample) : 1;
+    const int32_t step = coder == CONTEXT ? 2 : fit; /* pairs, as streams are cut */
     memset(b, 0, sizeof *b);
+    if (coder == CONTEXT && open_model(b, blob, nbytes)) {
+        bench_close(b);
+        return NULL;
+    }
     b->block = (struct lwfc_block){step < samples ? step : samples, channels, height, width};
     b->samples = samples;
     b->levels = levels;
     b->coder = coder;
-    b->capacity = coder == RANS ? lwfc_rans_bound(&b->block, levels)
-                                : lwfc_cabac_bound(&b->block, levels);
+    b->capacity = coder == RANS    ? lwfc_rans_bound(&b->block, levels)
+                  : coder == CABAC ? lwfc_cabac_bound(&b->block, levels)
+                                   : lwfc_context_bound(&b->block, levels);
     const size_t nblocks = ((size_t)samples + (size_t)b->block.samples - 1) / (size_t)b->block.samples;
     b->symbols = lwfc_alloc(lwfc_block_size(&b->block));
     b->out = lwfc_alloc(nblocks * b->capacity);
-    b->workspace = lwfc_alloc(lwfc_rans_workspace(&b->block, levels));
+    b->workspace = lwfc_alloc(coder == CONTEXT ? lwfc_context_workspace(&b->block, &b->model)
+                                               : lwfc_rans_workspace(&b->block, levels));
     b->sizes = lwfc_alloc(nblocks * sizeof *b->sizes);
     if (b->symbols == NULL || b->out == NULL || b->workspace == NULL || b->sizes == NULL) {
         bench_close(b);
@@ -76,6 +95,10 @@ static size_t encode_block(struct bench *b, const uint8_t *symbols, const struct
     if (b->coder == CABAC) {
         return lwfc_cabac_encode(symbols, block, b->levels, out, b->capacity);
     }
+    if (b->coder == CONTEXT) {
+        return lwfc_context_encode(symbols, block, b->levels, &b->model, out, b->capacity,
+                                   b->workspace);
+    }
     return lwfc_rans_encode(symbols, block, b->levels, out, b->capacity, b->workspace);
 }
 
@@ -84,6 +107,10 @@ static int decode_block(struct bench *b, const uint8_t *in, size_t nbytes,
 {
     if (b->coder == CABAC) {
         return lwfc_cabac_decode(in, nbytes, block, b->levels, symbols);
+    }
+    if (b->coder == CONTEXT) {
+        return lwfc_context_decode(in, nbytes, block, b->levels, &b->model, symbols,
+                                   b->workspace);
     }
     return lwfc_rans_decode(in, nbytes, block, b->levels, symbols, b->workspace);
 }

@@ -1,7 +1,7 @@
 #include "kernels/context_kernels.h"
 
 #include "cpu/cpu.h"
-#include "kernels/context_rows.h"
+#include "kernels/context_simd.h"
 
 #if LWFC_X86
 #include "kernels/x86/context_avx2.h"

@@ -4,7 +4,7 @@
 #define LWFC_KERNELS_ARM_CONTEXT_SCORES_NEON_H
 
 #include "kernels/arm/lanes32_neon.h"
-#include "kernels/context_rows.h"
+#include "kernels/context_simd.h"
 
 enum {
     CONTEXT_BLOCK = 4, /* vectors of 16 of a fold per pass over the references of a lane */
@@ -27,26 +27,21 @@ static void context_fold_neon(uint8_t *to, const uint8_t *low, const uint8_t *hi
     }
 }
 
-/* The entry of a table of four for the low and the high symbol of an index; two
- * levels: for a + 2 b of the symbols a and b in bits 0 and 2, or 1 and 3. */
-struct context_unfold_neon {
+/* lwfc_context_entries of a number of levels. */
+struct context_entries_neon {
     uint8x16_t low, high;
 };
 
-LWFC_INLINE struct context_unfold_neon context_unfold_neon(int levels)
+LWFC_INLINE struct context_entries_neon context_entries_neon(int levels)
 {
-    static const uint8_t entries[4][16] = {{0, 1, 0, 1, 2, 3, 2, 3, 0, 1, 0, 1, 2, 3, 2, 3},
-                                           {0, 0, 1, 1, 0, 0, 1, 1, 2, 2, 3, 3, 2, 2, 3, 3},
-                                           {0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3},
-                                           {0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3}};
-    const int i = levels == 2 ? 0 : 2;
-    const struct context_unfold_neon u = {vld1q_u8(entries[i]), vld1q_u8(entries[i + 1])};
-    return u;
+    const uint8_t (*const e)[16] = lwfc_context_entries[levels > 2];
+    const struct context_entries_neon entry = {vld1q_u8(e[0]), vld1q_u8(e[1])};
+    return entry;
 }
 
 /* Adds to sum[0] and sum[1], halves of a fold, what four references add. */
-LWFC_INLINE void context_four_neon(int8x16_t (*sum)[2], const uint8_t *folds, const uint32_t *offset,
-                                   const int8_t *table, const struct context_unfold_neon *u,
+LWFC_INLINE void context_four_neon(int8x16_t (*sum)[2], const uint8_t *folds,
+                                   const uint32_t *offset, const int8_t *table, const struct context_entries_neon *entry,
                                    int levels, int vectors)
 {
     int8x16_t low[CONTEXT_BLOCK], high[CONTEXT_BLOCK];
@@ -56,11 +51,11 @@ LWFC_INLINE void context_four_neon(int8x16_t (*sum)[2], const uint8_t *folds, co
             of_low = vld1q_s8(table + 16 * k);
             of_high = of_low;
         } else {
-            int32_t entries;
-            memcpy(&entries, table + (levels == 2 ? 2 : 4) * k, sizeof entries);
-            const int8x16_t four = vreinterpretq_s8_s32(vdupq_n_s32(entries));
-            of_low = vqtbl1q_s8(four, u->low);
-            of_high = vqtbl1q_s8(four, u->high);
+            int32_t bytes;
+            memcpy(&bytes, table + (levels == 2 ? 2 : 4) * k, sizeof bytes);
+            const int8x16_t four = vreinterpretq_s8_s32(vdupq_n_s32(bytes));
+            of_low = vqtbl1q_s8(four, entry->low);
+            of_high = vqtbl1q_s8(four, entry->high);
         }
         for (int v = 0; v < vectors; v++) {
             uint8x16_t index = vld1q_u8(folds + offset[k] + 16 * v);
@@ -105,7 +100,8 @@ LWFC_INLINE void context_transpose_neon(int8_t *to, const int8_t *rows, int vect
 LWFC_INLINE void context_block_neon(int8_t *score, size_t half, const uint8_t *folds,
                                     const uint32_t *offset, const int8_t *table, size_t step,
                                     const struct lwfc_context_group *group,
-                                    const struct context_unfold_neon *u, int levels, int vectors)
+                                    const struct context_entries_neon *entry, int levels,
+                                    int vectors)
 {
     int8_t rows[2][LWFC_LANES * CONTEXT_STRIDE];
     for (size_t lane = 0; lane < LWFC_LANES; lane++) {
@@ -115,7 +111,7 @@ LWFC_INLINE void context_block_neon(int8_t *score, size_t half, const uint8_t *f
             sum[v][1] = vdupq_n_s8(0);
         }
         for (size_t j = group->first[lane]; j < group->first[lane + 1]; j += 4) {
-            context_four_neon(sum, folds, offset + j, table + j / 4 * step, u, levels, vectors);
+            context_four_neon(sum, folds, offset + j, table + j / 4 * step, entry, levels, vectors);
         }
         for (int i = 0; i < 2 * vectors; i++) {
             vst1q_s8(rows[i % 2] + lane * CONTEXT_STRIDE + 16 * (i / 2), sum[i / 2][i % 2]);
@@ -129,15 +125,15 @@ LWFC_INLINE void context_plane_neon(int8_t *score, const uint8_t *folds, size_t 
                                     const uint32_t *offset, const int8_t *table, size_t step,
                                     const struct lwfc_context_group *group, int levels)
 {
-    const struct context_unfold_neon u = context_unfold_neon(levels);
+    const struct context_entries_neon entry = context_entries_neon(levels);
     size_t i = 0;
     for (; i + 16 < half; i += CONTEXT_STRIDE) {
-        context_block_neon(score + i * LWFC_LANES, half, folds + i, offset, table, step, group, &u,
-                           levels, CONTEXT_BLOCK);
+        context_block_neon(score + i * LWFC_LANES, half, folds + i, offset, table, step, group,
+                           &entry, levels, CONTEXT_BLOCK);
     }
     if (i < half) {
-        context_block_neon(score + i * LWFC_LANES, half, folds + i, offset, table, step, group, &u,
-                           levels, 1);
+        context_block_neon(score + i * LWFC_LANES, half, folds + i, offset, table, step, group,
+                           &entry, levels, 1);
     }
 }
 

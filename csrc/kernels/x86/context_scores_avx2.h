@@ -3,7 +3,7 @@
 #ifndef LWFC_KERNELS_X86_CONTEXT_SCORES_AVX2_H
 #define LWFC_KERNELS_X86_CONTEXT_SCORES_AVX2_H
 
-#include "kernels/context_rows.h"
+#include "kernels/context_simd.h"
 
 #include <immintrin.h>
 #include <string.h>
@@ -64,30 +64,25 @@ LWFC_INLINE void context_transpose_avx2(int8_t *out, const int8_t *rows, size_t 
     }
 }
 
-/* The entry of a table of four for the low and the high symbol of an index; two
- * levels: for a + 2 b of the symbols a and b in bits 0 and 2, or 1 and 3. */
-struct context_unfold_avx2 {
+/* lwfc_context_entries of a number of levels. */
+struct context_entries_avx2 {
     __m256i low, high;
 };
 
 LWFC_TARGET("avx2,bmi2")
-LWFC_INLINE struct context_unfold_avx2 context_unfold_avx2(int levels)
+LWFC_INLINE struct context_entries_avx2 context_entries_avx2(int levels)
 {
-    static const uint8_t entries[4][16] = {{0, 1, 0, 1, 2, 3, 2, 3, 0, 1, 0, 1, 2, 3, 2, 3},
-                                           {0, 0, 1, 1, 0, 0, 1, 1, 2, 2, 3, 3, 2, 2, 3, 3},
-                                           {0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3},
-                                           {0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3}};
-    const uint8_t (*const e)[16] = entries + (levels == 2 ? 0 : 2);
-    const struct context_unfold_avx2 u = {
+    const uint8_t (*const e)[16] = lwfc_context_entries[levels > 2];
+    const struct context_entries_avx2 entry = {
         _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)e[0])),
         _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)e[1]))};
-    return u;
+    return entry;
 }
 
 /* Adds to sum[0] and sum[1], halves of a fold, what four references add. */
 LWFC_TARGET("avx2,bmi2")
 LWFC_INLINE void context_four_avx2(__m256i (*sum)[2], const uint8_t *folds, const uint32_t *offset,
-                                   const int8_t *table, const struct context_unfold_avx2 *u,
+                                   const int8_t *table, const struct context_entries_avx2 *entry,
                                    int levels, int vectors)
 {
     const __m256i nibble = _mm256_set1_epi8(15);
@@ -99,11 +94,11 @@ LWFC_INLINE void context_four_avx2(__m256i (*sum)[2], const uint8_t *folds, cons
                 _mm_loadu_si128((const __m128i *)(table + 16 * k)));
             of_high = of_low;
         } else {
-            int entries;
-            memcpy(&entries, table + (levels == 2 ? 2 : 4) * k, sizeof entries);
-            of_low = levels == 2 ? _mm256_shuffle_epi8(_mm256_set1_epi32(entries), u->low)
-                                 : _mm256_set1_epi32(entries);
-            of_high = _mm256_shuffle_epi8(_mm256_set1_epi32(entries), u->high);
+            int bytes;
+            memcpy(&bytes, table + (levels == 2 ? 2 : 4) * k, sizeof bytes);
+            const __m256i four = _mm256_set1_epi32(bytes);
+            of_low = levels == 2 ? _mm256_shuffle_epi8(four, entry->low) : four;
+            of_high = _mm256_shuffle_epi8(four, entry->high);
         }
         for (int v = 0; v < vectors; v++) {
             __m256i index = _mm256_loadu_si256((const __m256i *)(folds + offset[k] + 32 * v));
@@ -136,7 +131,8 @@ LWFC_TARGET("avx2,bmi2")
 LWFC_INLINE void context_block_avx2(int8_t *score, size_t half, const uint8_t *folds,
                                     const uint32_t *offset, const int8_t *table, size_t step,
                                     const struct lwfc_context_group *group,
-                                    const struct context_unfold_avx2 *u, int levels, int vectors)
+                                    const struct context_entries_avx2 *entry, int levels,
+                                    int vectors)
 {
     int8_t rows[2][LWFC_LANES * CONTEXT_STRIDE];
     for (size_t lane = 0; lane < LWFC_LANES; lane++) {
@@ -146,7 +142,7 @@ LWFC_INLINE void context_block_avx2(int8_t *score, size_t half, const uint8_t *f
             sum[v][1] = _mm256_setzero_si256();
         }
         for (size_t j = group->first[lane]; j < group->first[lane + 1]; j += 4) {
-            context_four_avx2(sum, folds, offset + j, table + j / 4 * step, u, levels, vectors);
+            context_four_avx2(sum, folds, offset + j, table + j / 4 * step, entry, levels, vectors);
         }
         for (int i = 0; i < 2 * vectors; i++) {
             _mm256_storeu_si256((__m256i *)(rows[i % 2] + lane * CONTEXT_STRIDE + 32 * (i / 2)),
@@ -162,18 +158,18 @@ LWFC_INLINE void context_block_avx2(int8_t *score, size_t half, const uint8_t *f
 
 LWFC_TARGET("avx2,bmi2")
 LWFC_INLINE void context_plane_avx2(int8_t *score, const uint8_t *folds, size_t half,
-                                   const uint32_t *offset, const int8_t *table, size_t step,
-                                   const struct lwfc_context_group *group, int levels)
+                                    const uint32_t *offset, const int8_t *table, size_t step,
+                                    const struct lwfc_context_group *group, int levels)
 {
-    const struct context_unfold_avx2 u = context_unfold_avx2(levels);
+    const struct context_entries_avx2 entry = context_entries_avx2(levels);
     size_t i = 0;
     for (; i + 32 < half; i += CONTEXT_STRIDE) {
-        context_block_avx2(score + i * LWFC_LANES, half, folds + i, offset, table, step, group, &u,
-                           levels, CONTEXT_BLOCK);
+        context_block_avx2(score + i * LWFC_LANES, half, folds + i, offset, table, step, group,
+                           &entry, levels, CONTEXT_BLOCK);
     }
     if (i < half) {
-        context_block_avx2(score + i * LWFC_LANES, half, folds + i, offset, table, step, group, &u,
-                           levels, 1);
+        context_block_avx2(score + i * LWFC_LANES, half, folds + i, offset, table, step, group,
+                           &entry, levels, 1);
     }
 }
 

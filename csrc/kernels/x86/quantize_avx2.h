@@ -267,7 +267,8 @@ static void dequantize_stream_avx2(const uint8_t *symbols, size_t n, const float
     }
     const size_t head = unaligned ? (32 - unaligned) / sizeof *y : 0;
     dequantize_scalar(symbols, head, values, levels, y);
-    const size_t done = head + dequantize8_avx2(symbols + head, n - head, values, levels, y + head, 1);
+    const size_t done =
+        head + dequantize8_avx2(symbols + head, n - head, values, levels, y + head, 1);
     _mm_sfence();
     dequantize_scalar(symbols + done, n - done, values, levels, y + done);
 }

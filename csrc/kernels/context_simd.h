@@ -1,8 +1,17 @@
-/* The offset that the scores of a row share, for the SIMD variants' odd lanes. */
-#ifndef LWFC_KERNELS_CONTEXT_ROWS_H
-#define LWFC_KERNELS_CONTEXT_ROWS_H
+/* What every SIMD variant of the context coder's scores does alike. */
+#ifndef LWFC_KERNELS_CONTEXT_SIMD_H
+#define LWFC_KERNELS_CONTEXT_SIMD_H
 
 #include "kernels/context_kernels.h"
+
+/* The entry of a table of four that a byte of a fold picks for its low, then for
+ * its high symbol. First for two levels: entry a + 2 b of the symbols a and b of
+ * two folds, in bits 0 and 2, then 1 and 3. */
+static const uint8_t lwfc_context_entries[2][2][16] = {
+    {{0, 1, 0, 1, 2, 3, 2, 3, 0, 1, 0, 1, 2, 3, 2, 3},
+     {0, 0, 1, 1, 0, 0, 1, 1, 2, 2, 3, 3, 2, 2, 3, 3}},
+    {{0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3},
+     {0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3}}};
 
 /* The offset of row y: the mean of the rows above, drawn towards the prior by
  * two rows' worth, counts in 1/16. Fits 16 bits. */
