@@ -41,8 +41,9 @@ LWFC_INLINE struct context_entries_neon context_entries_neon(int levels)
 
 /* Adds to sum[0] and sum[1], halves of a fold, what four references add. */
 LWFC_INLINE void context_four_neon(int8x16_t (*sum)[2], const uint8_t *folds,
-                                   const uint32_t *offset, const int8_t *table, const struct context_entries_neon *entry,
-                                   int levels, int vectors)
+                                   const uint32_t *offset, const int8_t *table,
+                                   const struct context_entries_neon *entry, int levels,
+                                   int vectors)
 {
     int8x16_t low[CONTEXT_BLOCK], high[CONTEXT_BLOCK];
     for (int k = 0; k < 4; k += levels == 2 ? 2 : 1) {
