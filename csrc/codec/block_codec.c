@@ -23,7 +23,8 @@ size_t lwfc_block_workspace(const struct lwfc_codec *codec, int levels,
                             const struct lwfc_block *extent)
 {
     size_t nbytes = lwfc_rans_workspace(extent, levels);
-    if (codec != NULL && codec->options.coder == LWFC_CODER_CONTEXT) {
+    if (codec != NULL && codec->options.coder == LWFC_CODER_CONTEXT &&
+        lwfc_context_applies(&codec->context, extent, levels)) {
         const size_t context = lwfc_context_workspace(extent, &codec->context);
         nbytes = context > nbytes ? context : nbytes;
     }

@@ -45,7 +45,7 @@ static size_t score_nbytes(size_t plane)
 size_t lwfc_rate_distortion_workspace(const struct lwfc_block *block,
                                       const struct lwfc_context_model *model)
 {
-    if (!model) {
+    if (!model || model->channels != block->channels) {
         return 0;
     }
     const size_t height = (size_t)block->height;

@@ -23,6 +23,7 @@ from lwfc.context_model import ContextFitter
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = [
     "entropy/context.c",
+    "entropy/context_folds.c",
     "entropy/context_work.c",
     "entropy/context_single.c",
     "entropy/context_model.c",
