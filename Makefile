@@ -15,7 +15,8 @@ HEADERS := $(wildcard csrc/*/*.h csrc/*/*/*.h)
 C_TESTS := $(patsubst tests/c/%.c,%,$(wildcard tests/c/*.c))
 FUZZERS := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 STRICT := -std=c11 -Wall -Wextra -Wpedantic -Werror -ffp-contract=off -Icsrc -Icsrc/include
-AVX512 := -isystem tests/avx512 -mavx2 -mbmi2 -mfma -mf16c -mpopcnt '-D__builtin_cpu_supports(x)=1'
+AVX512 := -isystem tests/avx512 -mavx2 -mbmi2 -mfma -mf16c -mpopcnt -O2 -g \
+          '-D__builtin_cpu_supports(x)=1'
 SANITIZE := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 
 .PHONY: help build demo test test-c test-avx512 test-avx512-run test-arm \
@@ -60,7 +61,7 @@ build/asan/%.o: %.c $(HEADERS)
 build/avx512/%.o: %.c $(HEADERS) tests/avx512/immintrin.h
 	@mkdir -p $(@D)
 	@echo CC avx512 $<
-	@$(CC) $(STRICT) $(AVX512) -O2 -g -c $< -o $@
+	@$(CC) $(STRICT) $(AVX512) -c $< -o $@
 
 build/arm/%.o: %.c $(HEADERS)
 	@mkdir -p $(@D)
@@ -89,7 +90,7 @@ build/asan/tests/%: tests/c/%.c build/asan/liblwfc.a
 
 build/avx512/tests/%: tests/c/%.c build/avx512/liblwfc.a
 	@mkdir -p $(@D)
-	@$(CC) $(STRICT) $(AVX512) -O2 -g $< build/avx512/liblwfc.a -lm -lpthread -o $@
+	@$(CC) $(STRICT) $(AVX512) $< build/avx512/liblwfc.a -lm -lpthread -o $@
 
 build/arm/tests/%: tests/c/%.c build/arm/liblwfc.a
 	@mkdir -p $(@D)

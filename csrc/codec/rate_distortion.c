@@ -37,11 +37,6 @@ static const uint16_t costs[257] = {
     6, 4, 3, 1, 0
 };
 
-static size_t score_nbytes(size_t plane)
-{
-    return (plane + LWFC_CONTEXT_BEYOND) * LWFC_LANES;
-}
-
 size_t lwfc_rate_distortion_workspace(const struct lwfc_block *block,
                                       const struct lwfc_context_model *model)
 {
@@ -50,7 +45,8 @@ size_t lwfc_rate_distortion_workspace(const struct lwfc_block *block,
     }
     const size_t height = (size_t)block->height;
     const size_t width = (size_t)block->width;
-    return (height + 2) * width * LWFC_LANES + LWFC_CONTEXT_SCORES * score_nbytes(height * width) +
+    return (height + 2) * width * LWFC_LANES +
+           LWFC_CONTEXT_SCORES * lwfc_context_score_nbytes(height * width) +
            lwfc_context_folds_nbytes(model, height, width, 1);
 }
 
@@ -201,9 +197,9 @@ static void choose_by_context(const float *x, const struct lwfc_block *b, const 
                      .weight = weight};
     t.columns = (uint8_t *)workspace + 2 * width * LWFC_LANES;
     t.score[0] = (int8_t *)t.columns + plane * LWFC_LANES;
-    t.score[1] = t.score[0] + score_nbytes(plane);
+    t.score[1] = t.score[0] + lwfc_context_score_nbytes(plane);
     const struct lwfc_context_folds folds = lwfc_context_folds_make(
-        model, t.height, width, (uint8_t *)t.score[1] + score_nbytes(plane));
+        model, t.height, width, (uint8_t *)t.score[1] + lwfc_context_score_nbytes(plane));
     memset(workspace, 0, 2 * width * LWFC_LANES);
     for (int i = 0; i < b->samples * model->groups; i++) {
         const size_t sample = (size_t)(i / model->groups) * (size_t)b->channels * plane;
@@ -224,7 +220,7 @@ static void choose_by_context(const float *x, const struct lwfc_block *b, const 
                               t.group, &model->scale);
         choose_turn(&t);
         lanes->scatter(runs, t.columns, t.lanes, plane);
-        for (int lane = 0; lane < t.lanes && i % model->groups + 1 < model->groups; lane++) {
+        for (int lane = 0; lane < t.lanes; lane++) {
             lwfc_context_fold(&folds, folds.slots, (size_t)(slot + lane), runs[lane]);
         }
     }

@@ -7,26 +7,15 @@
 /* Vectors of the kernels run past the end of a fold by less than this. */
 enum { OVERRUN = 64 };
 
-/* Slots that later groups may refer to. */
-static size_t folded_slots(const struct lwfc_context_model *m)
-{
-    return (size_t)lwfc_context_first_slot(m, m->groups - 1);
-}
-
 static struct lwfc_context_folds layout(const struct lwfc_context_model *m, size_t height,
                                         size_t width)
 {
     struct lwfc_context_folds f = {.plane = height * width, .margin = (width + 31) / 32 * 32};
     f.half = (f.plane + 1) / 2;
     f.stride = f.margin + f.half + width + OVERRUN;
+    f.count = (size_t)lwfc_context_first_slot(m, m->groups - 1);
     f.bits = lwfc_context_fold_bits(m->scale.levels);
     return f;
-}
-
-size_t lwfc_context_folds_sample(const struct lwfc_context_folds *folds,
-                                 const struct lwfc_context_model *model)
-{
-    return folded_slots(model) * folds->stride;
 }
 
 size_t lwfc_context_folds_nbytes(const struct lwfc_context_model *model, size_t height,
@@ -34,7 +23,7 @@ size_t lwfc_context_folds_nbytes(const struct lwfc_context_model *model, size_t 
 {
     const struct lwfc_context_folds f = layout(model, height, width);
     return model->references * sizeof *f.offset +
-           (size_t)samples * lwfc_context_folds_sample(&f, model);
+           (size_t)samples * f.count * f.stride;
 }
 
 struct lwfc_context_folds lwfc_context_folds_make(const struct lwfc_context_model *model,
@@ -58,6 +47,9 @@ struct lwfc_context_folds lwfc_context_folds_make(const struct lwfc_context_mode
 void lwfc_context_fold(const struct lwfc_context_folds *folds, uint8_t *slots, size_t slot,
                        const uint8_t *plane)
 {
+    if (slot >= folds->count) {
+        return;
+    }
     const size_t n = folds->plane;
     uint8_t *const fold = slots + slot * folds->stride;
     uint8_t *const at = fold + folds->margin;

@@ -15,6 +15,7 @@ struct lwfc_context_folds {
     size_t half;
     size_t margin; /* bytes in front of a fold's byte 0 */
     size_t stride; /* from fold to fold */
+    size_t count;  /* slots that later groups may refer to: the first ones */
     int bits;      /* of a symbol */
     uint8_t *slots;   /* the folds, one per slot */
     uint32_t *offset; /* per reference: from `slots` to what it sees at position 0 */
@@ -25,13 +26,11 @@ size_t lwfc_context_folds_nbytes(const struct lwfc_context_model *model, size_t 
                                  size_t width, int samples);
 
 /* Lays them out at `memory`, aligned to 4; sample i's folds begin at slots +
- * i * lwfc_context_folds_sample(). */
+ * i * count * stride. */
 struct lwfc_context_folds lwfc_context_folds_make(const struct lwfc_context_model *model,
                                                   size_t height, size_t width, uint8_t *memory);
-size_t lwfc_context_folds_sample(const struct lwfc_context_folds *folds,
-                                 const struct lwfc_context_model *model);
 
-/* Folds a plane of the slot; slots: a sample's folds. */
+/* Folds a plane of the slot, if any group refers to it; slots: a sample's folds. */
 void lwfc_context_fold(const struct lwfc_context_folds *folds, uint8_t *slots, size_t slot,
                        const uint8_t *plane);
 

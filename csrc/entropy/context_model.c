@@ -37,6 +37,12 @@ static size_t groups_of(size_t channels, size_t lanes)
     return (channels + lanes - 1) / lanes;
 }
 
+/* A reference takes at least five bytes of the blob; fours are filled up. */
+static size_t references_most(size_t n, size_t channels)
+{
+    return n / 5 + 1 + 3 * channels;
+}
+
 size_t lwfc_context_model_workspace(const uint8_t *blob, size_t n)
 {
     if (n < HEAD) {
@@ -48,8 +54,7 @@ size_t lwfc_context_model_workspace(const uint8_t *blob, size_t n)
     if (lanes < 8 || n < HEAD + RECORD_LEAST * channels) {
         return 0;
     }
-    /* A reference takes at least five bytes of the blob; fours are filled up. */
-    const size_t references = n / 5 + 1 + 3 * channels;
+    const size_t references = references_most(n, channels);
     return round64(2 * channels) +
            round64(groups_of(channels, lanes) * sizeof(struct lwfc_context_group)) +
            round64(references * sizeof(struct lwfc_context_reference)) +
@@ -301,7 +306,7 @@ int lwfc_context_model_read(const uint8_t *blob, size_t n, struct lwfc_context_m
     struct lwfc_context_group *const group = (struct lwfc_context_group *)p;
     p += round64((size_t)model->groups * sizeof *group);
     struct reference_lists lists = {.reference = (struct lwfc_context_reference *)p};
-    p += round64((n / 5 + 1 + 3 * (size_t)model->channels) * sizeof *lists.reference);
+    p += round64(references_most(n, (size_t)model->channels) * sizeof *lists.reference);
     lists.table = (int8_t *)p;
     if (read_order(&c, order, model->channels)) {
         return -1;

@@ -9,15 +9,10 @@ static size_t round64(size_t n)
     return (n + 63) / 64 * 64;
 }
 
-/* Bytes of one chain's columns, with two rows above, and of one score. */
+/* Bytes of one chain's columns, with two rows above. */
 static size_t columns_nbytes(size_t plane, size_t width)
 {
     return round64((plane + 2 * width) * LWFC_LANES);
-}
-
-static size_t score_nbytes(size_t plane)
-{
-    return (plane + LWFC_CONTEXT_BEYOND) * LWFC_LANES;
 }
 
 static int chains_of(const struct lwfc_block *b)
@@ -33,7 +28,7 @@ size_t lwfc_context_workspace(const struct lwfc_block *block,
     const size_t chains = (size_t)chains_of(block);
     return round64(sizeof(struct context_work)) +
            chains * (columns_nbytes(height * width, width) +
-                     (size_t)model->scale.scores * score_nbytes(height * width)) +
+                     (size_t)model->scale.scores * lwfc_context_score_nbytes(height * width)) +
            (size_t)model->groups * LWFC_LANES +
            lwfc_context_folds_nbytes(model, height, width, (int)chains);
 }
@@ -72,15 +67,14 @@ struct context_work *lwfc_context_work_make(void *workspace, const struct lwfc_b
         p += columns_nbytes(w->plane, w->width);
         for (int i = 0; i < model->scale.scores; i++) {
             w->score[c][i] = (int8_t *)p;
-            p += score_nbytes(w->plane);
+            p += lwfc_context_score_nbytes(w->plane);
         }
     }
     w->live = p;
     p += (size_t)model->groups * LWFC_LANES;
     w->folds = lwfc_context_folds_make(model, w->height, w->width, p);
     for (int c = 0; c < w->chains; c++) {
-        w->folded[c] =
-            w->folds.slots + (size_t)c * lwfc_context_folds_sample(&w->folds, model);
+        w->folded[c] = w->folds.slots + (size_t)c * w->folds.count * w->folds.stride;
     }
     memset(w->live, 0, (size_t)model->groups * LWFC_LANES);
     lwfc_context_all_live(w);
@@ -146,9 +140,6 @@ void lwfc_context_fold_turn(const struct context_work *w, const struct lwfc_bloc
 {
     size_t offset[LWFC_LANES];
     const size_t first = (size_t)lwfc_context_first_slot(w->model, t->group);
-    if (t->group + 1 == w->model->groups) {
-        return;
-    }
     turn_planes(offset, w, b, t, chain);
     for (int i = 0; i < t->lanes; i++) {
         lwfc_context_fold(&w->folds, w->folded[chain], first + (size_t)i, symbols + offset[i]);

@@ -3,13 +3,6 @@
 #include "cpu/cpu.h"
 #include "kernels/context_simd.h"
 
-#if LWFC_X86
-#include "kernels/x86/context_avx2.h"
-#include "kernels/x86/context_avx512.h"
-#elif LWFC_NEON
-#include "kernels/arm/context_neon.h"
-#endif
-
 static int saturate(int v)
 {
     return v < -128 ? -128 : v > 127 ? 127 : v;
@@ -219,6 +212,9 @@ static const struct lwfc_context_kernels scalar_kernels = {
     fold_scalar, references_scalar, above_scalar, thresholds_scalar, decode_scalar, encode_scalar};
 
 #if LWFC_X86
+#include "kernels/x86/context_avx2.h"
+#include "kernels/x86/context_avx512.h"
+
 static const struct lwfc_context_kernels avx2_kernels = {
     context_fold_avx2, context_references_avx2, context_above_avx2, context_thresholds_avx2,
     context_decode_avx2, context_encode_avx2};
@@ -227,6 +223,8 @@ static const struct lwfc_context_kernels avx512_kernels = {
     context_fold_avx2, context_references_avx512, context_above_avx512, context_thresholds_avx2,
     context_decode_avx512, context_encode_avx512};
 #elif LWFC_NEON
+#include "kernels/arm/context_neon.h"
+
 static const struct lwfc_context_kernels neon_kernels = {
     context_fold_neon, context_references_neon, context_above_neon, context_thresholds_neon,
     context_decode_neon, context_encode_neon};

@@ -19,7 +19,6 @@ enum {
     LWFC_CONTEXT_LEVELS = 16, /* most levels */
     LWFC_CONTEXT_ABOVE = 6, /* weights of the rows above, the last one 0 */
     LWFC_CONTEXT_SCORES = 2,
-    LWFC_CONTEXT_BEYOND = 64, /* positions past a plane that scores are written for */
     LWFC_CONTEXT_CHAINS = 2,
     LWFC_CONTEXT_PIECE = 64 /* most columns of a piece of a row */
 };
@@ -75,6 +74,12 @@ LWFC_INLINE size_t lwfc_context_four_nbytes(int levels)
     return levels == 2 ? 8 : levels <= 4 ? 16 : 64;
 }
 
+/* Bytes of one score of a plane; kernels write fewer than 64 positions past it. */
+LWFC_INLINE size_t lwfc_context_score_nbytes(size_t plane)
+{
+    return (plane + 64) * LWFC_LANES;
+}
+
 /* Part of one row, in one or two chains. score and symbols point at the first
  * column, 32 bytes a column; start: columns of the row to the left of it (their
  * symbols are read). live: NULL, or a mask of the lanes that take part; the
@@ -92,7 +97,7 @@ struct lwfc_context_kernels {
     /* to[i] = low[i] | high[i] << bits for i < n; low may be NULL: zeros. */
     void (*fold)(uint8_t *to, const uint8_t *low, const uint8_t *high, size_t n, int bits);
     /* score[s][i * 32 + lane] for the positions i < 2 * half of a sample's folded
-     * planes, and fewer than LWFC_CONTEXT_BEYOND past them. offset: per reference,
+     * planes, and some past them, see lwfc_context_score_nbytes. offset: per reference,
      * from `folds` to what it sees at position 0. table: per four references and
      * score lwfc_context_four_nbytes. */
     void (*references)(int8_t *const *score, const uint8_t *folds, size_t half,

@@ -22,6 +22,13 @@ static void *read_model(const uint8_t *blob, size_t n, struct lwfc_context_model
     return memory;
 }
 
+static uint8_t *symbols_alloc(const struct lwfc_block *b)
+{
+    uint8_t *p = lwfc_alloc(lwfc_block_size(b));
+    assert(p);
+    return p;
+}
+
 static void fill(uint8_t *s, const struct lwfc_block *b, int levels)
 {
     const size_t n = lwfc_block_size(b);
@@ -68,7 +75,7 @@ static void round_trip(const uint8_t *s, const struct lwfc_block *b, int levels,
     const size_t bound = lwfc_context_bound(b, levels);
     uint8_t *out[KERNELS] = {lwfc_alloc(bound), lwfc_alloc(bound), lwfc_alloc(bound)};
     uint8_t *spare = lwfc_alloc(bound);
-    uint8_t *back = lwfc_alloc(lwfc_block_size(b));
+    uint8_t *back = symbols_alloc(b);
     void *work = lwfc_alloc(lwfc_context_workspace(b, m));
     size_t size[KERNELS];
     assert(out[0] && out[1] && out[2] && spare && work);
@@ -100,7 +107,7 @@ static void round_trip(const uint8_t *s, const struct lwfc_block *b, int levels,
 /* A damaged model is refused, or codes without loss. */
 static void damage_model(const uint8_t *blob, size_t n, const struct lwfc_block *b, int levels)
 {
-    uint8_t *s = lwfc_alloc(lwfc_block_size(b));
+    uint8_t *s = symbols_alloc(b);
     fill(s, b, levels);
     for (int i = 0; i < 60; i++) {
         const size_t size = i % 4 == 0 ? random_u32() % (uint32_t)n : n;
@@ -125,7 +132,7 @@ static void rate_distortion(const struct lwfc_block *b, int levels,
 {
     const size_t n = lwfc_block_size(b);
     float *x = lwfc_alloc(n * sizeof *x);
-    uint8_t *s[KERNELS] = {lwfc_alloc(lwfc_block_size(b)), lwfc_alloc(lwfc_block_size(b)), lwfc_alloc(lwfc_block_size(b))};
+    uint8_t *s[KERNELS] = {symbols_alloc(b), symbols_alloc(b), symbols_alloc(b)};
     void *work = lwfc_alloc(lwfc_rate_distortion_workspace(b, m));
     float values[LWFC_CONTEXT_LEVELS];
     for (int k = 0; k < levels; k++) {
@@ -166,7 +173,7 @@ int main(void)
     static uint8_t blob[1 << 18];
     for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++) {
         const struct lwfc_block *b = &shapes[i];
-        uint8_t *s = lwfc_alloc(lwfc_block_size(b));
+        uint8_t *s = symbols_alloc(b);
         for (int levels = 2; levels <= 16; levels += levels < 5 ? 1 : 11) {
             const size_t n = make_model(blob, levels, b->channels);
             struct lwfc_context_model m;

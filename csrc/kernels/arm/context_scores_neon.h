@@ -15,11 +15,12 @@ static void context_fold_neon(uint8_t *to, const uint8_t *low, const uint8_t *hi
                               int bits)
 {
     const int8x16_t count = vdupq_n_s8((int8_t)bits);
-    for (size_t i = 0; n < 16 && i < n; i++) {
-        to[i] = (uint8_t)((low ? low[i] : 0) | high[i] << bits);
+    if (n < 16) {
+        fold_scalar(to, low, high, n, bits);
+        return;
     }
     /* The last vector may lie over the one before. */
-    for (size_t done = 0; n >= 16 && done < n;) {
+    for (size_t done = 0; done < n;) {
         const size_t at = done + 16 <= n ? done : n - 16;
         const uint8x16_t v = vshlq_u8(vld1q_u8(high + at), count);
         vst1q_u8(to + at, low ? vorrq_u8(v, vld1q_u8(low + at)) : v);

@@ -8,7 +8,7 @@
 
 #include <immintrin.h>
 
-/* low, high: the link's halves, the second less the first, see context_turn_avx2. */
+/* low: the link's first half; high: what turns it into the second by xor. */
 struct context_link_avx2 {
     __m256i low, high, most;
     __m128i coarse;

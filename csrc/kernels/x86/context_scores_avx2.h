@@ -4,6 +4,7 @@
 #define LWFC_KERNELS_X86_CONTEXT_SCORES_AVX2_H
 
 #include "kernels/context_simd.h"
+#include "kernels/x86/lanes_step_avx2.h"
 
 #include <immintrin.h>
 #include <string.h>
@@ -18,11 +19,12 @@ static void context_fold_avx2(uint8_t *to, const uint8_t *low, const uint8_t *hi
                               int bits)
 {
     const __m128i count = _mm_cvtsi32_si128(bits);
-    for (size_t i = 0; n < 32 && i < n; i++) {
-        to[i] = (uint8_t)((low ? low[i] : 0) | high[i] << bits);
+    if (n < 32) {
+        fold_scalar(to, low, high, n, bits);
+        return;
     }
     /* The last vector may lie over the one before. */
-    for (size_t done = 0; n >= 32 && done < n;) {
+    for (size_t done = 0; done < n;) {
         const size_t at = done + 32 <= n ? done : n - 32;
         __m256i v = _mm256_sll_epi16(_mm256_loadu_si256((const __m256i *)(high + at)), count);
         if (low) {
@@ -42,9 +44,7 @@ LWFC_INLINE void context_transpose_avx2(int8_t *out, const int8_t *rows, size_t 
         __m256i b[16];
         for (size_t i = 0; i < 16; i++) {
             const int8_t *p = rows + i * stride + 16 * half;
-            a[i] = _mm256_inserti128_si256(
-                _mm256_castsi128_si256(_mm_loadu_si128((const __m128i *)p)),
-                _mm_loadu_si128((const __m128i *)(p + 16 * stride)), 1);
+            a[i] = lanes_halves_avx2(p, p + 16 * stride);
         }
         /* Each round pairs rows i and i + 8; four rounds move a row's number
          * into the byte's place. */

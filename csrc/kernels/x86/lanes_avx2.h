@@ -58,10 +58,7 @@ static void gather_avx2(uint8_t *columns, const uint8_t *const *runs, int lanes,
         const size_t at = done + 16 <= n ? done : n - 16;
         __m256i t[16];
         for (int i = 0; i < 16; i++) {
-            const __m128i a = _mm_loadu_si128((const __m128i *)(from[i] + at * step[i]));
-            const __m128i b =
-                _mm_loadu_si128((const __m128i *)(from[i + 16] + at * step[i + 16]));
-            t[i] = _mm256_inserti128_si256(_mm256_castsi128_si256(a), b, 1);
+            t[i] = lanes_halves_avx2(from[i] + at * step[i], from[i + 16] + at * step[i + 16]);
         }
         transpose_halves(t);
         for (size_t i = 0; i < 16; i++) {
