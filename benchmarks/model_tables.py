@@ -17,7 +17,7 @@ import model_ref  # noqa: E402
 import test_activation as checks  # noqa: E402
 
 from lwfc import ActivationModel, _core, design_ecsq  # noqa: E402
-from lwfc.activation import range_constant  # noqa: E402
+from lwfc.model.activation import range_constant  # noqa: E402
 
 LAYERS = {
     "ResNet-50, layer 21": (1.1235656, 4.9280124, checks.RESNET),

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from lwfc._restoration_blob import Restoration
+from lwfc.restoration.blob import Restoration
 
 from .measuring import calibrated
 from .photographs import load_features

@@ -2,7 +2,7 @@
 
 static PyObject *exception_named(const char *name)
 {
-    PyObject *errors = PyImport_ImportModule("lwfc.errors");
+    PyObject *errors = PyImport_ImportModule("lwfc.base.errors");
     if (errors == NULL) {
         return NULL;
     }

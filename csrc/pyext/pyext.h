@@ -14,7 +14,7 @@
 #endif
 #include <numpy/arrayobject.h>
 
-#include "lwfc_stages.h"
+#include "codec/stages.h"
 
 /* Raises the exception that stands for a failure: FormatError for bytes,
  * ParameterError for arguments, MemoryError. Returns NULL. */

@@ -5,16 +5,16 @@ y = lwfc.decode(data)
 codec = lwfc.calibrate(samples, ...)     # once per layer; codec.encode, codec.decode, codec.save
 """
 
-from .activation import ActivationModel
-from .calibrate import calibrate
-from .codec import Codec
-from .design import design_ecsq
-from .errors import CalibrationWarning, FormatError, LwfcError, ParameterError
-from .moments import Moments, moments
-from .oneshot import encode
-from .ops import dequantize, digitize, lookup, quantize
-from .stream import StreamInfo, decode, inspect
-from .tune import TuneResult, tune
+from .base.errors import CalibrationWarning, FormatError, LwfcError, ParameterError
+from .calibration.calibrate import calibrate
+from .calibration.oneshot import encode
+from .calibration.tune import TuneResult, tune
+from .codec.codec import Codec
+from .codec.stages import dequantize, digitize, lookup, quantize
+from .codec.stream import StreamInfo, decode, inspect
+from .model.activation import ActivationModel
+from .model.design import design_ecsq
+from .model.moments import Moments, moments
 
 __version__ = "0.1.0"
 
@@ -43,3 +43,6 @@ __all__ = [
     "quantize",
     "tune",
 ]
+
+for _name in set(__all__) - {"load"}:  # so that messages and pickles name what users import
+    globals()[_name].__module__ = __name__

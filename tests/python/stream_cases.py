@@ -5,7 +5,7 @@ import struct
 import numpy as np
 
 from lwfc import _core
-from lwfc.context_model import ContextFitter
+from lwfc.context.fitter import ContextFitter
 
 RAW, CABAC, RANS, CONTEXT = range(4)
 

@@ -13,8 +13,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "reference"))
 import model_ref  # noqa: E402
 
 from lwfc import _core  # noqa: E402
-from lwfc.activation import ActivationModel, range_constant  # noqa: E402
-from lwfc.errors import ParameterError  # noqa: E402
+from lwfc.base.errors import ParameterError  # noqa: E402
+from lwfc.model.activation import ActivationModel, range_constant  # noqa: E402
 
 NODES, WEIGHTS = np.polynomial.legendre.leggauss(40)
 

@@ -7,8 +7,8 @@ import pytest
 from common import features
 
 import lwfc
-from lwfc.ranges import guess_activation
-from lwfc.samples import Batches, Thinned, planes
+from lwfc.calibration.samples import Batches, Thinned, planes
+from lwfc.model.ranges import guess_activation
 
 
 def laplace(activation, n=200_000, seed=3):

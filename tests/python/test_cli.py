@@ -12,8 +12,8 @@ import pytest
 from common import features
 
 import lwfc
-from lwfc.cli import main
-from lwfc.cli_parser import build_parser
+from lwfc.tools.cli import main
+from lwfc.tools.cli_parser import build_parser
 
 
 @pytest.fixture

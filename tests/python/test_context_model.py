@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "reference"))
 import coder_context
 from primitives import Block
 
-from lwfc.context_model import ContextFitter
+from lwfc.context.fitter import ContextFitter
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = [

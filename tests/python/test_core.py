@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from lwfc import _core
-from lwfc.errors import FormatError, ParameterError
+from lwfc.base.errors import FormatError, ParameterError
 
 F0, F2 = np.float32(0), np.float32(2)
 RAW, CABAC, RANS = 0, 1, 2

@@ -15,7 +15,7 @@ import pytest
 import stream_cases
 
 from lwfc import _core
-from lwfc.errors import FormatError
+from lwfc.base.errors import FormatError
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "reference"))
 

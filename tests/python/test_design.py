@@ -14,15 +14,15 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "reference"))
 import model_ref  # noqa: E402
 
 from lwfc import _core  # noqa: E402
-from lwfc.activation import ActivationModel  # noqa: E402
-from lwfc.design import (  # noqa: E402
+from lwfc.base.errors import ParameterError  # noqa: E402
+from lwfc.model.activation import ActivationModel  # noqa: E402
+from lwfc.model.design import (  # noqa: E402
     _sort_samples,
     clip_range_samples,
     deadzone_quantizer,
     design_ecsq,
     uniform_quantizer,
 )
-from lwfc.errors import ParameterError  # noqa: E402
 
 LAYER = model_ref.Model(0.7716595, -1.4350621, 0.5, 0.1)
 SAMPLES = LAYER.sample_y(50_000, np.random.default_rng(1))

@@ -11,7 +11,7 @@ import stream_cases
 from common import arrays, codecs
 
 from lwfc import _core
-from lwfc.errors import FormatError
+from lwfc.base.errors import FormatError
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "reference"))
 

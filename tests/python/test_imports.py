@@ -15,7 +15,7 @@ def run(code):
 
 
 def test_import_brings_numpy_only():
-    code = f"import sys, lwfc, lwfc.cli; print([n for n in {HEAVY} if n in sys.modules])"
+    code = f"import sys, lwfc, lwfc.tools.cli; print([n for n in {HEAVY} if n in sys.modules])"
     assert run(code).strip() == "[]"
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 import lwfc
 from lwfc import dequantize, digitize, lookup, quantize
-from lwfc.design import uniform_quantizer
+from lwfc.model.design import uniform_quantizer
 
 
 def reference(x, lo, hi, levels):

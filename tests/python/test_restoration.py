@@ -5,8 +5,8 @@ import pytest
 from restoration_data import features, quantize
 
 import lwfc
-from lwfc._restoration_blob import LINEAR, Restoration, level_values
-from lwfc.restoration import CentroidFitter, RestorationFitter
+from lwfc.restoration.blob import LINEAR, Restoration, level_values
+from lwfc.restoration.fitter import CentroidFitter, RestorationFitter
 
 
 def fit(kind, levels=2, samples=30, strength=1.0, parts=1, **options):

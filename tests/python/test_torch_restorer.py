@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from restoration_data import features, quantize
 
-from lwfc._restoration_blob import Restoration
-from lwfc.restoration import RestorationFitter
+from lwfc.restoration.blob import Restoration
+from lwfc.restoration.fitter import RestorationFitter
 
 torch = pytest.importorskip("torch")
 

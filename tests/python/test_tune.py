@@ -7,7 +7,7 @@ import pytest
 from common import features
 
 import lwfc
-from lwfc.search import pareto
+from lwfc.calibration.search import pareto
 
 GRID = {
     "levels": (2, 4),

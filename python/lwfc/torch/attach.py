@@ -6,8 +6,8 @@ from typing import Any
 from torch import nn
 from torch.utils.hooks import RemovableHandle
 
-from ..codec import Codec
-from ..errors import ParameterError
+from ..base.errors import ParameterError
+from ..codec.codec import Codec
 from .layers import Select, check_attachable, find_layers, pick, replace
 from .operator import code, record_under, register
 from .report import Recorder, Report

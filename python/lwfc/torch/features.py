@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..calibrate import calibrate as calibrate_samples
-from ..codec import Codec
-from ..errors import ParameterError
+from ..base.errors import ParameterError
+from ..calibration.calibrate import calibrate as calibrate_samples
+from ..codec.codec import Codec
 from .layers import Select, find_layers, pick
 
 __all__ = ["calibrate", "evaluating", "features", "feed", "one_layer"]

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..errors import ParameterError
+from ..base.errors import ParameterError
 
 __all__ = ["Select", "check_attachable", "find_layers", "pick", "replace"]
 

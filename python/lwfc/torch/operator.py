@@ -12,8 +12,8 @@ from weakref import WeakValueDictionary
 import torch
 from torch import Tensor
 
-from ..codec import Codec
-from ..errors import ParameterError
+from ..base.errors import ParameterError
+from ..codec.codec import Codec
 from .report import Recorder
 
 __all__ = ["code", "record_under", "register"]

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Sequence
 from typing import Any
 
-from ..show import html_table
+from ..base.show import html_table
 
 __all__ = ["Recorder", "Report"]
 

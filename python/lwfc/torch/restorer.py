@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .._restoration_blob import LATENT_MAX, LINEAR, STRENGTH_ONE, Restoration
-from ..errors import ParameterError
+from ..base.errors import ParameterError
+from ..restoration.blob import LATENT_MAX, LINEAR, STRENGTH_ONE, Restoration
 
 __all__ = ["Restorer"]
 

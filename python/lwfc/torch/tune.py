@@ -6,9 +6,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..codec import Codec
-from ..tune import TuneResult
-from ..tune import tune as tune_samples
+from ..calibration.tune import TuneResult
+from ..calibration.tune import tune as tune_samples
+from ..codec.codec import Codec
 from .attach import attach
 from .features import evaluating, features, feed
 from .layers import Select

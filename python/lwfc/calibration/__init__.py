@@ -1,0 +1,1 @@
+"""From samples to codecs: samples, statistics, fits, one-shot coding, tuning."""

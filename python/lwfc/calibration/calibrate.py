@@ -1,0 +1,201 @@
+"""calibrate: from sample activations of a layer to its Codec."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..base.checks import check_number, choose
+from ..base.errors import ParameterError
+from ..base.threads import thread_count
+from ..codec.codec import Codec
+from ..codec.names import CODERS, NAN_POLICIES
+from ..codec.stages import check_levels
+from ..model.design import design_ecsq, uniform_quantizer
+from ..model.ranges import ACTIVATIONS, RangeChoice, choose_range, guess_activation
+from .fitting import Fitting, fit_parts
+from .samples import Batches, Progress
+from .statistics import Group, Statistics, measure
+
+__all__ = ["calibrate"]
+
+QUANTIZERS = ("uniform", "ecsq", "deadzone")
+RESTORATIONS = ("none", "centroid", "local", "linear")
+GRANULARITIES = ("tensor", "channel")
+BOUNDS = {"relu": (0.0, np.inf), "relu6": (0.0, 6.0)}  # no restored value leaves these
+DEAD_ZONE = 1 / 6  # of a step: rounding by thirds instead of halves, as video coders do
+DESIGN_SAMPLES = 1 << 18  # values an entropy-constrained design is made from
+
+
+def calibrate(
+    samples: Any,
+    *,
+    levels: int = 4,
+    activation: str = "auto",
+    slope: float = 0.1,
+    kappa: float | None = None,
+    clip: Any = "model",
+    clip_scale: float = 1.0,
+    clip_lo: float | str | None = None,
+    quantizer: str = "uniform",
+    rate_weight: float = 0.0,
+    coder: str = "rans",
+    restore: str = "none",
+    restore_strength: float = 1.0,
+    granularity: str = "tensor",
+    channel_axis: int | None = None,
+    nan: str = "zero",
+    bound: bool | None = None,
+    progress: Progress | None = None,
+    num_threads: int | None = 1,
+) -> Codec:
+    """A codec for tensors like the samples; neither labels nor gradients are needed.
+
+    ``samples``
+        One array or tensor whose axis 0 counts samples, or an iterable of such batches. Memory
+        does not grow with their number: what can be iterated again is, up to three times; a
+        generator is consumed once, into a temporary file.
+    ``levels``
+        Number of symbols, 2 to 256. Entropy-constrained designs may end with fewer.
+    ``activation``, ``slope``, ``kappa``
+        "relu", "relu6", "leaky_relu" with its ``slope``, "identity", or "auto", which decides from
+        the values (see ``lwfc.ranges.guess_activation``); ``kappa`` is the model's skew, None:
+        0.5 as in the paper, 1 for "identity".
+    ``clip``
+        The range: "model" (least squared error under the activation model), "mse" (the same on
+        the samples), "aciq", "minmax", "percentile" (99.9), or a pair (lo, hi). The lower end is
+        0 but for "identity"; ``clip_lo`` gives another, or "free" to choose it as well (networks
+        may need the negative values of a leaky ReLU). ``clip_scale`` stretches the range: at its
+        upper end, for "identity" at both.
+    ``quantizer``
+        "uniform"; "ecsq", entropy-constrained with the outer values kept; "deadzone", uniform
+        values with thresholds moved a sixth of a step away from zero.
+    ``rate_weight``
+        What one bit is worth, as squared error in units of the samples' variance. Used by the
+        design of "ecsq", and by the encoder's rate-distortion pass with ``coder="context"``.
+    ``coder``
+        "raw", "cabac", "rans" or "context"; see :class:`lwfc.Codec`.
+    ``restore``
+        What the decoder puts back: "none" the quantizer's values, "centroid" the mean of each
+        cell, "local" and "linear" least-squares estimates from decoded neighbours, of the own
+        channel and of all. ``restore_strength`` 0..1 blends from centroid to estimate.
+    ``granularity``, ``channel_axis``
+        One quantizer for the "tensor" or for each "channel"; None: the axis is chosen by rank.
+    ``nan``, ``bound``
+        As for :class:`lwfc.Codec`; "raise" also refuses samples with NaN or infinities.
+    ``progress``
+        Called as ``progress(done, total, what)``; total is None while unknown.
+
+    Statistics no model fits (constant samples, a mean not above 0 after a ReLU) give the range of
+    the samples, or [c, c + max(1, |c|)] for a constant c, and a CalibrationWarning.
+    Errors: ParameterError, naming the parameter.
+    """
+    check_levels(levels)
+    choose("quantizer", quantizer, QUANTIZERS)
+    choose("restore", restore, RESTORATIONS)
+    choose("granularity", granularity, GRANULARITIES)
+    choose("activation", activation, ACTIVATIONS)
+    choose("coder", coder, CODERS)
+    choose("nan", nan, NAN_POLICIES)
+    check_number("slope", slope, 0, 1)
+    if kappa is not None:
+        check_number("kappa", kappa, 1e-3, 1e3)
+    check_number("clip_scale", clip_scale, 1e-3, 1e3)
+    if clip_lo not in (None, "free"):
+        check_number("clip_lo", clip_lo, -1e30, 1e30)
+    check_number("rate_weight", rate_weight, 0, 1e6)
+    check_number("restore_strength", restore_strength, 0, 1)
+    if quantizer == "ecsq" and granularity == "channel":
+        raise ParameterError(
+            'quantizer="ecsq" drops levels, so granularity="channel" cannot keep one level count; '
+            'use granularity="tensor"'
+        )
+    num_threads = thread_count(num_threads)
+    with Batches(samples, progress) as batches:
+        statistics = measure(
+            batches,
+            channels=granularity == "channel",
+            channel_axis=channel_axis,
+            num_threads=num_threads,
+        )
+        _check_samples(statistics, nan)
+        whole = statistics.tensor
+        if activation == "auto":
+            activation = guess_activation(whole.moments, whole.sample)
+        choice = RangeChoice(levels, activation, slope, kappa, clip, clip_scale, clip_lo)
+        variance = whole.moments.variance
+        thresholds, values = _quantizers(statistics, choice, quantizer, rate_weight * variance)
+        notes = {
+            "activation": activation,
+            "clip": clip if isinstance(clip, str) else [float(end) for end in clip],
+            "clip_scale": float(clip_scale),
+            "range": [float(values.min()), float(values.max())],
+            "quantizer": quantizer,
+            "restore": restore,
+            "restore_strength": float(restore_strength),
+            "rate_weight": float(rate_weight),
+            "samples": statistics.nsamples,
+            "mean": whole.moments.mean,
+            "variance": variance,
+        }
+        plain = Codec(
+            thresholds,
+            values,
+            coder="rans" if coder == "context" else coder,
+            channel_axis=channel_axis,
+            inner_shape=statistics.inner_shape,
+            nan=nan,
+            metadata=notes,
+        )
+        fitting = Fitting(
+            context=coder == "context",
+            restore=restore,
+            strength=float(restore_strength),
+            rate_weight=rate_weight * variance,
+            bounds=BOUNDS.get(activation, (-np.inf, np.inf)),
+            progress=progress,
+            num_threads=num_threads,
+        )
+        parts = fit_parts(plain, batches, fitting)
+    return plain.replace(bound=bound, **parts)
+
+
+def _check_samples(statistics: Statistics, nan: str) -> None:
+    moments = statistics.tensor.moments
+    if nan == "raise" and moments.nonfinite:
+        raise ParameterError(
+            f'the samples hold {moments.nonfinite} NaN or infinities; nan="zero" leaves them out'
+        )
+    if not moments.count:
+        raise ParameterError("the samples hold no finite value: nothing to calibrate on")
+
+
+def _quantizers(
+    statistics: Statistics, choice: RangeChoice, quantizer: str, weight: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """(thresholds, values), a row for each group."""
+    groups: Sequence[Group] = statistics.channels or (statistics.tensor,)
+    rows = []
+    for number, own in enumerate(groups):
+        where = f"channel {number}: " if statistics.channels else ""
+        group = own if own.moments.count else statistics.tensor
+        lo, hi = choose_range(choice, group.moments, group.sample, where)
+        rows.append(_make(quantizer, choice, group, lo, hi, weight))
+    thresholds, values = zip(*rows, strict=True)
+    return np.stack(thresholds), np.stack(values)
+
+
+def _make(
+    quantizer: str, choice: RangeChoice, group: Group, lo: float, hi: float, weight: float
+) -> tuple[np.ndarray, np.ndarray]:
+    if quantizer == "ecsq" and group.moments.min < group.moments.max:
+        sample = group.sample[:: -(-len(group.sample) // DESIGN_SAMPLES)]
+        design = design_ecsq(sample, choice.levels, lo, hi, rate_weight=weight, pinned=True)
+        return design.thresholds, design.values
+    thresholds, values = uniform_quantizer(lo, hi, choice.levels)
+    if quantizer == "deadzone":
+        step = (hi - lo) / (choice.levels - 1)
+        zero = int(np.argmin(np.abs(values)))
+        away = np.where(np.arange(choice.levels - 1) >= zero, DEAD_ZONE, -DEAD_ZONE)
+        thresholds = (thresholds + step * away).astype(np.float32)
+    return thresholds, values

@@ -1,0 +1,101 @@
+"""Later walks over the samples: the context model, the centroids, the restoration's weights."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..base.errors import ParameterError
+from ..codec.codec import Codec
+from ..context.fitter import ContextFitter
+from ..restoration.fitter import CentroidFitter, RestorationFitter
+from .samples import Batches, Progress, planes
+
+__all__ = ["Fitting", "fit_parts"]
+
+STEPS = 100  # of the context model's progress
+
+
+@dataclass(frozen=True, slots=True)
+class Fitting:
+    """What to fit: the names of ``lwfc.calibrate``; ``rate_weight`` in squared error per bit."""
+
+    context: bool
+    restore: str
+    strength: float
+    rate_weight: float
+    bounds: tuple[float, float]
+    progress: Progress | None
+    num_threads: int
+
+
+def fit_parts(plain: Codec, batches: Batches, fitting: Fitting) -> dict[str, Any]:
+    """The Codec arguments to change in ``plain``, fitted on its symbols of the samples.
+
+    With a rate-distortion pass (``rate_weight`` > 0 and ``context``) the symbols depend on the
+    context model, so the model is fitted on plain symbols first, then all again on the final ones.
+    Errors: ParameterError for what a coder or a restoration cannot do.
+    """
+    if not fitting.context and fitting.restore == "none":
+        return {}
+    try:
+        if not fitting.context or fitting.rate_weight == 0:
+            return _walk(plain, batches, fitting, fitting.restore)
+        first = _walk(plain, batches, fitting, "none")
+        first |= {"rate_weight": fitting.rate_weight, "bound": True}
+        parts = first | _walk(plain.replace(**first), batches, fitting, fitting.restore)
+        del parts["bound"]  # the caller's choice
+        return parts
+    except ValueError as error:
+        if isinstance(error, ParameterError):
+            raise
+        raise ParameterError(str(error)) from error
+
+
+def _walk(codec: Codec, batches: Batches, fitting: Fitting, restore: str) -> dict[str, Any]:
+    """One walk over the samples with the symbols of ``codec``."""
+    context: ContextFitter | None = None
+    centroids: CentroidFitter | None = None
+    weights: RestorationFitter | None = None
+    lo, hi = float(codec.values.min()), float(codec.values.max())
+    for batch in batches.walk("symbols"):
+        x = batch
+        if not np.isfinite(x).all():  # as the encoder sees them; NaN has symbol 0
+            x = np.nan_to_num(x, nan=lo, posinf=hi, neginf=lo)
+        symbols = planes(codec.symbols(x, num_threads=fitting.num_threads), codec.channel_axis)
+        channels = symbols.shape[1]
+        if fitting.context:
+            context = context or ContextFitter(codec.levels, channels)
+            context.update(symbols)
+        values = planes(x, codec.channel_axis)
+        if restore in ("local", "linear"):
+            weights = weights or RestorationFitter(
+                codec.levels, channels, restore, bounds=fitting.bounds
+            )
+            weights.update(values, symbols)
+        elif restore == "centroid":
+            centroids = centroids or CentroidFitter(codec.levels, channels)
+            centroids.update(values, symbols)
+    return _finish(codec, fitting, context, weights, weights.centroids if weights else centroids)
+
+
+def _finish(
+    codec: Codec,
+    fitting: Fitting,
+    context: ContextFitter | None,
+    weights: RestorationFitter | None,
+    centroids: CentroidFitter | None,
+) -> dict[str, Any]:
+    changes: dict[str, Any] = {}
+    say = fitting.progress or (lambda done, total, what: None)
+    if context is not None:
+        blob = context.finish(lambda share: say(int(share * STEPS), STEPS, "context model"))
+        changes |= {"coder": "context", "context": blob}
+    if centroids is not None:
+        values = centroids.finish(per_channel=len(codec.values) > 1)
+        changes["values"] = np.maximum.accumulate(values, axis=-1)
+    if weights is not None:
+        changes["restore"] = weights.finish(
+            fitting.strength, lambda text: say(0, None, f"restoration: {text}")
+        )
+    return changes

@@ -1,0 +1,76 @@
+"""encode: a tensor to bytes in one call, with nothing calibrated before."""
+
+import warnings
+from typing import Any
+
+import numpy as np
+
+from ..base.arrays import as_tensor, widen
+from ..base.errors import CalibrationWarning, ParameterError
+from ..codec.stages import check_levels
+from .calibrate import calibrate
+
+__all__ = ["encode"]
+
+
+def encode(
+    x: Any,
+    levels: int = 4,
+    *,
+    lo: float | None = None,
+    hi: float | None = None,
+    clip: Any = "model",
+    clip_scale: float = 1.0,
+    clip_lo: float | str | None = None,
+    activation: str = "auto",
+    slope: float = 0.1,
+    kappa: float | None = None,
+    quantizer: str = "uniform",
+    rate_weight: float = 0.0,
+    coder: str = "rans",
+    channel_axis: int | None = None,
+    nan: str = "zero",
+    num_threads: int | None = 1,
+) -> bytes:
+    """Self-contained bytes of a float array or tensor; ``lwfc.decode`` needs nothing else.
+
+    The clip range is fitted to x itself: ``lo`` and ``hi`` (or ``clip=(lo, hi)``) fix it. All
+    other options are those of :func:`lwfc.calibrate`, where the calibrated parts (coder
+    "context", restoration) need samples. Tensors with a single value decode exactly; empty ones,
+    and those without a finite value, are coded over [0, 1].
+
+    Errors: ParameterError for options, types and shapes that do not fit, naming the fix.
+    """
+    check_levels(levels)
+    if coder == "context":
+        raise ParameterError(
+            'coder="context" needs a calibrated codec: lwfc.calibrate(samples, ...)'
+        )
+    if (lo is None) != (hi is None):
+        raise ParameterError("lo and hi go together; give both or none")
+    if lo is not None:
+        clip = (lo, hi)
+    array, bfloat16 = as_tensor(x)
+    values = widen(array) if bfloat16 else array
+    options: dict[str, Any] = dict(coder=coder, channel_axis=channel_axis, nan=nan, bound=False)
+    if not np.isfinite(values).any():
+        codec = calibrate(np.array([0, 1], np.float32), levels=levels, clip=(0, 1), **options)
+        return codec.encode(x, num_threads=num_threads)
+    with warnings.catch_warnings():
+        # Without a model the range is the tensor's own, which loses nothing by clipping.
+        warnings.simplefilter("ignore", CalibrationWarning)
+        codec = calibrate(
+            np.atleast_1d(values),
+            levels=levels,
+            clip=clip,
+            clip_scale=clip_scale,
+            clip_lo=clip_lo,
+            activation=activation,
+            slope=slope,
+            kappa=kappa,
+            quantizer=quantizer,
+            rate_weight=rate_weight,
+            num_threads=num_threads,
+            **options,
+        )
+    return codec.encode(x, num_threads=num_threads)

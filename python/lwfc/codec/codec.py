@@ -1,0 +1,218 @@
+"""Codec: a calibrated quantizer, coder and restoration, as a value."""
+
+import base64
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .. import _core
+from ..base.arrays import as_tensor, from_bits, is_torch, torch_like
+from ..base.checks import check_axis, check_number, check_shape, check_table, choose
+from ..base.errors import FormatError, LwfcError, ParameterError
+from ..base.threads import thread_count
+from .names import CODERS, NAN_POLICIES
+from .stages import check_levels
+from .stream import decode
+from .value import BLOBS, CodecValue, notes_bytes
+
+__all__ = ["Codec"]
+
+
+class Codec(CodecValue):
+    """Turns float tensors into bytes and back. Immutable, comparable, hashable, picklable.
+
+    Parameters (all but the first two by keyword)
+
+    ``thresholds``
+        Ascending floats, shape (levels - 1,), or (channels, levels - 1) for one set per channel.
+    ``values``
+        What each symbol decodes to, shape (levels,) or (channels, levels).
+    ``coder``
+        "raw" (packed symbols), "cabac" (the paper's binary arithmetic coder), "rans" (fastest) or
+        "context" (smallest; needs its calibrated model ``context``).
+    ``channel_axis``
+        Which axis holds the channels; None: axis 1 of four or more, the last of two or three.
+    ``bound``
+        True: streams are shorter, but decode with this codec only. False: they decode with
+        nothing else. None: as the calibrated parts demand.
+    ``inner_shape``
+        The usual shape without the first axis; saves header bytes of bound streams.
+    ``rate_weight``
+        Squared error one bit is worth in the encoder's rate-distortion pass; 0: no such pass.
+    ``nan``
+        "zero": NaN becomes symbol 0; "raise": NaN and infinities are refused.
+    ``context``, ``restore``
+        Calibrated models of the coder and of the restoration, as bytes.
+    ``metadata``
+        Notes for people, a JSON-able mapping; no part of the codec's identity.
+
+    Made by :func:`lwfc.calibrate`, :meth:`load`, :meth:`from_config`, or by hand.
+    """
+
+    __slots__ = ()
+
+    def __init__(
+        self,
+        thresholds: Any,
+        values: Any,
+        *,
+        coder: str = "rans",
+        channel_axis: int | None = None,
+        bound: bool | None = None,
+        inner_shape: Sequence[int] = (),
+        rate_weight: float = 0.0,
+        nan: str = "zero",
+        context: bytes | None = None,
+        restore: bytes | None = None,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> None:
+        levels = check_levels(np.shape(values)[-1] if np.ndim(values) else 0)
+        number = choose("coder", coder, CODERS)
+        if (coder == "context") != (context is not None):
+            raise ParameterError(
+                'coder="context" and its calibrated model go together; use lwfc.calibrate'
+            )
+        if bound is None:
+            bound = context is not None or restore is not None
+        arguments = (
+            levels,
+            check_table("thresholds", thresholds, levels - 1),
+            check_table("values", values, levels),
+            number,
+            check_axis(channel_axis),
+            bool(bound),
+            check_shape("inner_shape", inner_shape),
+            check_number("rate_weight", rate_weight, 0, 1e30),
+            choose("nan", nan, NAN_POLICIES),
+            context,
+            restore,
+            notes_bytes(metadata),
+        )
+        if not bound and (context is not None or restore is not None):
+            raise ParameterError("streams of calibrated coders and restorations are always bound")
+        try:
+            handle = _core.codec_make(*arguments)
+        except FormatError as error:  # here it is the caller's mistake, not a file's
+            raise ParameterError(f"codec: {error}") from None
+        self._adopt(handle)
+
+    # --- what it does ---------------------------------------------------------------------------
+
+    def encode(self, x: Any, *, num_threads: int | None = 1) -> bytes:
+        """The bytes of x: any float array or tensor of rank 0 to 8; see ``lwfc.arrays`` for types.
+
+        The bytes are equal on every CPU and for every ``num_threads`` (None or 0: all cores).
+        Errors: ParameterError for types and shapes that do not fit, and for NaN under "raise".
+        """
+        tensor = as_tensor(x)
+        try:
+            return _core.encode(self._handle, tensor.array, thread_count(num_threads))
+        except LwfcError as error:
+            error.add_note(f"while encoding {tensor.dtype_name} {tensor.array.shape} with {self!r}")
+            raise
+
+    def decode(
+        self,
+        data: Any,
+        *,
+        out: Any = None,
+        max_nbytes: int = 2**30,
+        num_threads: int | None = 1,
+    ) -> Any:
+        """The tensor in ``data`` (any bytes-like object), in the shape and type that was encoded.
+
+        ``out``: writable array or CPU tensor of that shape and type to fill and return;
+        ``max_nbytes``: refuse larger results before allocating them. A self-contained stream
+        decodes whatever codec wrote it. bfloat16 comes back as ml_dtypes.bfloat16 if that package
+        is there, else as float32. Errors: FormatError for bytes that are damaged or belong to
+        another codec; ParameterError for a wrong ``out``.
+        """
+        return decode(data, self, out=out, max_nbytes=max_nbytes, num_threads=num_threads)
+
+    def simulate(self, x: Any, *, num_threads: int | None = 1) -> Any:
+        """``decode(encode(x))`` without making bytes: equal to the last bit.
+
+        Arrays give arrays, PyTorch tensors give tensors of the same type and device.
+        """
+        tensor = as_tensor(x)
+        out = np.empty_like(tensor.array, subok=False)
+        try:
+            _core.simulate(self._handle, tensor.array, out, thread_count(num_threads))
+        except LwfcError as error:
+            error.add_note(f"while simulating {tensor.dtype_name} {out.shape} with {self!r}")
+            raise
+        if is_torch(x):
+            return torch_like(out, tensor.bfloat16, x)
+        return from_bits(out, tensor.bfloat16)
+
+    def symbols(self, x: Any, *, num_threads: int | None = 1) -> np.ndarray:
+        """The symbols ``encode`` would code, uint8 of x's shape."""
+        return _core.symbols(self._handle, as_tensor(x).array, thread_count(num_threads))
+
+    def replace(self, **changes: Any) -> "Codec":
+        """A codec with some constructor arguments changed."""
+        return Codec(**(self._arguments() | changes))
+
+    # --- storing it -----------------------------------------------------------------------------
+
+    def to_bytes(self) -> bytes:
+        """The codec file: canonical, checksummed, read by :meth:`from_bytes` on any machine."""
+        return _core.codec_write(self._handle)
+
+    @classmethod
+    def from_bytes(cls, data: Any) -> "Codec":
+        """The codec in a codec file's bytes. Errors: FormatError."""
+        codec = cls.__new__(cls)
+        codec._adopt(_core.codec_read(data))
+        return codec
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Write the codec file, replacing an older one only when complete."""
+        path = Path(path)
+        partial = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+        try:
+            partial.write_bytes(self.to_bytes())
+            os.replace(partial, path)
+        finally:
+            partial.unlink(missing_ok=True)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike) -> "Codec":
+        """Read a codec file. Errors: OSError, FormatError."""
+        try:
+            return cls.from_bytes(Path(path).read_bytes())
+        except FormatError as error:
+            error.add_note(f"while reading the codec file {os.fspath(path)!r}")
+            raise
+
+    def get_config(self) -> dict[str, Any]:
+        """The codec as JSON-able values; byte strings as base64."""
+        config = self._arguments()
+        for name in ("thresholds", "values"):
+            config[name] = config[name].tolist()
+        for name in BLOBS:
+            blob = config[name]
+            config[name] = None if blob is None else base64.b64encode(blob).decode("ascii")
+        return {"id": "lwfc"} | config | {"inner_shape": list(self.inner_shape)}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> "Codec":
+        """The codec of a :meth:`get_config`. Errors: ParameterError."""
+        arguments = dict(config)
+        if arguments.pop("id", "lwfc") != "lwfc":
+            raise ParameterError(f"configuration of id {config['id']!r}: must be 'lwfc'")
+        try:
+            for name in BLOBS:
+                if arguments.get(name) is not None:
+                    arguments[name] = base64.b64decode(arguments[name], validate=True)
+            return cls(**arguments)
+        except (TypeError, ValueError) as error:
+            if isinstance(error, LwfcError):
+                raise
+            raise ParameterError(f"codec configuration: {error}") from error
+
+    def __reduce__(self) -> tuple:
+        return Codec.from_bytes, (self.to_bytes(),)

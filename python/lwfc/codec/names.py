@@ -1,0 +1,7 @@
+"""The names of what streams and codec files hold as numbers; an index is the number."""
+
+__all__ = ["CODERS", "DTYPES", "NAN_POLICIES"]
+
+DTYPES = ("float32", "float16", "bfloat16", "float64")
+CODERS = ("raw", "cabac", "rans", "context")
+NAN_POLICIES = ("zero", "raise")

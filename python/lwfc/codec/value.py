@@ -1,0 +1,177 @@
+"""CodecValue: what makes a Codec a value - its fields, comparison, copies and looks."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from .. import _core
+from ..base.errors import FormatError, ParameterError
+from ..base.show import html_fields
+from .names import CODERS, NAN_POLICIES
+
+__all__ = ["BLOBS", "CodecValue", "notes_bytes"]
+
+BLOBS = ("context", "restore")
+
+
+def notes_bytes(metadata: Mapping[str, Any] | None) -> bytes:
+    """metadata as the codec file holds it."""
+    try:
+        return json.dumps(dict(metadata or {}), sort_keys=True, allow_nan=False).encode()
+    except (TypeError, ValueError) as error:
+        raise ParameterError(f"metadata: must be a mapping of JSON-able values ({error})") from None
+
+
+class CodecValue:
+    """An immutable view of the extension's codec, ``_handle``."""
+
+    __slots__ = ("__weakref__", "_digest", "_fields", "_handle")
+
+    def _adopt(self, handle: Any) -> None:
+        fields = dict(_core.codec_fields(handle))
+        levels = fields["levels"]
+        for name, count in (("thresholds", levels - 1), ("values", levels)):
+            table = np.frombuffer(bytes(fields[name]), np.float32).reshape(-1, count)
+            table.setflags(write=False)
+            fields[name] = table
+        metadata = bytes(fields["metadata"] or b"{}")
+        try:
+            notes = json.loads(metadata)
+        except ValueError:
+            notes = None
+        if not isinstance(notes, dict):
+            raise FormatError("codec file: the metadata is not a JSON object")
+        fields["metadata"] = metadata
+        object.__setattr__(self, "_handle", handle)
+        object.__setattr__(self, "_digest", fields.pop("digest"))
+        object.__setattr__(self, "_fields", fields)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise AttributeError(f"a Codec never changes; make another with codec.replace({name}=...)")
+
+    def __delattr__(self, name: str) -> None:
+        raise AttributeError("a Codec never changes")
+
+    @property
+    def levels(self) -> int:
+        """Number of symbols, 2 to 256."""
+        return self._fields["levels"]
+
+    @property
+    def thresholds(self) -> np.ndarray:
+        """Read-only float32 (groups, levels - 1); groups is 1, or the number of channels."""
+        return self._fields["thresholds"]
+
+    @property
+    def values(self) -> np.ndarray:
+        """Read-only float32 (groups, levels)."""
+        return self._fields["values"]
+
+    @property
+    def coder(self) -> str:
+        """Name of the entropy coder."""
+        return CODERS[self._fields["coder"]]
+
+    @property
+    def channel_axis(self) -> int | None:
+        """The channels' axis; None: chosen by rank."""
+        return self._fields["channel_axis"]
+
+    @property
+    def bound(self) -> bool:
+        """Whether streams need this codec to decode."""
+        return bool(self._fields["bound"])
+
+    @property
+    def inner_shape(self) -> tuple[int, ...]:
+        """The usual shape without the first axis; () if none was given."""
+        return tuple(self._fields["inner_shape"])
+
+    @property
+    def rate_weight(self) -> float:
+        """Squared error per bit in the rate-distortion pass; 0: none."""
+        return self._fields["rate_weight"]
+
+    @property
+    def nan(self) -> str:
+        """The policy for NaN and infinities: "zero" or "raise"."""
+        return NAN_POLICIES[self._fields["nan"]]
+
+    @property
+    def context(self) -> bytes | None:
+        """The context coder's model."""
+        return self._fields["context"] or None
+
+    @property
+    def restore(self) -> bytes | None:
+        """The restoration's weights."""
+        return self._fields["restore"] or None
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """Notes for people, e.g. how it was calibrated; a fresh copy."""
+        return json.loads(self._fields["metadata"])
+
+    @property
+    def digest(self) -> int:
+        """64 bits that tell codecs apart; bound streams carry them."""
+        return self._digest
+
+    def _arguments(self) -> dict[str, Any]:
+        names = ("coder", "channel_axis", "bound", "inner_shape", "rate_weight", "nan")
+        names += (*BLOBS, "metadata")
+        return {name: getattr(self, name) for name in ("thresholds", "values", *names)}
+
+    def __copy__(self) -> "CodecValue":
+        return self
+
+    def __deepcopy__(self, memo: dict) -> "CodecValue":
+        return self
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, CodecValue):
+            return NotImplemented
+        return self._digest == other._digest and all(
+            value.tobytes() == other._fields[name].tobytes()
+            if isinstance(value, np.ndarray)
+            else value == other._fields[name]
+            for name, value in self._fields.items()
+            if name != "metadata"
+        )
+
+    def __hash__(self) -> int:
+        return hash(self._digest)
+
+    def summary(self) -> dict[str, Any]:
+        """What matters about it, as JSON-able values."""
+        values = self.values
+        groups = "tensor" if len(values) == 1 else f"{len(values)} channels"
+        return {
+            "levels": self.levels,
+            "range": f"[{values.min():.6g}, {values.max():.6g}]",
+            "quantizer per": groups,
+            "coder": self.coder,
+            "restoration": self.metadata.get("restore", "none" if not self.restore else "yes"),
+            "streams": "bound" if self.bound else "self-contained",
+            "digest": f"{self.digest:016x}",
+        }
+
+    def __repr__(self) -> str:
+        if len(self.values) == 1 and self.levels <= 16 and not (self.context or self.restore):
+            arguments = self._arguments() | {
+                "thresholds": self.thresholds[0].tolist(),
+                "values": self.values[0].tolist(),
+            }
+            arguments.pop("metadata")
+            defaults = {"channel_axis": None, "bound": False, "inner_shape": ()}
+            defaults |= {"rate_weight": 0.0, "nan": "zero", "context": None, "restore": None}
+            shown = [
+                f"{k}={v!r}" for k, v in arguments.items() if k not in defaults or v != defaults[k]
+            ]
+            return f"Codec({', '.join(shown)})"
+        return f"<Codec {', '.join(f'{k} {v}' for k, v in self.summary().items())}>"
+
+    def _repr_html_(self) -> str:
+        return html_fields("lwfc.Codec", self.summary())

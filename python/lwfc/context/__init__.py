@@ -1,0 +1,1 @@
+"""Fits the context coder's model and writes it as integers."""

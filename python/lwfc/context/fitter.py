@@ -1,0 +1,162 @@
+"""Fit the calibrated context model of the `context` coder.
+
+Every channel gets an ordinal (cumulative) logistic model of its symbol: P(q >= k) =
+sigmoid(eta + b_k), where eta adds weights of the neighbours already coded in the same channel
+(left, left-left, four of the rows above and the mean of those rows) and of up to 24
+symbols of other channels, at the same place or beside it. Where it pays, a second such sum, the
+spread, moves lower and upper thresholds apart. Channels are put into an order in which good
+predictors of the others come first, and cut into groups of 32 or 16 (the first takes what is
+left over); a channel may refer to any channel of an earlier group.
+
+The rows are in `_context_rows`, the statistics in `_context_fit`, the integers in
+`_context_integer`. NumPy only; the same symbols give the same bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .design import ChannelDesign, design_group
+from .fit import channel_order
+from .integer import SHIFT, best_unit, coarse_bits, link_table, round_channel
+from .rows import OFFSETS, Rows, join, rows_at
+
+__all__ = ["ContextFitter", "MAX_LEVELS"]
+
+Array = npt.NDArray[Any]
+
+MAX_LEVELS = 16
+MAX_CHANNELS = 65535
+VERSION = 1
+
+# Few channels get small groups: more of them have an earlier group to refer to.
+_SMALL_GROUPS, _SMALL, _LARGE = 64, 16, 32
+_NARROW = 128  # channels
+_NARROW_REFERENCES, _WIDE_REFERENCES = 24, 16
+_LEAST_ROWS, _MOST_ROWS = 6144, 24576
+_MOST_SYMBOLS = 1_500_000  # more rows where channels are few: both cost time
+_MOST_BYTES = 128 << 20
+_ROW_BYTES = len(OFFSETS) + 3 + 4  # per channel
+_TRIED = 16  # channels on which the spread is tried
+_SPREAD_GAIN = 0.025  # bits a symbol that it must save: it costs a quarter of the speed
+
+
+class ContextFitter:
+    """Collects calibration symbols and fits the context model.
+
+    levels: number of symbols, 2..16. channels: size of the channel axis, 1..65535. references:
+    most symbols of other channels that a channel's model looks at, 0..255; each costs about 1 %
+    of the speed. By default 24 up to 128 channels, which have few to choose from, else 16.
+    """
+
+    def __init__(self, levels: int, channels: int, references: int | None = None) -> None:
+        if references is None:
+            references = _NARROW_REFERENCES if channels <= _NARROW else _WIDE_REFERENCES
+        if not 2 <= levels <= MAX_LEVELS:
+            raise ValueError(f"the context model needs 2..{MAX_LEVELS} levels, not {levels}")
+        if not 1 <= channels <= MAX_CHANNELS:
+            raise ValueError(f"the context model needs 1..{MAX_CHANNELS} channels")
+        if not 0 <= references <= 255:
+            raise ValueError("the context model takes 0..255 references")
+        self.levels = levels
+        self.references = references
+        self.lanes = _SMALL if channels <= _SMALL_GROUPS else _LARGE
+        self.channels = channels
+        self.samples = 0
+        most = _MOST_BYTES // (_ROW_BYTES * channels) // 2
+        wanted = min(max(_LEAST_ROWS, _MOST_SYMBOLS // channels), _MOST_ROWS)
+        self._most_rows = max(64, min(wanted, most))
+        self._stride = 1
+        self._rows: list[tuple[int, Rows]] = []
+
+    def update(self, symbols: Array) -> None:
+        """Add uint8 symbols of shape (n, C, H, W), all below `levels`."""
+        symbols = np.asarray(symbols)
+        if symbols.dtype != np.uint8 or symbols.ndim != 4 or symbols.shape[1] != self.channels:
+            raise ValueError(f"expected uint8 symbols of shape (n, {self.channels}, H, W)")
+        for sample in symbols:
+            if sample.size and int(sample.max()) >= self.levels:
+                raise ValueError(f"symbols must be below {self.levels}")
+            if self.samples % self._stride == 0 and sample.size:
+                self._add(sample)
+            self.samples += 1
+
+    def _add(self, sample: Array) -> None:
+        """Keep some positions of one sample; thin the older samples when memory is full."""
+        positions = sample.shape[1] * sample.shape[2]
+        rng = np.random.default_rng((1, self.samples))
+        count = min(positions, max(16, self._most_rows // 4))
+        # In random order, so that a prefix of a sample is a fair part of it.
+        picked = rng.permutation(positions)[:count]
+        self._rows.append((self.samples, rows_at(sample, picked)))
+        self._shrink()
+
+    def _shrink(self) -> None:
+        """Equal shares for all samples; every other sample once shares get too small."""
+        share = self._most_rows // len(self._rows)
+        if share < 8 and len(self._rows) > 1:
+            self._stride *= 2
+            self._rows = [r for r in self._rows if r[0] % self._stride == 0]
+            share = self._most_rows // len(self._rows)
+        if sum(len(r) for _, r in self._rows) > self._most_rows:
+            part = slice(share)
+            self._rows = [(i, r.pick(part) if len(r) > share else r) for i, r in self._rows]
+
+    def finish(self, progress: Callable[[float], None] | None = None) -> bytes:
+        """Fit and return the model, canonical bytes: csrc/entropy/context_model.h says which.
+
+        They are 40 + channels * (3 + levels + scores * (6 + 2 levels)) + references *
+        (3 + scores * min(levels, 3)), scores 2 with a spread, else 1 (of two levels, a byte less
+        per channel).
+        `progress` is called with the share done, 0..1.
+        """
+        if not self._rows:
+            raise ValueError("no calibration symbols")
+        rows = join([r for _, r in self._rows])
+        order = channel_order(rows.symbols)
+        most = min(self.references, 2 + len(self._rows))
+        designs: list[ChannelDesign] = []
+        while len(designs) < self.channels:
+            start = len(designs)
+            designs += design_group(rows, order, start, self._group_end(start), most, self.levels)
+        spread = self._spread_pays(rows, designs)
+        fits = []
+        for slot, design in enumerate(designs):
+            fits.append(design.fit(rows, self.levels, spread))
+            if progress is not None:
+                progress((slot + 1) / self.channels)
+        unit = best_unit(rows, designs, fits, self.levels)
+        scores = 2 if spread else 1
+        blob = bytearray([VERSION, self.levels, scores, self.lanes, SHIFT, coarse_bits(unit)])
+        blob += int(self.channels).to_bytes(2, "little")
+        blob += link_table(self.levels, unit).tobytes()
+        blob += order.astype("<u2").tobytes()
+        for design, fit in zip(designs, fits, strict=True):
+            blob += round_channel(design, fit, self.levels, unit).pack(self.levels)
+        return bytes(blob)
+
+    def _spread_pays(self, rows: Rows, designs: list[ChannelDesign]) -> bool:
+        """Whether it saves bits on rows of samples that the fits tried here have not seen."""
+        if self.levels == 2 or len(self._rows) < 2:
+            return False
+        # Samples come in the order of the calibration data: neighbours are often alike.
+        half = sum(len(r) for _, r in self._rows[: len(self._rows) // 2])
+        seen, unseen = rows.pick(slice(half)), rows.pick(slice(half, None))
+        slots = np.unique(np.linspace(0, self.channels - 1, _TRIED).astype(int))
+        saved = 0.0
+        for slot in slots:
+            design = designs[slot]
+            q = unseen.symbols[:, design.channel].astype(np.intp)
+            features = design.features(unseen, self.levels)
+            for spread in (False, True):
+                bits = design.fit(seen, self.levels, spread).bits(features, q)
+                saved += -bits if spread else bits
+        return saved > _SPREAD_GAIN * len(slots) * len(unseen)
+
+    def _group_end(self, start: int) -> int:
+        """Where the group that begins at slot `start` ends: the first takes what is left over."""
+        return start + self.lanes if start else (self.channels - 1) % self.lanes + 1

@@ -1,0 +1,1 @@
+"""The paper's mathematics: moments, activation models, clipping ranges, quantizer designs."""

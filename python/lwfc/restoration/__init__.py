@@ -1,0 +1,1 @@
+"""Fits the restoration's weights and writes them as integers."""

@@ -1,0 +1,260 @@
+"""The least squares behind restoration, and the choice of ridge, rank and modes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from .blob import interleave
+
+__all__ = ["MODES", "PRIOR", "Choice", "Rows", "Task", "choose"]
+
+RIDGES = (1e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0, 3.0)
+WIDE = 1024  # channels from which a solve takes seconds: fewer are tried
+RANKS = (16, 32, 48, 64, 96, 128, 192, 256)
+RANK_LOSS = 0.05  # of squared error, for a smaller and faster form
+PRIOR = 20.0  # a channel's own level mean counts fully from a few times this many values on
+CHUNK = 4096
+FEW = 16384  # positions that fits of a few numbers per channel are made on
+MODES = ("centroid", "local", "linear")
+
+
+@dataclass
+class Rows:
+    """Positions drawn from samples: S, H, V, D uint8 and values float32, each (rows, C)."""
+
+    s: np.ndarray
+    h: np.ndarray
+    v: np.ndarray
+    d: np.ndarray
+    x: np.ndarray
+
+    def __getitem__(self, index) -> Rows:
+        return Rows(*(a[index] for a in (self.s, self.h, self.v, self.d, self.x)))
+
+    def __len__(self) -> int:
+        return self.x.shape[0]
+
+
+@dataclass
+class Task:
+    """What to fit: ``values`` (N,) level bytes; ``centroids``, ``low``, ``high`` (N,)."""
+
+    channels: int
+    levels: int
+    linear: bool
+    rank: int | str
+    bounds: tuple[float, float]
+    values: np.ndarray
+    centroids: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+
+
+@dataclass
+class Choice:
+    ridge: float
+    rank: int
+    mode: np.ndarray
+    errors: dict[str, float]
+
+
+@dataclass
+class _Tables:
+    """Per channel and symbol: offset, slope and centroid, each (C, N) float64."""
+
+    offset: np.ndarray
+    slope: np.ndarray
+    centroid: np.ndarray
+
+
+def feature_rows(rows: Rows, values: np.ndarray) -> np.ndarray:
+    """float32 (rows, F): level value and 3x3 sum of every channel."""
+    level = values[rows.s]
+    return interleave(level, level + rows.h + rows.v + rows.d).astype(np.float32)
+
+
+def own_score(rows: Rows, weights: np.ndarray) -> np.ndarray:
+    """Dot product of each channel's own neighbour sums with ``weights`` (C, 3): (rows, C)."""
+    w = weights.astype(np.float32)
+    return rows.h * w[:, 0] + rows.v * w[:, 1] + rows.d * w[:, 2]
+
+
+def thin(rows: Rows, *others: np.ndarray) -> tuple:
+    """Every k-th row of ``rows`` and the arrays beside it, at most ``FEW``."""
+    step = slice(None, None, -(-len(rows) // FEW))
+    return rows[step], *(a[step] for a in others)
+
+
+def _chunks(count: int) -> Iterator[slice]:
+    return (slice(i, min(i + CHUNK, count)) for i in range(0, count, CHUNK))
+
+
+def normal_equations(rows: Rows, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Centred Gram matrix (F, F) and products with the values (F, C)."""
+    width, channels = (rows.s.shape[1] + 1) // 2 * 4, rows.s.shape[1]
+    gram, cross = np.zeros((width, width)), np.zeros((width, channels))
+    total, mean = np.zeros(width), np.zeros(channels)
+    for part in _chunks(len(rows)):
+        a = feature_rows(rows[part], values)
+        x = rows.x[part]
+        gram += a.T @ a
+        cross += a.T @ x
+        total += a.sum(0, dtype=np.float64)
+        mean += x.sum(0, dtype=np.float64)
+    n = len(rows)
+    gram -= np.outer(total, total) / n
+    cross -= np.outer(total, mean) / n
+    return gram, cross
+
+
+def ridge_solve(gram: np.ndarray, cross: np.ndarray, ridge: float) -> np.ndarray:
+    """Ridge solution with penalties in proportion to each feature's own variance."""
+    diagonal = np.diag(gram)
+    return np.linalg.solve(gram + np.diag(ridge * diagonal + 1.0), cross)
+
+
+def low_rank(gram: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Output directions by falling explained variance (reduced-rank regression)."""
+    _, vectors = np.linalg.eigh(weights.T @ gram @ weights)
+    return vectors[:, ::-1]
+
+
+def fit_tables(rows: Rows, score: np.ndarray, levels: int, shrink: np.ndarray) -> _Tables:
+    """Least squares of the values on ``score`` (rows, C) within each channel and symbol.
+
+    ``shrink`` (N,) are the tensor's centroids; a rare symbol keeps slope 0.
+    """
+    channels = rows.x.shape[1]
+    out = _Tables(*(np.zeros((channels, levels)) for _ in range(3)))
+    center = score.mean(0, dtype=np.float64).astype(np.float32)
+    for s in range(levels):
+        n, sz, sx, szz, szx = (np.zeros(channels) for _ in range(5))
+        for part in _chunks(len(rows)):
+            mask = (rows.s[part] == s).astype(np.float32)
+            z, x = score[part] - center, rows.x[part] * mask
+            zm = z * mask
+            n += mask.sum(0)
+            sz += zm.sum(0)
+            sx += x.sum(0)
+            szz += np.einsum("ij,ij->j", z, zm)
+            szx += np.einsum("ij,ij->j", z, x)
+        safe = np.maximum(n, 1.0)
+        centroid = (sx + PRIOR * shrink[s]) / (n + PRIOR)
+        variance = szz / safe - (sz / safe) ** 2
+        covariance = szx / safe - sz * sx / safe**2
+        usable = (n >= PRIOR) & (variance > 1e-9)
+        slope = np.where(usable, covariance / np.where(usable, variance, 1.0), 0.0)
+        slope *= n / (n + PRIOR)
+        out.centroid[:, s] = centroid
+        out.slope[:, s] = slope
+        out.offset[:, s] = centroid - slope * (sz / safe + center)
+    return out
+
+
+def _estimate(rows: Rows, score: np.ndarray, tables: _Tables, limits: np.ndarray) -> np.ndarray:
+    channel = np.arange(rows.x.shape[1])
+    out = tables.offset.astype(np.float32)[channel, rows.s]
+    out += tables.slope.astype(np.float32)[channel, rows.s] * score
+    return np.clip(out, limits[0][rows.s], limits[1][rows.s])
+
+
+def _errors(rows: Rows, estimate: np.ndarray) -> np.ndarray:
+    """Mean squared error per channel."""
+    return np.mean((estimate - rows.x) ** 2, axis=0, dtype=np.float64)
+
+
+def fit_own(rows: Rows, score: np.ndarray | None, levels: int) -> np.ndarray:
+    """Weights (C, 4) of [score, h, v, d] by least squares with an offset per symbol."""
+    channels = rows.x.shape[1]
+    first = 1 if score is None else 0
+    gram, cross = np.zeros((channels, 4, 4)), np.zeros((channels, 4))
+    for s in range(levels):
+        n, sums = np.zeros(channels), np.zeros((channels, 5))
+        moments = np.zeros((channels, 5, 5))
+        for part in _chunks(len(rows)):
+            r = rows[part]
+            mask = (r.s == s).astype(np.float32)
+            z = np.zeros_like(r.x) if score is None else score[part]
+            planes = [p * mask for p in (z, r.h, r.v, r.d, r.x)]
+            n += mask.sum(0)
+            for i, a in enumerate(planes):
+                sums[:, i] += a.sum(0)
+                for j in range(i + 1):
+                    moments[:, i, j] += np.einsum("ij,ij->j", a, planes[j])
+        moments += np.transpose(np.tril(moments, -1), (0, 2, 1))
+        moments -= sums[:, :, None] * sums[:, None, :] / np.maximum(n, 1.0)[:, None, None]
+        gram += moments[:, :4, :4]
+        cross += moments[:, :4, 4]
+    diagonal = np.einsum("cii->ci", gram)
+    gram = gram + np.einsum("ci,ij->cij", 1e-3 * diagonal + 1.0, np.eye(4))
+    weights = np.zeros((channels, 4))
+    weights[:, first:] = np.linalg.solve(gram[:, first:, first:], cross[:, first:, None])[:, :, 0]
+    return weights
+
+
+def value_limits(task: Task) -> np.ndarray:
+    """float32 (2, N): the range of calibration values per symbol, within the bounds."""
+    low, high = task.low, task.high
+    seen = np.isfinite(low)
+    low = np.where(seen, low, task.bounds[0])
+    high = np.where(seen, high, task.bounds[1])
+    return np.clip(np.stack([low, high]), *task.bounds).astype(np.float32)
+
+
+def _ranks(task: Task) -> list[int]:
+    """The ranks to try, smallest first."""
+    if task.rank == "auto":
+        # above half the channels, two passes cost about as much as one
+        return [r for r in RANKS if r <= task.channels / 2]
+    rank = min(int(task.rank), task.channels // 4 * 4)
+    return [rank] if rank else []
+
+
+def choose(task: Task, train: Rows, test: Rows, say: Callable[[str], None]) -> Choice:
+    """Ridge, rank and each channel's mode by squared error on the held-out samples."""
+    levels, values, limits = task.levels, task.values, value_limits(task)
+    shrink = task.centroids
+    every = train
+    (train,), (test,) = thin(train), thin(test)
+
+    def judge(score_train, score_test):
+        tables = fit_tables(train, score_train, levels, shrink)
+        return _errors(test, _estimate(test, score_test, tables, limits))
+
+    zero_train, zero_test = np.zeros_like(train.x), np.zeros_like(test.x)
+    centroid = judge(zero_train, zero_test)
+    own = fit_own(train, None, levels)[:, 1:]
+    local = judge(own_score(train, own), own_score(test, own))
+    errors = {"centroid": float(centroid.mean()), "local": float(local.mean())}
+    if not task.linear:
+        mode = (local < centroid).astype(int)
+        return Choice(0.0, 0, mode, errors)
+    gram, cross = normal_equations(every, values)
+    a, b = feature_rows(train, values), feature_rows(test, values)
+    best, ridge = None, 0.0
+    for candidate in RIDGES if task.channels <= WIDE else RIDGES[1::2]:
+        w = ridge_solve(gram, cross, candidate)
+        scores = a @ w.astype(np.float32), b @ w.astype(np.float32)
+        e = judge(*scores)
+        say(f"ridge {candidate:g}: held-out squared error {e.mean():.5g}")
+        if best is not None and e.mean() >= best.mean():
+            break
+        best, ridge, weights, best_scores = e, candidate, w, scores
+    linear, rank = best, 0
+    vectors = low_rank(gram, weights).astype(np.float32)
+    for candidate in _ranks(task):
+        u = vectors[:, :candidate]
+        linear, rank = judge(*(z @ u @ u.T for z in best_scores)), candidate
+        say(f"rank {candidate}: held-out squared error {linear.mean():.5g}")
+        if linear.mean() < (1 + RANK_LOSS) * best.mean():
+            break
+    else:
+        if task.rank == "auto":
+            linear, rank = best, 0
+    errors["linear"] = float(linear.mean())
+    mode = np.argmin(np.stack([centroid, local, linear]), axis=0)
+    errors["chosen"] = float(np.minimum(np.minimum(centroid, local), linear).mean())
+    return Choice(ridge, rank, mode, errors)

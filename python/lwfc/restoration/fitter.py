@@ -1,0 +1,191 @@
+"""Fitting what the decoder puts back for symbols: centroids, and restoration weights.
+
+Both are least squares on unlabelled calibration features; no gradients and no change to the
+network. A restoration estimates each float from its own symbol, the 3x3 neighbourhood of its own
+channel and, for ``kind="linear"``, the symbols of all channels at the same place and their 3x3
+sums: ``x = offset[c, s] + slope[c, s] * dot(weights[c], features)``, clamped to the range that
+calibration values with symbol ``s`` had.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from ..base.errors import ParameterError
+from .blob import level_values, neighbour_sums
+from .fit import MODES, PRIOR, Rows, Task, choose
+from .integer import assemble
+
+__all__ = ["CentroidFitter", "RestorationFitter"]
+
+HOLD_OUT = 5  # every fifth calibration sample decides, the others fit
+
+
+class CentroidFitter:
+    """Streaming mean of the values behind each symbol, per tensor or per channel."""
+
+    def __init__(self, levels: int, channels: int) -> None:
+        self.levels, self.channels = levels, channels
+        self.counts = np.zeros((channels, levels))
+        self.sums = np.zeros((channels, levels))
+        self.low = np.full(levels, np.inf)
+        self.high = np.full(levels, -np.inf)
+
+    def update(self, values: np.ndarray, symbols: np.ndarray) -> None:
+        """Adds ``values`` (n, C, H, W) or (n, C) and their ``symbols``, uint8 of the same shape."""
+        values, symbols = _checked(values, symbols, self.channels, self.levels)
+        axes = tuple(i for i in range(values.ndim) if i != 1)
+        for s in range(self.levels):
+            mask = symbols == s
+            if mask.any():
+                self.counts[:, s] += mask.sum(axes)
+                self.sums[:, s] += np.sum(values, axes, dtype=np.float64, where=mask)
+                self.low[s] = min(self.low[s], float(np.min(values, initial=np.inf, where=mask)))
+                self.high[s] = max(self.high[s], float(np.max(values, initial=-np.inf, where=mask)))
+
+    def finish(self, per_channel: bool = False, prior: float = PRIOR) -> np.ndarray:
+        """float32 (levels,), or (channels, levels) shrunk towards the tensor's by ``prior`` counts.
+
+        A level that calibration never met takes a value between its neighbours'.
+        """
+        counts, sums = self.counts.sum(0), self.sums.sum(0)
+        seen = np.flatnonzero(counts)
+        if seen.size == 0:
+            raise ParameterError("no calibration values")
+        tensor = np.interp(np.arange(self.levels), seen, sums[seen] / counts[seen])
+        if not per_channel:
+            return tensor.astype(np.float32)
+        return ((self.sums + prior * tensor) / (self.counts + prior)).astype(np.float32)
+
+
+class RestorationFitter:
+    """Fits a restoration blob on calibration features in one pass and bounded memory.
+
+    Keeps at most ``rows`` randomly drawn positions, equally many of each sample (default: about
+    16 million values, 65,536 positions at most). ``bounds`` are the activation's (0, inf) for ReLU,
+    (0, 6) for ReLU6. ``rank``: "auto", 0 (one weight per output and feature) or a multiple of 4.
+    """
+
+    def __init__(
+        self,
+        levels: int,
+        channels: int,
+        kind: str = "linear",
+        bounds: tuple[float, float] = (-np.inf, np.inf),
+        rank: int | str = "auto",
+        rows: int | None = None,
+        seed: int = 0,
+    ) -> None:
+        if kind not in ("local", "linear"):
+            raise ParameterError(f'kind must be "local" or "linear", not {kind!r}')
+        if not 2 <= levels <= 256 or not 1 <= channels <= 16384:
+            raise ParameterError("levels must be 2..256 and channels 1..16384")
+        if rank != "auto" and (not 0 <= int(rank) <= 1024 or int(rank) % 4):
+            raise ParameterError('rank must be "auto", 0 or a multiple of 4 up to 1024')
+        self.levels, self.channels, self.kind, self.bounds = levels, channels, kind, bounds
+        self.rank = rank
+        self.rows = rows or int(min(65536, max(2**24 // channels, 12 * channels)))
+        self.centroids = CentroidFitter(levels, channels)
+        self.samples = 0
+        self._values = level_values(levels)
+        self._random = np.random.default_rng(seed)
+        self._kept: list[tuple[int, np.ndarray]] = []
+        self._quota = self.rows
+        self._count = 0
+        #: after ``finish``: ridge, rank, held-out squared errors, channels per mode
+        self.report: dict[str, object] = {}
+
+    def update(self, values: np.ndarray, symbols: np.ndarray) -> None:
+        """Adds samples: ``values`` float (n, C, H, W), ``symbols`` uint8 of the same shape."""
+        values, symbols = _checked(values, symbols, self.channels, self.levels)
+        if values.ndim != 4:
+            raise ParameterError("restoration needs 4-D samples: (n, channels, height, width)")
+        self.centroids.update(values, symbols)
+        for x, s in zip(values, symbols, strict=True):
+            self._add(x, s)
+            self.samples += 1
+
+    def _add(self, x: np.ndarray, symbols: np.ndarray) -> None:
+        count = x.shape[1] * x.shape[2]
+        if self._quota == 1 and len(self._kept) >= self.rows:
+            victim = int(self._random.integers(self.samples + 1))
+            if victim >= len(self._kept):
+                return
+            self._count -= self._kept.pop(victim)[1].shape[1]
+        chosen = self._random.permutation(count)[: self._quota]
+        level, h, v, d = neighbour_sums(self._values[symbols][None])
+        planes = [symbols, h[0], v[0], d[0]]
+        row = np.empty((self.channels, chosen.size, 8), np.uint8)
+        for k, plane in enumerate(planes):
+            row[:, :, k] = plane.reshape(self.channels, -1)[:, chosen]
+        picked = x.reshape(self.channels, -1)[:, chosen].astype(np.float32)
+        row[:, :, 4:] = picked[:, :, None].view(np.uint8)
+        self._kept.append((self.samples, row))
+        self._count += chosen.size
+        while self._count > self.rows and self._quota > 1:
+            # each sample's positions are in random order: a prefix is a fair draw
+            largest = max(r.shape[1] for _, r in self._kept)
+            self._quota = max(1, min(self._quota, largest) * 3 // 4)
+            self._kept = [(i, np.ascontiguousarray(r[:, : self._quota])) for i, r in self._kept]
+            self._count = sum(r.shape[1] for _, r in self._kept)
+
+    def _gather(self) -> tuple[Rows, np.ndarray]:
+        """All rows kept, and which of them are held out."""
+        if self._count == 0:
+            raise ParameterError("no calibration samples")
+        packed = np.concatenate([r for _, r in self._kept], axis=1).transpose(1, 0, 2)
+        owner = np.concatenate([np.full(r.shape[1], i) for i, r in self._kept])
+        if self.samples < HOLD_OUT:
+            owner = np.arange(owner.size)
+        planes = [np.ascontiguousarray(packed[:, :, k]) for k in range(4)]
+        x = np.ascontiguousarray(packed[:, :, 4:]).view(np.float32)[:, :, 0]
+        return Rows(*planes, x), owner % HOLD_OUT == 0
+
+    def finish(self, strength: float = 1.0, progress: Callable[[str], None] | None = None) -> bytes:
+        """The blob. ``strength`` 0..1 blends from the centroids (0) to the estimate (1)."""
+        if not 0.0 <= strength <= 1.0:
+            raise ParameterError("strength must be between 0 and 1")
+        say = progress or (lambda text: None)
+        rows, held = self._gather()
+        train, test = rows[~held], rows[held]
+        if len(train) == 0 or len(test) == 0:
+            train = test = rows
+        say(f"{len(rows)} positions of {self.samples} samples")
+        task = Task(
+            channels=self.channels,
+            levels=self.levels,
+            linear=self.kind == "linear",
+            rank=self.rank,
+            bounds=self.bounds,
+            values=self._values,
+            centroids=self.centroids.finish(),
+            low=self.centroids.low,
+            high=self.centroids.high,
+        )
+        choice = choose(task, train, test, say)
+        blob = assemble(task, rows, choice, strength)
+        self.report = {
+            "ridge": choice.ridge,
+            "rank": choice.rank,
+            "samples": self.samples,
+            "positions": len(rows),
+            "heldout": choice.errors,
+            "channels": {m: int(np.sum(choice.mode == k)) for k, m in enumerate(MODES)},
+            "bytes": len(blob),
+        }
+        return blob
+
+
+def _checked(values, symbols, channels: int, levels: int) -> tuple[np.ndarray, np.ndarray]:
+    values, symbols = np.asarray(values), np.asarray(symbols)
+    if values.shape != symbols.shape or values.ndim < 2 or values.shape[1] != channels:
+        raise ParameterError(
+            f"values {values.shape} and symbols {symbols.shape} must be (n, {channels}, ...)"
+        )
+    if symbols.dtype != np.uint8 or (symbols.size and int(symbols.max()) >= levels):
+        raise ParameterError(f"symbols must be uint8 below {levels}")
+    if not np.isfinite(values).all():
+        raise ParameterError("calibration values must be finite")
+    return values, symbols

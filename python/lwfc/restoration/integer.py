@@ -1,0 +1,115 @@
+"""The last step of fitting a restoration: the chosen form on all rows, in integers."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .blob import LATENT_MAX, LINEAR, LOCAL, STRENGTH_ONE, Restoration
+from .fit import (
+    Choice,
+    Rows,
+    Task,
+    feature_rows,
+    fit_own,
+    fit_tables,
+    low_rank,
+    normal_equations,
+    own_score,
+    ridge_solve,
+    thin,
+    value_limits,
+)
+
+__all__ = ["assemble"]
+
+
+def _integer_rows(weights: np.ndarray, own: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """int8 rows and int16 own weights in one unit per channel."""
+    unit = np.maximum(np.abs(weights).max(1, initial=0.0) / 127, np.abs(own).max(1) / 32767)
+    # without cross-channel weights, ten bits are plenty and keep sums small
+    alone = ~weights.any(1) if weights.shape[1] else np.ones(len(own), bool)
+    unit = np.where(alone, np.abs(own).max(1) / 1023, unit)
+    unit = np.where(unit > 0, unit, 1.0)[:, None]
+    return np.round(weights / unit).astype(np.int8), np.round(own / unit).astype(np.int16)
+
+
+def _latent_rows(weights: np.ndarray, a: np.ndarray):
+    """int8 rows, bias, shift that bring each component of ``a @ weights`` to 0..127.
+
+    The scale of a row is chosen so that +-4.5 standard deviations just fill the 7 bits.
+    """
+    first = np.zeros((weights.shape[1], weights.shape[0]), np.int8)
+    bias, shift = np.zeros(weights.shape[1], np.int32), np.zeros(weights.shape[1], np.uint8)
+    z = a @ weights.astype(np.float32)
+    spread, center = z.std(0, dtype=np.float64), a.mean(0, dtype=np.float64)
+    for k in range(weights.shape[1]):
+        unit = np.abs(weights[:, k]).max() / 127
+        if unit == 0:
+            continue
+        width = 9.0 * spread[k] / unit
+        bits = max(0, int(np.floor(np.log2(max(width / LATENT_MAX, 1.0)))))
+        unit *= max(1.0, width / (LATENT_MAX * 2.0**bits))
+        first[k] = np.round(weights[:, k] / unit)
+        shift[k] = bits
+        middle = float(center @ first[k])
+        bias[k] = int(np.clip(np.round((LATENT_MAX + 1) / 2 * 2.0**bits - middle), -(2**30), 2**30))
+    return first, bias, shift
+
+
+def assemble(task: Task, rows: Rows, choice: Choice, strength: float) -> bytes:
+    """Fits the chosen form on all rows, rounds it, then fits the tables to the integers."""
+    channels, levels, values = task.channels, task.levels, task.values
+    (few,) = thin(rows)
+    own_alone = fit_own(few, None, levels)[:, 1:]
+    first = np.zeros((0, 0), np.int8)
+    bias, shift = np.zeros(0, np.int32), np.zeros(0, np.uint8)
+    second = np.zeros((channels, 0), np.int8)
+    linear = (choice.mode == 2)[:, None]
+    if not task.linear:
+        own = np.where((choice.mode > 0)[:, None], own_alone, 0.0)
+        _, own_int = _integer_rows(np.zeros((channels, 0)), own)
+        score = own_score(rows, own_int)
+    else:
+        a = feature_rows(rows, values)
+        gram, cross = normal_equations(rows, values)
+        weights = ridge_solve(gram, cross, choice.ridge)
+        inputs = a
+        if choice.rank:
+            vectors = low_rank(gram, weights)[:, : choice.rank]
+            first, bias, shift = _latent_rows(weights @ vectors, a)
+            inputs = np.floor((a @ first.T.astype(np.float32) + bias) / 2.0**shift)
+            inputs = np.clip(inputs, 0, LATENT_MAX).astype(np.float32)
+            centred = inputs - inputs.mean(0)
+            weights = ridge_solve(
+                (centred.T @ centred).astype(np.float64),
+                centred.T @ (a @ weights.astype(np.float32)),
+                1e-5,
+            )
+        few, some = thin(rows, inputs)
+        w = fit_own(few, some @ weights.astype(np.float32), levels)
+        rows_float = np.where(linear, weights.T * w[:, :1], 0.0)
+        own = np.where(linear, w[:, 1:], np.where(choice.mode[:, None] == 1, own_alone, 0.0))
+        rows_int, own_int = _integer_rows(rows_float, own)
+        score = inputs @ rows_int.T.astype(np.float32) + own_score(rows, own_int)
+        if choice.rank:
+            second = rows_int
+        else:
+            first = rows_int
+    tables = fit_tables(rows, score, levels, task.centroids)
+    off = choice.mode == 0
+    tables.slope[off] = 0.0
+    tables.offset[off] = tables.centroid[off]
+    low, high = value_limits(task)
+    return Restoration(
+        kind=LOCAL if not task.linear else LINEAR,
+        strength=int(round(strength * STRENGTH_ONE)),
+        values=values,
+        low=low,
+        high=high,
+        own=own_int,
+        tables=np.stack([tables.offset, tables.slope, tables.centroid], axis=-1),
+        first=first,
+        bias=bias,
+        shift=shift,
+        second=second,
+    ).to_bytes()
