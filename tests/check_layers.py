@@ -31,8 +31,9 @@ ROOMS = {
     "context": {"base"},
     "restoration": {"base"},
     "calibration": {"base", "model", "codec", "context", "restoration"},
+    "split": {"base", "codec", "calibration"},
     "tools": {"base", "model", "codec", "calibration", "lwfc"},
-    "torch": {"base", "codec", "calibration", "restoration"},
+    "torch": {"base", "codec", "calibration", "restoration", "split"},
 }
 # Packages of the frameworks' world: only their own room and the tools may import them.
 FRAMEWORKS = {"torch": {"torch", "torchvision"}}

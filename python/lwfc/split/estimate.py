@@ -1,0 +1,114 @@
+"""The fast pass: what each cut would cost, from a few samples and the outputs' sensitivity.
+
+An error e of a tensor moves the outputs by J e. With errors that are white, E|J e|^2 is the mean
+squared error times the sum of squares of J, which gradients of random projections of the outputs
+give (Hutchinson's estimator, Communications in Statistics 1989). ``gain`` is that sum over the
+outputs' spread: relative loss = gain * mean squared error.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..calibration.calibrate import calibrate
+from .bundle import pack
+from .cuts import Cut, LiveTensor
+from .profiles import Profile
+
+__all__ = ["Survey", "estimate"]
+
+FITTED = ("coder", "restore", "restore_strength", "bound", "transform", "block", "metric")
+PROBE = 1 << 15  # elements of a sample that are coded for an estimate
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What one run over a few samples shows.
+
+    ``whole_ms``: the network on one sample; ``head_ms``: by cut name, up to the cut;
+    ``features``: by tensor name, an array whose axis 0 counts samples; ``gain``: by tensor name,
+    relative loss of the outputs for each unit of mean squared error, None where unknown.
+    """
+
+    whole_ms: float
+    head_ms: Mapping[str, float]
+    features: Mapping[str, Any]
+    gain: Mapping[str, float | None]
+
+
+class Drafts:
+    """Tensors quantized and coded at rungs of a ladder, each at most once."""
+
+    def __init__(self, survey: Survey) -> None:
+        self._survey = survey
+        self._known: dict[tuple, tuple[float, float]] = {}
+
+    def costs(self, tensor: LiveTensor, options: Mapping[str, Any]) -> tuple[float, float]:
+        """(bytes of one sample, share of the relative loss that is this tensor's)."""
+        key = (tensor.name, repr(sorted(options.items())))
+        if key not in self._known:
+            self._known[key] = self._costs(tensor, options)
+        return self._known[key]
+
+    def _costs(self, tensor: LiveTensor, options: Mapping[str, Any]) -> tuple[float, float]:
+        x = self._survey.features[tensor.name]
+        if not tensor.coded:
+            return float(len(pack({"": x[:1]}, named=False))), 0.0
+        x = probe(np.asarray(x, np.float32))
+        codec = calibrate(x, **options)
+        data = codec.encode(x)
+        error = float(np.square(codec.simulate(x) - x, dtype=np.float64).mean())
+        gain = self._survey.gain.get(tensor.name)
+        if gain is None:  # nothing known: the tensor's own relative error stands in
+            gain = 1 / max(float(np.var(x, dtype=np.float64)), 1e-30)
+        return len(data) * tensor.elements / x.size, gain * error
+
+
+def probe(x: np.ndarray) -> np.ndarray:
+    """A part of the first samples of about PROBE elements: whole channels, evenly spread."""
+    per_sample = max(1, x[:1].size)
+    x = x[: max(1, PROBE // per_sample)]
+    if per_sample > PROBE and x.ndim > 1:
+        axis = 1 if x.ndim > 3 else x.ndim - 1 if x.ndim == 2 else 1
+        step = -(-per_sample // PROBE)
+        x = x[(slice(None),) * axis + (slice(None, None, step),)]
+    return np.ascontiguousarray(x)
+
+
+def draft_options(profile: Profile) -> dict[str, Any]:
+    """The profile's quantizer with the coder that needs no fitting."""
+    kept = {name: value for name, value in profile.options.items() if name not in FITTED}
+    return kept | {"coder": "rans"}
+
+
+def estimate(
+    cut: Cut, survey: Survey, drafts: Drafts, profile: Profile, max_loss: float
+) -> dict[str, Any]:
+    """The coarsest rung whose estimated loss is allowed, as the fields of a result's entry."""
+    options = draft_options(profile)
+    ladder: Sequence[Any] = profile.ladder
+    if profile.knob != "levels":
+        ladder = Profile("", {}).ladder
+
+    def at(rung: int) -> tuple[float, float]:
+        found = [drafts.costs(t, {**options, "levels": ladder[rung]}) for t in cut.tensors]
+        return sum(n for n, _ in found), sum(loss for _, loss in found)
+
+    low, high = 0, len(ladder) - 1
+    while low < high:  # the first rung that is fine enough
+        middle = (low + high) // 2
+        if at(middle)[1] <= max_loss:
+            high = middle
+        else:
+            low = middle + 1
+    nbytes, loss = at(low)
+    head = survey.head_ms[cut.name]
+    return {
+        "rung": low if profile.knob == "levels" else None,
+        "settings": {profile.knob: ladder[low]} if profile.knob == "levels" else {},
+        "coded_bytes": nbytes,
+        "loss": loss,
+        "measured": {"head": head, "tail": max(0.0, survey.whole_ms - head)},
+    }

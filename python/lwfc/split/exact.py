@@ -1,0 +1,182 @@
+"""The slow pass: a cut with a profile, calibrated, coded and run, sample by sample."""
+
+import statistics
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from ..calibration.calibrate import calibrate
+from .cuts import Cut
+from .images import QUALITIES, Pixels
+from .losses import Loss, total_loss
+from .profiles import Profile
+from .wire import Wire
+
+__all__ = ["exact", "exact_image", "first_allowed", "timed"]
+
+PLAIN = (int, float, str, type(None))
+TIMED = 5  # runs a time is the median of
+
+
+def timed(action: Callable[[], Any], runs: int = TIMED) -> float:
+    """Median milliseconds of some runs, after one that warms up."""
+    action()
+    times = []
+    for _ in range(runs):
+        started = time.perf_counter()
+        action()
+        times.append((time.perf_counter() - started) * 1e3)
+    return statistics.median(times)
+
+
+def first_allowed(count: int, start: int, allowed: Callable[[int], bool]) -> int:
+    """The first of ``count`` rungs that is allowed, else the last; few calls near ``start``."""
+    low, high, step = -1, count - 1, 1  # low is not allowed, high taken to be
+    rung = min(max(start, 0), count - 1)
+    while high - low > 1:
+        if allowed(rung):
+            high = rung
+        else:
+            low = rung
+        if low < 0:
+            rung = max(0, high - step)
+        elif high == count - 1:
+            rung = min(high - 1, low + step)
+        else:
+            rung = (low + high) // 2
+        step *= 2
+    return high
+
+
+class Halves:
+    """One cut's two halves on the samples: features before it, outputs behind it."""
+
+    def __init__(self, network: Any, cut: Cut, wholes: Sequence[Any], fitted: int) -> None:
+        self.network, self.cut = network, cut
+        self.opened = network.open(cut)
+        self.head, self.tail = self.opened.head, self.opened.tail
+        features = [self.head(batch) for batch in network.batches]
+        self.fitting, self.tests = features[:fitted], features[fitted:]
+        self.wholes = wholes
+        one = network.first(network.batches[-1])
+        self.sample = self.head(one)
+        self.times = {
+            "head": timed(lambda: self.head(one)),
+            "tail": timed(lambda: self.tail(self.sample)),
+        }
+
+    def codecs(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """A codec for each tensor that is worth one."""
+        return {
+            tensor.name: calibrate([f[tensor.name] for f in self.fitting], **options)
+            for tensor in self.cut.tensors
+            if tensor.coded
+        }
+
+    def loss(self, codecs: Mapping[str, Any]) -> Loss:
+        """The loss of the outputs on the samples that no codec was fitted on."""
+        coded = (self.tail(simulate(features, codecs)) for features in self.tests)
+        return total_loss(zip(coded, self.wholes, strict=True))
+
+
+def singles(features: Mapping[str, Any], cut: Cut) -> Iterator[dict[str, Any]]:
+    """The tensors of a cut for each sample of a batch; those without samples as they are."""
+    axes = {t.name: t.shape.index(None) for t in cut.tensors if None in t.shape}
+    count = min((features[name].shape[axis] for name, axis in axes.items()), default=1)
+    for i in range(count):
+        yield {
+            name: x[(slice(None),) * axes[name] + (slice(i, i + 1),)] if name in axes else x
+            for name, x in features.items()
+        }
+
+
+def simulate(features: Mapping[str, Any], codecs: Mapping[str, Any]) -> dict[str, Any]:
+    """What arrives of one batch's features."""
+    return {n: codecs[n].simulate(x) if n in codecs else x for n, x in features.items()}
+
+
+def exact(
+    halves: Halves,
+    profile: Profile,
+    start: int | None,
+    max_loss: float,
+    metric: Callable[..., float] | None,
+) -> dict[str, Any]:
+    """The coarsest rung whose measured loss is allowed, as the fields of a result's entry."""
+    cut, tried = halves.cut, {}
+
+    def allowed(rung: int) -> bool:
+        codecs = halves.codecs(profile.at(rung))
+        tried[rung] = codecs, halves.loss(codecs)
+        return tried[rung][1].relative <= max_loss
+
+    count = len(profile.ladder)
+    rung = first_allowed(count, count // 2 if start is None else start, allowed)
+    if rung not in tried:
+        allowed(rung)
+    codecs, loss = tried[rung]
+    wire = Wire(cut, codecs)
+    nbytes, samples = 0, 0
+    for batch in halves.tests:
+        for one in singles(batch, cut):
+            nbytes += len(wire.encode(one))
+            samples += 1
+    data = wire.encode(halves.sample)
+    times = halves.times | {
+        "encode": timed(lambda: wire.encode(halves.sample)),
+        "decode": timed(lambda: wire.decode(data)),
+    }
+    settings = profile.at(rung).items()
+    entry = {
+        "settings": {name: v if isinstance(v, PLAIN) else repr(v) for name, v in settings},
+        "coded_bytes": nbytes / max(1, samples),
+        "codec_bytes": sum(len(codec.to_bytes()) for codec in codecs.values()),
+        "loss": loss.relative,
+        "agreement": loss.agreement,
+        "measured": times,
+    }
+    if metric is not None:
+        entry["metric"] = halves.network.evaluate(
+            metric, halves.opened, lambda features: simulate(features, codecs)
+        )
+    return entry
+
+
+def exact_image(
+    network: Any, pixels: Pixels, kind: str, wholes: Sequence[Any], fitted: int, max_loss: float,
+    metric: Callable[..., float] | None,
+) -> dict[str, Any]:  # fmt: skip
+    """The lowest quality of an image format whose loss is allowed, as fields of an entry."""
+    batches = network.batches[fitted:]
+    tried: dict[int, tuple[Loss, list[dict[str, Any]]]] = {}
+
+    def allowed(rung: int) -> bool:
+        coded = [pixels.code(network.image(b), kind, QUALITIES[rung]) for b in batches]
+        outputs = (
+            network.whole(network.with_image(b, x))
+            for b, (x, _) in zip(batches, coded, strict=True)
+        )
+        tried[rung] = total_loss(zip(outputs, wholes, strict=True)), [cost for _, cost in coded]
+        return tried[rung][0].relative <= max_loss
+
+    rung = first_allowed(len(QUALITIES), len(QUALITIES) // 2, allowed)
+    if rung not in tried:
+        allowed(rung)
+    loss, costs = tried[rung]
+    sizes = [network.size(b) for b in batches]
+
+    def mean(name: str) -> float:
+        return sum(c[name] * n for c, n in zip(costs, sizes, strict=True)) / sum(sizes)
+
+    entry = {
+        "settings": {"quality": QUALITIES[rung]},
+        "coded_bytes": mean("nbytes"),
+        "loss": loss.relative,
+        "agreement": loss.agreement,
+        "measured": {"encode": mean("encode"), "decode": mean("decode")},
+    }
+    if metric is not None:
+        entry["metric"] = network.evaluate(
+            metric, None, lambda x: pixels.code(x, kind, QUALITIES[rung])[0]
+        )
+    return entry

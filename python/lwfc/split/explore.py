@@ -1,0 +1,264 @@
+"""explore: every legal cut of a network, what crosses it, what it costs, how long it takes."""
+
+import os
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+from ..base.checks import check_number
+from ..base.errors import ParameterError
+from ..calibration.samples import Progress
+from .cuts import Cut
+from .estimate import Drafts, Survey, estimate
+from .exact import Halves, exact, exact_image, timed
+from .images import FORMATS, Pixels
+from .journal import Journal, fingerprint
+from .link import Link
+from .profiles import Profile, choose_profiles
+from .result import Exploration
+
+__all__ = ["Network", "Opened", "Survey", "explore"]
+
+VERSION = 1  # of the entries in a journal
+
+
+class Opened(Protocol):
+    """The two halves of a network at one cut."""
+
+    def head(self, batch: Any) -> dict[str, Any]:
+        """The tensors of the cut, by name, for a batch of inputs."""
+
+    def tail(self, tensors: Mapping[str, Any]) -> list[np.ndarray]:
+        """The network's outputs for them."""
+
+
+class Network(Protocol):
+    """What a framework's room gives the explorer. A batch is whatever it likes.
+
+    ``cuts``: legal ones, in the order of depth; ``batches``: the samples; ``fingerprint``: of
+    graph, weights and samples; ``way``: how the graph was found.
+    """
+
+    name: str
+    way: str
+    fingerprint: str
+    cuts: Sequence[Cut]
+    batches: Sequence[Any]
+    macs: int | None
+
+    def size(self, batch: Any) -> int:
+        """Samples in a batch."""
+
+    def first(self, batch: Any) -> Any:
+        """A batch of its first sample alone."""
+
+    def image(self, batch: Any) -> np.ndarray | None:
+        """The batch's one input tensor as an array, None if there are several."""
+
+    def with_image(self, batch: Any, image: np.ndarray) -> Any:
+        """The batch with that input replaced."""
+
+    def whole(self, batch: Any) -> list[np.ndarray]:
+        """The outputs of the uncut network."""
+
+    def open(self, cut: Cut) -> Opened:
+        """The halves at a cut."""
+
+    def survey(self, cuts: Sequence[Cut], samples: int, progress: Progress | None) -> Survey:
+        """One run over the first samples that keeps what the estimates need."""
+
+    def evaluate(self, metric: Callable, opened: Opened | None, code: Callable | None) -> float:
+        """The metric of the network with ``code`` applied to the tensors of the cut, or to the
+        input array where ``opened`` is None; of the plain network where ``code`` is None too."""
+
+
+def explore(
+    network: Network,
+    *,
+    metric: Callable[..., float] | None = None,
+    profiles: Any = "auto",
+    link: Link | None = None,
+    edge_speed: float = 1.0,
+    cloud_speed: float = 1.0,
+    max_loss: float = 0.02,
+    few: int = 8,
+    shortlist: int = 4,
+    pixels: Any = None,
+    log: str | os.PathLike | None = None,
+    progress: Progress | None = None,
+) -> Exploration:
+    """Estimates for all cuts of a network, exact numbers for those that promise most.
+
+    ``max_loss``
+        Relative squared error of the outputs that coding may cost: the squared distance from the
+        uncut network's outputs over their spread about their mean. Every profile, and JPEG and
+        WebP of the input image, take the coarsest setting that stays within it.
+    ``few``, ``shortlist``
+        Samples the estimates look at; cuts that are then measured exactly: those of the lowest
+        estimated latency, and the one of the fewest bytes.
+    ``link``, ``edge_speed``, ``cloud_speed``
+        The link, and how many times as fast as this machine each side is.
+    ``log``
+        A JSON-lines file; an exploration that was cut off goes on from it. Its lines carry a
+        fingerprint of network, samples and settings; others are left alone.
+
+    The first half of the samples calibrates, the second is measured. Ctrl-C in the exact pass
+    gives what is known so far, with a warning. The other parameters, and errors: as
+    :func:`lwfc.torch.explore`.
+    """
+    check_number("max_loss", max_loss, 0, 1e6)
+    for name, value in (("edge_speed", edge_speed), ("cloud_speed", cloud_speed)):
+        check_number(name, value, 1e-9, 1e9)
+    check_number("few", few, 1, 1e9)
+    check_number("shortlist", shortlist, 0, 1e9)
+    if link is not None and not isinstance(link, Link):
+        raise ParameterError("link must be a Link, e.g. Link(mbit_s=20, rtt_ms=30)")
+    chosen = choose_profiles(profiles)
+    if not network.cuts:
+        raise ParameterError(f"{network.name} has no legal cut: its input is needed to the end")
+    if len(network.batches) < 2:
+        raise ParameterError("one batch of samples: explore calibrates on some and measures on "
+                             "others, so give at least two batches")  # fmt: skip
+    mark = fingerprint(VERSION, network.fingerprint, max_loss, few, repr(pixels),
+                       [[p.name, repr(sorted(p.options.items())), p.knob, list(p.ladder)]
+                        for p in chosen], metric is not None)  # fmt: skip
+    run = _Run(network, metric, chosen, max_loss, Journal(log, mark), progress)
+    result = Exploration([], network.cuts, link, edge_speed, cloud_speed, {
+        "network": network.name, "way": network.way, "macs": network.macs, "max_loss": max_loss,
+        "samples": sum(map(network.size, network.batches)), "complete": False,
+    })  # fmt: skip
+    result = result.adding(run.estimates(few))
+    try:
+        result = result.adding(run.whole(pixels))
+        for cut in _short(result, shortlist):
+            result = result.adding(run.exact(cut))
+    except KeyboardInterrupt:
+        warnings.warn("interrupted: the exact pass is not complete; run again with the same log= "
+                      "to go on", stacklevel=2)  # fmt: skip
+        return result
+    finally:
+        run.close()
+    return result.replace(complete=True)
+
+
+def _short(result: Exploration, count: int) -> list[Cut]:
+    """The cuts of the lowest estimated latency; the one of the fewest bytes in the last place."""
+    if not count:
+        return []
+    rows = [row for row in result.rows if row["kind"] == "split"]
+    by_time = list(dict.fromkeys(r["cut"] for r in sorted(rows, key=lambda r: r["total_ms"])))
+    fewest = min(rows, key=lambda r: r["coded_bytes"])["cut"]
+    names = by_time[:count]
+    if fewest not in names:
+        names[-1] = fewest
+    return [result.cuts[name] for name in names]
+
+
+class _Run:
+    """The passes of one exploration; finished parts come from the journal."""
+
+    def __init__(
+        self,
+        network: Network,
+        metric: Callable[..., float] | None,
+        profiles: Sequence[Profile],
+        max_loss: float,
+        journal: Journal,
+        progress: Progress | None,
+    ) -> None:
+        self.network, self.metric, self.profiles = network, metric, profiles
+        self.max_loss, self.journal, self.progress = max_loss, journal, progress
+        self.fitted = max(1, len(network.batches) // 2)
+        self._wholes: list[Any] | None = None
+        self.rungs: dict[tuple[str, str], int | None] = {}
+        self.done = 0
+
+    def close(self) -> None:
+        self._wholes = None
+
+    def step(self, what: str, total: int | None = None) -> None:
+        self.done += 1
+        if self.progress is not None:
+            self.progress(self.done, total, what)
+
+    @property
+    def wholes(self) -> list[Any]:
+        """The uncut network's outputs on the measured samples."""
+        if self._wholes is None:
+            self._wholes = [self.network.whole(b) for b in self.network.batches[self.fitted :]]
+        return self._wholes
+
+    def estimates(self, few: int) -> list[dict[str, Any]]:
+        entries = self.journal.get("estimates")
+        if entries is None:
+            survey = self.network.survey(self.network.cuts, int(few), self.progress)
+            drafts = Drafts(survey)
+            entries = []
+            for cut in self.network.cuts:
+                for profile in self.profiles:
+                    row = {"kind": "split", "cut": cut.name, "profile": profile.name}
+                    row |= {"pass": "estimate"}
+                    entries.append(row | estimate(cut, survey, drafts, profile, self.max_loss))
+                self.step("estimates", len(self.network.cuts))
+            self.journal.put("estimates", entries)
+        self.rungs = {(entry["cut"], entry["profile"]): entry["rung"] for entry in entries}
+        return entries
+
+    def _kept(self, key: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        entry = self.journal.get(key)
+        if entry is None:
+            entry = {name: _finite(value) for name, value in make().items()}
+            self.journal.put(key, entry)
+        self.step("exact numbers")
+        return entry
+
+    def whole(self, pixels: Any) -> list[dict[str, Any]]:
+        """The rows without a cut: everything on the device, and the input to the cloud."""
+        entries = [self._kept("device", self._device)]
+        image = self.network.image(self.network.batches[-1])
+        found = None if image is None else Pixels.of(image, pixels)
+        if found is None:
+            return entries
+        whole_ms = entries[0]["measured"]["head"]
+        for kind in FORMATS:
+            row = {"kind": "cloud", "cut": "input", "profile": kind, "pass": "exact"}
+            entry = self._kept(f"cloud:{kind}", lambda kind=kind: exact_image(
+                self.network, found, kind, self.wholes, self.fitted, self.max_loss, self.metric
+            ))  # fmt: skip
+            entries.append(row | entry | {"measured": entry["measured"] | {"tail": whole_ms}})
+        return entries
+
+    def _device(self) -> dict[str, Any]:
+        one = self.network.first(self.network.batches[-1])
+        entry = {
+            "kind": "device", "cut": "output", "profile": "", "pass": "exact", "loss": 0.0,
+            "settings": {}, "coded_bytes": None, "agreement": None,
+            "measured": {"head": timed(lambda: self.network.whole(one))},
+        }  # fmt: skip
+        if self.metric is not None:
+            entry["metric"] = self.network.evaluate(self.metric, None, None)
+        return entry
+
+    def exact(self, cut: Cut) -> list[dict[str, Any]]:
+        """One cut with every profile."""
+        halves: list[Halves] = []
+
+        def measure(profile: Profile) -> dict[str, Any]:
+            if not halves:
+                halves.append(Halves(self.network, cut, self.wholes, self.fitted))
+            start = self.rungs.get((cut.name, profile.name))
+            return exact(halves[0], profile, start, self.max_loss, self.metric)
+
+        entries = []
+        for profile in self.profiles:
+            row = {"kind": "split", "cut": cut.name, "profile": profile.name, "pass": "exact"}
+            key = f"exact:{cut.name}:{profile.name}"
+            entries.append(row | self._kept(key, lambda profile=profile: measure(profile)))
+        return entries
+
+
+def _finite(value: Any) -> Any:
+    """JSON has no infinities; None stands for a loss without bound."""
+    return None if isinstance(value, float) and not np.isfinite(value) else value
