@@ -15,9 +15,13 @@ void lwfc_parallel_for(int64_t nblocks, int width, lwfc_block_fn *fn, void *cont
 
 /* How many threads to use for nblocks blocks when the caller asked for
  * `num_threads` (0: as many as OMP_NUM_THREADS or the machine gives). It is 1
- * inside a parallel region, and in a child after fork: an OpenMP runtime does
- * not survive fork. */
+ * inside a parallel region. */
 int lwfc_parallel_width(int64_t nblocks, int num_threads);
+
+/* From here on a fork is noticed, and threads of our own are used in the child:
+ * an OpenMP runtime does not survive fork. A binding calls it when it is loaded,
+ * since the runtime may have been used by others before our first call. */
+void lwfc_parallel_watch(void);
 
 /* 1 if this build has OpenMP. */
 int lwfc_parallel_available(void);

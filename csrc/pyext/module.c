@@ -7,6 +7,7 @@ static int module_exec(PyObject *module)
 {
     import_array1(-1);
     import_umath1(-1);
+    lwfc_parallel_watch();
     PyObject *openmp = lwfc_parallel_available() ? Py_True : Py_False;
     Py_INCREF(openmp);
     if (PyModule_AddObject(module, "openmp", openmp) < 0) {

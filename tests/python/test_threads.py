@@ -235,3 +235,31 @@ def test_one_thread_is_the_default(x, codec):
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
     assert int(result.stdout) == 0
+
+
+FORK_FIRST = """
+import ctypes, os, signal, sys
+{before}
+openmp = ctypes.CDLL("libgomp.so.1")
+work = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(lambda _: None)
+openmp.GOMP_parallel(work, None, 2, 0)
+pid = os.fork()
+if not pid:
+    signal.alarm(60)  # a child that hangs must not stay
+    import lwfc
+    data = open(sys.argv[1], "rb").read()
+    good = lwfc.encode(lwfc.decode(data, num_threads=2), lo=0, hi=1, num_threads=2) == data
+    os._exit(0 if good else 3)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+"""
+
+
+@needs_fork
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs libgomp.so.1")
+@pytest.mark.parametrize("before", ["import lwfc", ""], ids=["imported", "not imported"])
+def test_fork_after_the_openmp_work_of_others(x, tmp_path, before):
+    """The parent's OpenMP threads live, and lwfc has not been called, or not even imported."""
+    path = tmp_path / "x.lwfc"
+    path.write_bytes(lwfc.encode(x, lo=0, hi=1))
+    script = FORK_FIRST.format(before=before)
+    subprocess.run([sys.executable, "-c", script, path], check=True)
