@@ -32,7 +32,8 @@ ROOMS = {
     "restoration": {"base"},
     "calibration": {"base", "model", "codec", "context", "restoration"},
     "split": {"base", "codec", "calibration"},
-    "tools": {"base", "model", "codec", "calibration", "lwfc"},
+    "serve": {"base", "split"},
+    "tools": {"base", "model", "codec", "calibration", "split", "serve", "torch", "lwfc"},
     "torch": {"base", "codec", "calibration", "restoration", "split"},
 }
 # Packages of the frameworks' world: only their own room and the tools may import them.

@@ -6,6 +6,7 @@ give (Hutchinson's estimator, Communications in Statistics 1989). ``gain`` is th
 outputs' spread: relative loss = gain * mean squared error.
 """
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -43,27 +44,33 @@ class Drafts:
 
     def __init__(self, survey: Survey) -> None:
         self._survey = survey
-        self._known: dict[tuple, tuple[float, float]] = {}
+        self._known: dict[tuple, np.ndarray] = {}
 
-    def costs(self, tensor: LiveTensor, options: Mapping[str, Any]) -> tuple[float, float]:
-        """(bytes of one sample, share of the relative loss that is this tensor's)."""
+    def costs(self, tensor: LiveTensor, options: Mapping[str, Any]) -> np.ndarray:
+        """For one sample: bytes, the tensor's share of the relative loss, encode and decode ms."""
         key = (tensor.name, repr(sorted(options.items())))
         if key not in self._known:
             self._known[key] = self._costs(tensor, options)
         return self._known[key]
 
-    def _costs(self, tensor: LiveTensor, options: Mapping[str, Any]) -> tuple[float, float]:
+    def _costs(self, tensor: LiveTensor, options: Mapping[str, Any]) -> np.ndarray:
         x = self._survey.features[tensor.name]
         if not tensor.coded:
-            return float(len(pack({"": x[:1]}, named=False))), 0.0
+            return np.array([len(pack({"": x[:1]}, named=False)), 0.0, 0.0, 0.0])
         x = probe(np.asarray(x, np.float32))
         codec = calibrate(x, **options)
+        started = time.perf_counter()
         data = codec.encode(x)
-        error = float(np.square(codec.simulate(x) - x, dtype=np.float64).mean())
+        encoded = time.perf_counter()
+        y = codec.decode(data)
+        decoded = time.perf_counter()
+        error = float(np.square(y - x, dtype=np.float64).mean())
         gain = self._survey.gain.get(tensor.name)
         if gain is None:  # nothing known: the tensor's own relative error stands in
             gain = 1 / max(float(np.var(x, dtype=np.float64)), 1e-30)
-        return len(data) * tensor.elements / x.size, gain * error
+        scale = tensor.elements / x.size
+        times = (encoded - started) * 1e3 * scale, (decoded - encoded) * 1e3 * scale
+        return np.array([len(data) * scale, gain * error, *times])
 
 
 def probe(x: np.ndarray) -> np.ndarray:
@@ -92,9 +99,9 @@ def estimate(
     if profile.knob != "levels":
         ladder = Profile("", {}).ladder
 
-    def at(rung: int) -> tuple[float, float]:
+    def at(rung: int) -> list[float]:
         found = [drafts.costs(t, {**options, "levels": ladder[rung]}) for t in cut.tensors]
-        return sum(n for n, _ in found), sum(loss for _, loss in found)
+        return np.sum(found, axis=0).tolist()
 
     low, high = 0, len(ladder) - 1
     while low < high:  # the first rung that is fine enough
@@ -103,12 +110,17 @@ def estimate(
             high = middle
         else:
             low = middle + 1
-    nbytes, loss = at(low)
+    nbytes, loss, encode, decode = at(low)
     head = survey.head_ms[cut.name]
     return {
         "rung": low if profile.knob == "levels" else None,
         "settings": {profile.knob: ladder[low]} if profile.knob == "levels" else {},
         "coded_bytes": nbytes,
         "loss": loss,
-        "measured": {"head": head, "tail": max(0.0, survey.whole_ms - head)},
+        "measured": {
+            "head": head,
+            "encode": encode,
+            "decode": decode,
+            "tail": max(0.0, survey.whole_ms - head),
+        },
     }

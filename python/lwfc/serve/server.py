@@ -1,0 +1,85 @@
+"""The server: a thread for each connection, bounded in number, size and patience."""
+
+import socketserver
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ..base.errors import FormatError, LwfcError
+from ..split.bundle import pack
+from .wire import receive, send
+
+__all__ = ["Server"]
+
+
+class Server(socketserver.ThreadingTCPServer):
+    """Answers streams with what ``half`` makes of them.
+
+    ``half``: called with a stream's bytes, gives a mapping of names to arrays or tensors; calls run
+    one at a time. ``host``, ``port``: 0 takes a free port, ``server.port`` says which;
+    ``max_nbytes``: longest request; ``timeout``: seconds a connection may be silent;
+    ``connections``: how many at once, later ones wait.
+
+    ``with Server(half) as server: server.serve_forever()``; ``shutdown()`` from another thread ends
+    it. Damaged streams are answered with their error and do not end the connection.
+    """
+
+    daemon_threads = True
+    allow_reuse_address = True
+
+    def __init__(
+        self,
+        half: Callable[[bytes], Mapping[str, Any]],
+        host: str = "127.0.0.1",
+        port: int = 0,
+        *,
+        max_nbytes: int = 1 << 26,
+        timeout: float = 60.0,
+        connections: int = 16,
+        log: Callable[[str], None] | None = None,
+    ) -> None:
+        self.half, self.max_nbytes, self.patience = half, max_nbytes, timeout
+        self.turn, self.places = threading.Lock(), threading.Semaphore(connections)
+        self.log = log or (lambda text: None)
+        super().__init__((host, port), _Handler)
+
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        return self.server_address[1]
+
+    def answer(self, data: bytes) -> tuple[bytes, bytes]:
+        """(status, body) for a request's body."""
+        try:
+            with self.turn:
+                return b"\0", pack(self.half(data))
+        except LwfcError as error:
+            return b"\1", str(error).encode()
+        except Exception as error:  # the half's own trouble must not end the server
+            self.log(f"{type(error).__name__}: {error}")
+            return b"\1", b"the half failed on this stream"
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A connection that broke; others go on."""
+        self.log(f"{client_address[0]}: connection lost")
+
+
+class _Handler(socketserver.BaseRequestHandler):
+    server: Server
+
+    def handle(self) -> None:
+        with self.server.places:
+            self.request.settimeout(self.server.patience)
+            while True:
+                try:
+                    message = receive(self.request, self.server.max_nbytes)
+                except FormatError as error:
+                    send(self.request, str(error).encode(), b"\1")
+                    return
+                except TimeoutError:
+                    return
+                if message is None:
+                    return
+                status, body = self.server.answer(message[1])
+                send(self.request, body, status)
+                self.server.log(f"{len(message[1])} bytes in, {len(body)} out")

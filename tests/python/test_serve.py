@@ -1,0 +1,108 @@
+"""The server and its client on the loopback: answers, refusals, limits."""
+
+import socket
+import struct
+import threading
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+
+import lwfc
+from lwfc.serve import Client, Server
+
+
+def half(data):
+    if data == b"fail":
+        raise RuntimeError("secret path /etc")
+    x = lwfc.decode(data)
+    return {"sum": x.sum((1, 2, 3)), "shape": np.array(x.shape)}
+
+
+@contextmanager
+def running(**options):
+    said = []
+    with Server(half, log=said.append, **options) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        try:
+            yield server, said
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def stream(n=2):
+    return lwfc.encode(np.random.default_rng(n).random((n, 3, 4, 5), np.float32))
+
+
+def test_streams_are_answered_one_after_another():
+    with running() as (server, said), Client(port=server.port) as client:
+        for n in (1, 2, 3):
+            found = client(stream(n))
+            assert np.array_equal(found["sum"], lwfc.decode(stream(n)).sum((1, 2, 3)))
+            assert found["shape"].tolist() == [n, 3, 4, 5]
+        assert server.server_address[0] == "127.0.0.1" and len(said) >= 2
+
+
+def test_bad_streams_do_not_end_the_connection():
+    with running() as (server, said), Client(port=server.port) as client:
+        with pytest.raises(lwfc.FormatError, match="refuses the stream"):
+            client(stream()[:-1])
+        with pytest.raises(lwfc.FormatError, match="the half failed") as caught:
+            client(b"fail")
+        assert "secret" not in str(caught.value) and any("secret" in text for text in said)
+        assert client(stream())["shape"].tolist() == [2, 3, 4, 5]
+
+
+def test_several_clients_at_once():
+    with running(connections=2) as (server, _):
+        found = []
+
+        def ask(n):
+            with Client(port=server.port) as client:
+                found.extend(int(client(stream(n))["shape"][0]) for _ in range(5))
+
+        threads = [threading.Thread(target=ask, args=(n,)) for n in range(1, 6)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert sorted(found) == sorted(n for n in range(1, 6) for _ in range(5))
+
+
+def test_limits():
+    with running(max_nbytes=100, timeout=0.2) as (server, _):
+        with (
+            Client(port=server.port) as client,
+            pytest.raises(lwfc.FormatError, match="at most 100"),
+        ):
+            client(stream(9))
+        with socket.create_connection(("127.0.0.1", server.port), 5) as idle:
+            assert idle.recv(1) == b""  # closed after 0.2 s of silence
+        with socket.create_connection(("127.0.0.1", server.port), 5) as cut:
+            cut.sendall(struct.pack("<I", 50) + b"only this")
+            cut.shutdown(socket.SHUT_WR)
+            assert b"ended after 9 of 50" in cut.recv(1000)
+        with Client(port=server.port) as client, pytest.raises(lwfc.FormatError, match="refuses"):
+            client(b"")
+
+
+def test_a_client_distrusts_its_server():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        for answer, error in [
+            (b"\x02\0\0\0\0", lwfc.LwfcError), (b"\0\xff\xff\xff\xff", lwfc.FormatError),
+            (b"\0\x03\0\0\0abc", lwfc.FormatError), (b"\0\x03", lwfc.FormatError),
+        ]:  # fmt: skip
+
+            def serve(answer=answer):
+                with listener.accept()[0] as connection:
+                    connection.recv(1000)
+                    connection.sendall(answer)
+
+            thread = threading.Thread(target=serve)
+            thread.start()
+            with Client(port=port, max_nbytes=1000) as client, pytest.raises(error):
+                client(b"x")
+            thread.join()
