@@ -42,7 +42,7 @@ demo: build ## the main job on real networks and data: table and plot
 test: layers test-c test-avx512 asan test-python fuzz ## everything that must be green
 
 test-python: build ## the Python tests
-	$(PY) -m pytest tests/python
+	$(PY) -m pytest -n auto tests/python
 
 layers: ## who may include whom, as greps
 	$(PYTHON) tests/check_layers.py

@@ -7,7 +7,7 @@ import numpy as np
 
 from ..base.checks import check_number, choose
 from ..base.errors import ParameterError
-from ..base.threads import thread_count
+from ..base.threads import blas_limit, thread_count
 from ..codec.codec import Codec
 from ..codec.names import CODERS, NAN_POLICIES
 from ..codec.stages import check_levels
@@ -156,7 +156,8 @@ def calibrate(
             progress=progress,
             num_threads=num_threads,
         )
-        parts = fit_parts(plain, batches, fitting)
+        with blas_limit(num_threads):
+            parts = fit_parts(plain, batches, fitting)
     return plain.replace(bound=bound, **parts)
 
 
