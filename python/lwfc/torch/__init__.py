@@ -8,6 +8,7 @@ edge, cloud = lwfc.torch.split(model, "layer2", codec, example=images[:2])
 """
 
 from .attach import Tap, attach
+from .explore import explore
 from .features import calibrate, features
 from .operator import register
 from .report import Report
@@ -22,6 +23,7 @@ __all__ = [
     "Tap",
     "attach",
     "calibrate",
+    "explore",
     "features",
     "load_split",
     "register",
