@@ -54,7 +54,9 @@ def test_big_endian_and_bfloat16_keep_their_values():
     assert np.array_equal(found["x"], np.arange(5)) and found["x"].dtype.isnative
     ml_dtypes = pytest.importorskip("ml_dtypes")
     x = np.arange(7, dtype=np.float32).astype(ml_dtypes.bfloat16)
-    assert same(unpack(pack({"x": x}))["x"], x)
+    assert same(unpack(pack({"x": x}))["x"], x.astype(np.float32))
+    coded = unpack(pack({"x": x}, {"x": lwfc.Codec([0.5], [0, 1])}))["x"]
+    assert same(coded, np.minimum(np.arange(7), 1).astype(np.float32))
 
 
 def test_integers_are_deflated_and_noise_is_not():

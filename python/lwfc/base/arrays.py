@@ -99,15 +99,12 @@ def as_float32(x: Any) -> np.ndarray:
     return widen(array) if bfloat16 else array.astype(np.float32, copy=False)
 
 
-def from_bits(array: np.ndarray, bfloat16: bool) -> np.ndarray:
-    """Decoded bfloat16 bit patterns as ml_dtypes.bfloat16, or float32 where that is missing."""
+def from_bits(array: np.ndarray, bfloat16: bool, like: Any) -> np.ndarray:
+    """Results for the caller who gave ``like``, an array: bfloat16 in its type, else float32."""
     if not bfloat16:
         return array
-    try:
-        import ml_dtypes
-    except ImportError:
-        return widen(array)
-    return array.view(ml_dtypes.bfloat16)
+    dtype = getattr(like, "dtype", None)
+    return array.view(dtype) if isinstance(dtype, np.dtype) else widen(array)
 
 
 def torch_like(array: np.ndarray, bfloat16: bool, tensor: Any) -> Any:

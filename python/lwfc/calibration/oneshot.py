@@ -39,6 +39,9 @@ def encode(
     "context", restoration) need samples. Tensors with a single value decode exactly; empty ones,
     and those without a finite value, are coded over [0, 1].
 
+    Streams may end in NULs, which NumPy's bytes type drops (``np.array([data])``, ``np.savez``,
+    fixed strings of HDF5): keep them as ``np.frombuffer(data, np.uint8)``.
+
     Errors: ParameterError for options, types and shapes that do not fit, naming the fix.
     """
     check_levels(levels)

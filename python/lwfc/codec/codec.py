@@ -12,6 +12,8 @@ from .. import _core
 from ..base.arrays import as_tensor, from_bits, is_torch, torch_like
 from ..base.checks import check_axis, check_number, check_shape, check_table, choose
 from ..base.errors import FormatError, LwfcError, ParameterError
+from ..base.files import replace_file
+from ..base.kinds import CODEC_FILE, explain
 from ..base.threads import thread_count
 from .names import CODERS, NAN_POLICIES
 from .stages import check_levels
@@ -105,6 +107,7 @@ class Codec(CodecValue):
         """The bytes of x: any float array or tensor of rank 0 to 8; see ``lwfc.arrays`` for types.
 
         The bytes are equal on every CPU and for every ``num_threads`` (None or 0: all cores).
+        They may end in NULs, which NumPy's bytes type drops: keep np.frombuffer(data, np.uint8).
         Errors: ParameterError for types and shapes that do not fit, and for NaN under "raise".
         """
         tensor = as_tensor(x)
@@ -124,11 +127,9 @@ class Codec(CodecValue):
     ) -> Any:
         """The tensor in ``data`` (any bytes-like object), in the shape and type that was encoded.
 
-        ``out``: writable array or CPU tensor of that shape and type to fill and return;
-        ``max_nbytes``: refuse larger results before allocating them. A self-contained stream
-        decodes whatever codec wrote it. bfloat16 comes back as ml_dtypes.bfloat16 if that package
-        is there, else as float32. Errors: FormatError for bytes that are damaged or belong to
-        another codec; ParameterError for a wrong ``out``.
+        As :func:`lwfc.decode`; a self-contained stream decodes whatever codec wrote it.
+        Errors: FormatError for bytes that are damaged or belong to another codec; ParameterError
+        for a wrong ``out``.
         """
         return decode(data, self, out=out, max_nbytes=max_nbytes, num_threads=num_threads)
 
@@ -146,7 +147,7 @@ class Codec(CodecValue):
             raise
         if is_torch(x):
             return torch_like(out, tensor.bfloat16, x)
-        return from_bits(out, tensor.bfloat16)
+        return from_bits(out, tensor.bfloat16, x)
 
     def symbols(self, x: Any, *, num_threads: int | None = 1) -> np.ndarray:
         """The symbols ``encode`` would code, uint8 of x's shape."""
@@ -165,28 +166,37 @@ class Codec(CodecValue):
     @classmethod
     def from_bytes(cls, data: Any) -> "Codec":
         """The codec in a codec file's bytes. Errors: FormatError."""
+        try:
+            handle = _core.codec_read(data)
+        except TypeError:
+            raise ParameterError(
+                f"a {type(data).__name__} holds no codec file: pass its bytes, or call "
+                "lwfc.load(path)"
+            ) from None
+        except FormatError as error:
+            raise explain(error, memoryview(data).cast("B"), CODEC_FILE) from None
         codec = cls.__new__(cls)
-        codec._adopt(_core.codec_read(data))
+        codec._adopt(handle)
         return codec
 
     def save(self, path: str | os.PathLike) -> None:
-        """Write the codec file, replacing an older one only when complete."""
-        path = Path(path)
-        partial = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-        try:
-            partial.write_bytes(self.to_bytes())
-            os.replace(partial, path)
-        finally:
-            partial.unlink(missing_ok=True)
+        """Write the codec file, replacing an older one only when complete.
+
+        Any number of processes may save to one path: whoever is last leaves a whole file.
+        """
+        replace_file(path, self.to_bytes())
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> "Codec":
-        """Read a codec file. Errors: OSError, FormatError."""
+        """Read a codec file. Errors: OSError, FormatError naming the file and the reason."""
+        if not isinstance(path, (str, os.PathLike)):
+            raise ParameterError(
+                f"path is a {type(path).__name__}: name a file; bytes go to lwfc.Codec.from_bytes"
+            )
         try:
             return cls.from_bytes(Path(path).read_bytes())
         except FormatError as error:
-            error.add_note(f"while reading the codec file {os.fspath(path)!r}")
-            raise
+            raise FormatError(f"{os.fspath(path)}: {error}") from None
 
     def get_config(self) -> dict[str, Any]:
         """The codec as JSON-able values; byte strings as base64."""

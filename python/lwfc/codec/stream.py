@@ -1,22 +1,29 @@
 """Reading streams: decode and inspect. Every byte is treated as hostile."""
 
+import contextlib
 import math
 import operator
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import numpy as np
 
 from .. import _core
-from ..base.arrays import from_bits, is_torch, torch_view
-from ..base.errors import ParameterError
+from ..base.arrays import Tensor, widen
+from ..base.errors import FormatError, ParameterError
+from ..base.kinds import STREAM, explain
+from ..base.outputs import Output
 from ..base.show import html_fields
 from ..base.threads import thread_count
 from .names import CODERS, DTYPES
 from .value import CodecValue
 
-__all__ = ["StreamInfo", "decode", "inspect"]
+__all__ = ["StreamInfo", "decode", "decode_tensor", "inspect"]
+
+SHOWN = {"bfloat16": "float32"}  # what decode gives where NumPy has no such type
+NULS_MAX = 64  # at the end of a stream that NumPy's bytes type may have dropped
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +70,8 @@ def _handle(codec: CodecValue | None) -> Any:
         return codec._handle
     except AttributeError:
         raise ParameterError(
-            f"codec is a {type(codec).__name__}: pass an lwfc.Codec, e.g. from lwfc.load(path)"
+            f"codec is a {type(codec).__name__}: pass an lwfc.Codec, e.g. from lwfc.load(path), "
+            "after the stream"
         ) from None
 
 
@@ -72,21 +80,69 @@ def _buffer(data: Any) -> memoryview:
     try:
         return memoryview(data).cast("B")
     except (TypeError, ValueError):
+        pass
+    if isinstance(data, CodecValue):
+        raise ParameterError("the stream comes first, its codec second: decode(data, codec)")
+    remedy = "a file's are pathlib.Path(name).read_bytes()" if isinstance(
+        data, (str, os.PathLike)) else "or another contiguous buffer"  # fmt: skip
+    raise ParameterError(f"a {type(data).__name__} holds no stream: pass bytes, {remedy}")
+
+
+def _read(data: Any, call: Callable[[memoryview], Any]) -> Any:
+    """``call`` on data's bytes, errors made plain.
+
+    Items of NumPy's bytes arrays have lost the NULs at their end: the checksum tells how many.
+    """
+    buffer = _buffer(data)
+    try:
+        return call(buffer)
+    except FormatError as error:
+        if isinstance(data, np.bytes_):
+            for count in range(1, NULS_MAX + 1):
+                with contextlib.suppress(FormatError):
+                    return call(memoryview(bytes(data) + bytes(count)))
+        raise explain(error, buffer, STREAM) from None
+
+
+def _limit(max_nbytes: Any) -> int:
+    limit = operator.index(max_nbytes)
+    if limit < 0:
+        raise ParameterError(f"max_nbytes={limit}: must not be negative")
+    return limit
+
+
+def decode_tensor(
+    data: Any,
+    codec: CodecValue | None = None,
+    *,
+    max_nbytes: int = 2**30,
+    num_threads: int | None = 1,
+) -> Tensor:
+    """:func:`decode` for callers that keep bfloat16 apart, as 16-bit patterns."""
+    handle, limit, threads = _handle(codec), _limit(max_nbytes), thread_count(num_threads)
+    array = _read(data, lambda buffer: _core.decode(buffer, handle, None, limit, threads))
+    return Tensor(array, array.dtype.kind == "u")
+
+
+def _decode_into(target: Output, data: Any, codec: CodecValue | None, threads: int) -> None:
+    handle = _handle(codec)
+    memory, bfloat16 = target.memory or (None, False)
+    if memory is not None and (bfloat16 or memory.dtype.char in "efd"):
+        if np.may_share_memory(memory, np.frombuffer(_buffer(data), np.uint8)):
+            data = bytes(data)
+        try:
+            _read(data, lambda buffer: _core.decode(buffer, handle, memory, 0, threads))
+            return
+        except ParameterError:
+            pass  # another shape or type, or bfloat16 to be given as float32
+    info = inspect(data, codec)
+    shape, dtype = tuple(target.out.shape), target.dtype_name
+    if shape != info.shape or dtype not in (info.dtype, SHOWN.get(info.dtype)):
         raise ParameterError(
-            f"a {type(data).__name__} holds no stream: pass bytes, or another contiguous buffer"
-        ) from None
-
-
-def _writable(out: Any) -> np.ndarray:
-    """The memory of ``out`` as the extension takes it."""
-    if is_torch(out):
-        if out.device.type != "cpu":
-            raise ParameterError(f"out is on {out.device}: decode into a CPU tensor, then move it")
-        out = torch_view(out).array
-    if not isinstance(out, np.ndarray):
-        raise ParameterError(f"out is a {type(out).__name__}: must be an array or a CPU tensor")
-    # The kind first: making a type's name takes longer than a small tensor's coding.
-    return out.view(np.uint16) if out.dtype.kind == "V" and out.dtype.name == "bfloat16" else out
+            f"out is {dtype} of shape {shape}, but the stream holds {info.dtype} of {info.shape}"
+        )
+    array, bfloat16 = decode_tensor(data, codec, max_nbytes=2**62, num_threads=threads)
+    target.fill(widen(array) if bfloat16 else array)
 
 
 def decode(
@@ -100,20 +156,23 @@ def decode(
     """The tensor in a stream, in the shape and type that was encoded.
 
     Parameters: ``data`` any bytes-like object; ``codec`` needed by bound streams only;
-    ``out`` a writable array or CPU tensor of that shape and type to fill and return;
+    ``out`` a writable array or CPU tensor of that shape and type to fill and return: any strides,
+    but no elements that share memory; what it holds after an error is not defined;
     ``max_nbytes`` refuses larger results before allocating them; ``num_threads`` None or 0: all
     cores.
 
-    bfloat16 comes back as ml_dtypes.bfloat16 if that package is there, else as float32.
+    bfloat16, which NumPy lacks, comes back as float32 of the same values whatever else is
+    installed; ``.astype(ml_dtypes.bfloat16)`` or an ``out`` of that type gives it back, and
+    ``lwfc.torch.decode`` gives PyTorch's tensors. An item of a NumPy array of bytes has lost the
+    NULs at its end; streams are best kept as ``np.frombuffer(data, np.uint8)``.
     Errors: FormatError for damaged, truncated or foreign bytes, a missing or another codec;
     ParameterError for a wrong ``out`` or ``codec``.
     """
-    array = None if out is None else _writable(out)
-    limit = operator.index(max_nbytes)
-    if limit < 0:
-        raise ParameterError(f"max_nbytes={limit}: must not be negative")
-    result = _core.decode(_buffer(data), _handle(codec), array, limit, thread_count(num_threads))
-    return from_bits(result, result.dtype.kind == "u") if out is None else out
+    if out is not None:
+        _decode_into(Output(out), data, codec, thread_count(num_threads))
+        return out
+    array, bfloat16 = decode_tensor(data, codec, max_nbytes=max_nbytes, num_threads=num_threads)
+    return widen(array) if bfloat16 else array
 
 
 def inspect(data: Any, codec: CodecValue | None = None) -> StreamInfo:
@@ -121,7 +180,8 @@ def inspect(data: Any, codec: CodecValue | None = None) -> StreamInfo:
 
     Bound streams show their levels only with their codec.
     """
-    found = _core.inspect(_buffer(data), _handle(codec))
+    handle = _handle(codec)
+    found = _read(data, lambda buffer: _core.inspect(buffer, handle))
     shape = tuple(None if n < 0 else n for n in found["shape"])
     bits = None
     if None not in shape:

@@ -27,9 +27,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..base.arrays import Tensor, from_bits, is_torch, torch_view
+from ..base.arrays import Tensor, is_torch, torch_view, widen
 from ..base.errors import FormatError, ParameterError
-from ..codec.stream import decode, inspect
+from ..codec.stream import decode_tensor, inspect
 
 __all__ = ["MAGIC", "Entry", "pack", "read", "unpack"]
 
@@ -61,10 +61,7 @@ class Entry(NamedTuple):
     def array(self, codec: Any = None, limit: int = LIMIT) -> Tensor:
         """The elements; bfloat16 as 16-bit patterns, like everywhere in this package."""
         if self.method == STREAM:
-            values = decode(self.payload, codec, max_nbytes=limit) if codec is None else (
-                codec.decode(self.payload, max_nbytes=limit))  # fmt: skip
-            bfloat16 = values.dtype.name == "bfloat16"
-            return Tensor(values.view(np.uint16) if bfloat16 else values, bfloat16)
+            return decode_tensor(self.payload, codec, max_nbytes=limit)
         return _lossless_read(self, limit)
 
 
@@ -264,6 +261,8 @@ def unpack(
 ) -> dict[str, np.ndarray]:
     """The tensors of a stream of :func:`pack`, as NumPy arrays in their own types.
 
+    bfloat16, which NumPy lacks, comes as float32, as from :func:`lwfc.decode`.
+
     ``codecs``: those of bound streams; ``names``: of a stream that leaves them out;
     ``max_nbytes``: refuses streams whose tensors take more together, before allocating.
     Errors: FormatError.
@@ -273,5 +272,5 @@ def unpack(
     for entry in read(data, names):
         tensor = entry.array(codecs.get(entry.name), max_nbytes)
         max_nbytes -= tensor.array.nbytes
-        found[entry.name] = from_bits(*tensor)
+        found[entry.name] = widen(tensor.array) if tensor.bfloat16 else tensor.array
     return found

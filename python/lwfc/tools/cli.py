@@ -13,6 +13,7 @@ from typing import Any
 from .. import calibrate, decode, encode, inspect
 from ..base.arrays import as_tensor
 from ..base.errors import FormatError, LwfcError, ParameterError
+from ..base.kinds import CODEC_FILE, kind_of
 from ..codec.codec import Codec
 from .cli_parser import build_parser
 from .files import PIPE, read_bytes, read_tensors, write_bytes, write_tensor
@@ -128,10 +129,12 @@ def run_inspect(args: argparse.Namespace) -> None:
         try:
             rows.append({"input": name, "kind": "stream", **inspect(data, codec)})
         except FormatError as stream_error:
+            is_codec = kind_of(data) == CODEC_FILE
             try:
                 known = Codec.from_bytes(data)
-            except FormatError:
-                raise FormatError(f"{name}: {stream_error}") from stream_error
+            except FormatError as codec_error:
+                error = codec_error if is_codec else stream_error
+                raise FormatError(f"{name}: {error}") from None
             rows.append({"input": name, "kind": "codec", "nbytes": len(data), **known.summary()})
     if args.json:
         print(json.dumps(rows))

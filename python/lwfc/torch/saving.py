@@ -31,6 +31,7 @@ from torch import Tensor, fx, nn
 from torch.utils import _pytree as pytree
 
 from ..base.errors import FormatError, LwfcError, ParameterError
+from ..base.files import replace_file
 from ..codec.codec import Codec
 from ..split.cuts import Cut
 from ..split.wire import Wire
@@ -56,13 +57,7 @@ def save_split(path: str | os.PathLike, *halves: Half) -> None:
     pickle. Replaces an older file only when complete. Errors: ParameterError for halves that were
     not traced by torch.export (pickle these), and for operators that are not PyTorch's own.
     """
-    path = Path(path)
-    partial = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
-        partial.write_bytes(dumps(*halves))
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    replace_file(path, dumps(*halves))
 
 
 def load_split(path: str | os.PathLike, half: str | None = None) -> Any:
