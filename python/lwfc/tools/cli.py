@@ -1,4 +1,4 @@
-"""The command line: lwfc encode, decode, inspect, calibrate, demo.
+"""The command line: lwfc encode, decode, inspect, calibrate, explore, serve, demo.
 
 Option letters are zstd's. Exit status: 0 success, 1 bad data or files, 2 wrong usage.
 """
@@ -18,6 +18,7 @@ from ..codec.codec import Codec
 from .cli_parser import build_parser
 from .files import PIPE, read_bytes, read_tensors, write_bytes, write_tensor
 from .progress import Bar
+from .split_commands import run_explore, run_serve
 
 __all__ = ["main"]
 
@@ -184,6 +185,8 @@ COMMANDS = {
     "inspect": run_inspect,
     "calibrate": run_calibrate,
     "demo": run_demo,
+    "explore": run_explore,
+    "serve": run_serve,
 }
 
 

@@ -7,6 +7,7 @@ from .. import __version__
 from ..calibration.calibrate import GRANULARITIES, QUANTIZERS, RESTORATIONS
 from ..codec.names import CODERS
 from ..model.ranges import ACTIVATIONS, CLIPS
+from .split_commands import add_commands
 
 __all__ = ["build_parser"]
 
@@ -111,6 +112,8 @@ def build_parser() -> argparse.ArgumentParser:
     sub.add_argument("--restore", choices=RESTORATIONS, default="none")
     sub.add_argument("--restore-strength", type=float, default=1.0, metavar="S", help="0 to 1")
     sub.add_argument("--granularity", choices=GRANULARITIES, default="tensor")
+
+    add_commands(commands, common)
 
     sub = commands.add_parser(
         "demo", parents=[common], help="the main job on two trained networks",

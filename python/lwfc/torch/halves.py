@@ -14,7 +14,20 @@ from ..split.cuts import Cut
 from ..split.wire import Wire
 from .features import BATCH
 
-__all__ = ["Cloud", "Edge", "Half"]
+__all__ = ["Cloud", "Edge", "Half", "named_outputs"]
+
+
+def named_outputs(value: Any) -> dict[str, Tensor]:
+    """A model's outputs as a mapping, for a container: the key of each in a dict, its place in a
+    tuple, "output" for one alone; deeper ones by their path.
+    """
+    paths, _ = pytree.tree_flatten_with_path(value)
+    found = {}
+    for path, leaf in paths:
+        if isinstance(leaf, Tensor):
+            parts = [str(getattr(key, "key", getattr(key, "idx", key))) for key in path]
+            found[".".join(parts) or "output"] = leaf
+    return found
 
 
 class Half(nn.Module):
