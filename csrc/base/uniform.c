@@ -20,3 +20,12 @@ enum lwfc_status lwfc_quantizer_uniform(float lo, float hi, int levels, float *t
     }
     return LWFC_OK;
 }
+
+int lwfc_quantizer_zero(const float *values, int levels)
+{
+    int zero = 0;
+    for (int i = 1; i < levels; i++) {
+        zero = fabsf(values[i]) < fabsf(values[zero]) ? i : zero;
+    }
+    return zero;
+}

@@ -37,7 +37,7 @@ static enum lwfc_status load_tables(struct lwfc_codec *codec)
 {
     struct lwfc_codec_options *o = &codec->options;
     const size_t count = threshold_count(o) + value_count(o);
-    codec->tables = lwfc_alloc(count * sizeof(float));
+    codec->tables = lwfc_alloc(count * sizeof(float) + o->groups);
     if (codec->tables == NULL) {
         return LWFC_ERROR_MEMORY;
     }
@@ -47,7 +47,37 @@ static enum lwfc_status load_tables(struct lwfc_codec *codec)
     }
     o->thresholds = codec->tables;
     o->values = codec->tables + threshold_count(o);
+    codec->zeros = (uint8_t *)(codec->tables + count);
+    for (size_t g = 0; g < o->groups; g++) {
+        codec->zeros[g] = (uint8_t)lwfc_quantizer_zero(o->values + g * (size_t)o->levels, o->levels);
+    }
     codec->uniform = is_uniform(o);
+    return LWFC_OK;
+}
+
+static float limited(float value, float largest)
+{
+    return value > largest ? largest : value < -largest ? -largest : value;
+}
+
+static enum lwfc_status load_values(struct lwfc_codec *codec, enum lwfc_dtype dtype)
+{
+    const float *const values = codec->options.values;
+    const size_t count = value_count(&codec->options);
+    const float largest = lwfc_dtype_largest(dtype);
+    float *copy = NULL;
+    for (size_t i = 0; i < count && copy == NULL; i++) {
+        if (limited(values[i], largest) != values[i]) {
+            copy = lwfc_alloc(count * sizeof *copy);
+            if (copy == NULL) {
+                return LWFC_ERROR_MEMORY;
+            }
+        }
+    }
+    for (size_t i = 0; copy != NULL && i < count; i++) {
+        copy[i] = limited(values[i], largest);
+    }
+    codec->values[dtype] = copy != NULL ? copy : values;
     return LWFC_OK;
 }
 
@@ -92,6 +122,9 @@ static enum lwfc_status codec_open(uint8_t *file, size_t nbytes, struct lwfc_cod
     enum lwfc_status status = lwfc_codec_file_read(file, nbytes, &codec->options, &codec->digest);
     if (status == LWFC_OK) {
         status = load_tables(codec);
+    }
+    for (int dtype = 0; status == LWFC_OK && dtype < LWFC_DTYPE_COUNT; dtype++) {
+        status = load_values(codec, (enum lwfc_dtype)dtype);
     }
     if (status == LWFC_OK) {
         status = load_models(codec);
@@ -154,6 +187,11 @@ uint64_t lwfc_codec_digest(const struct lwfc_codec *codec)
 void lwfc_codec_release(struct lwfc_codec *codec)
 {
     if (codec != NULL) {
+        for (int dtype = 0; dtype < LWFC_DTYPE_COUNT; dtype++) {
+            if (codec->values[dtype] != codec->options.values) {
+                lwfc_free((void *)(uintptr_t)codec->values[dtype]);
+            }
+        }
         lwfc_free(codec->context_memory);
         lwfc_free(codec->tables);
         lwfc_free(codec->file);
@@ -176,16 +214,18 @@ int lwfc_codec_needs_values(const struct lwfc_codec *codec)
     return codec != NULL && (codec->options.rate_weight > 0 || codec->options.restore_nbytes > 0);
 }
 
-enum lwfc_status lwfc_codec_tables(const struct lwfc_codec *codec, const struct lwfc_geometry *g,
+enum lwfc_status lwfc_codec_tables(const struct lwfc_codec *codec, const struct lwfc_view *view,
                                    struct lwfc_tables *tables)
 {
     const struct lwfc_codec_options *o = &codec->options;
+    const struct lwfc_geometry *g = &view->geometry;
     const int grouped = o->groups > 1 && (int64_t)o->groups != g->channels;
     const int restored = o->restore_nbytes > 0 && codec->restore.channels != g->channels;
     if (g->nblocks > 0 && (grouped || restored)) {
         return LWFC_ERROR_CHANNELS;
     }
-    *tables = (struct lwfc_tables){o->levels, o->groups, o->thresholds, o->values};
+    *tables = (struct lwfc_tables){o->levels, o->groups, o->thresholds, codec->values[view->dtype],
+                                   codec->zeros};
     return LWFC_OK;
 }
 
@@ -217,7 +257,7 @@ enum lwfc_status lwfc_codec_plan(const struct lwfc_codec *codec, const struct lw
     const enum lwfc_status status =
         lwfc_plan_make(tensor, codec->options.channel_axis, lwfc_codec_whole_samples(codec),
                        num_threads, plan);
-    return status == LWFC_OK ? lwfc_codec_tables(codec, &plan->view.geometry, &plan->tables)
+    return status == LWFC_OK ? lwfc_codec_tables(codec, &plan->view, &plan->tables)
                              : status;
 }
 

@@ -13,6 +13,10 @@ struct lwfc_codec {
     uint8_t *file;
     size_t file_nbytes;
     float *tables; /* thresholds, then values */
+    /* Values for each element type: without those that it would turn into
+     * infinities. The table's own where all fit, else allocated. */
+    const float *values[LWFC_DTYPE_COUNT];
+    uint8_t *zeros; /* each group's symbol whose value is nearest 0, behind the tables */
     int uniform;   /* the values follow from their ends */
     struct lwfc_context_model context; /* if options.coder is LWFC_CODER_CONTEXT */
     void *context_memory;
@@ -38,10 +42,9 @@ enum lwfc_status lwfc_codec_plan(const struct lwfc_codec *codec, const struct lw
 /* Every different block shape of a geometry; returns how many (at most 16). */
 int lwfc_plan_extents(const struct lwfc_geometry *geometry, struct lwfc_block extents[16]);
 
-/* The tables of a codec; LWFC_ERROR_CHANNELS if it has quantizers or weights for
- * each channel and the tensor has another number of channels. */
-enum lwfc_status lwfc_codec_tables(const struct lwfc_codec *codec,
-                                   const struct lwfc_geometry *geometry,
+/* The tables of a codec for a tensor; LWFC_ERROR_CHANNELS if it has quantizers or
+ * weights for each channel and the tensor has another number of channels. */
+enum lwfc_status lwfc_codec_tables(const struct lwfc_codec *codec, const struct lwfc_view *view,
                                    struct lwfc_tables *tables);
 
 /* 1 if the codec's streams are cut into whole samples: context coding and

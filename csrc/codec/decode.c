@@ -114,7 +114,7 @@ static enum lwfc_status find_tables(struct job *job, const struct lwfc_header *h
 {
     if (h->bound) {
         const enum lwfc_status status =
-            lwfc_codec_tables(job->codec, &job->plan.view.geometry, &job->plan.tables);
+            lwfc_codec_tables(job->codec, &job->plan.view, &job->plan.tables);
         return status == LWFC_ERROR_CHANNELS ? LWFC_ERROR_SHAPE : status; /* the bytes' fault */
     }
     job->values = lwfc_alloc(h->groups * (size_t)h->levels * sizeof *job->values);
@@ -122,7 +122,7 @@ static enum lwfc_status find_tables(struct job *job, const struct lwfc_header *h
         return LWFC_ERROR_MEMORY;
     }
     lwfc_header_values(h, job->values);
-    job->plan.tables = (struct lwfc_tables){h->levels, h->groups, NULL, job->values};
+    job->plan.tables = (struct lwfc_tables){h->levels, h->groups, NULL, job->values, NULL};
     return LWFC_OK;
 }
 

@@ -49,7 +49,8 @@ static void describe(const struct lwfc_codec *codec, const struct lwfc_tensor *x
     h->channel_axis = geometry->channel_axis;
     h->digest_tag = (uint32_t)codec->digest;
     h->levels = o->levels;
-    h->values_kind = codec->uniform ? LWFC_VALUES_UNIFORM : LWFC_VALUES_TABLE;
+    const int uniform = codec->uniform && codec->values[x->dtype] == o->values;
+    h->values_kind = uniform ? LWFC_VALUES_UNIFORM : LWFC_VALUES_TABLE;
     h->groups = o->groups;
     h->inner_known = o->bound && o->inner_rank > 0 && x->rank == o->inner_rank + 1;
     for (int i = 0; i < x->rank; i++) {
@@ -74,7 +75,7 @@ static enum lwfc_status assemble(const struct job *job, const struct lwfc_tensor
     if (out == NULL) {
         return LWFC_ERROR_MEMORY;
     }
-    uint8_t *p = out + lwfc_header_write(&header, job->codec->options.values, out);
+    uint8_t *p = out + lwfc_header_write(&header, job->plan.tables.values, out);
     if (nblocks > 1) {
         p += lwfc_index_write(extents, nblocks, p);
     }

@@ -22,6 +22,18 @@ enum lwfc_status lwfc_symbols_make(const struct lwfc_codec *codec, const struct 
     return LWFC_OK;
 }
 
+/* No estimate becomes an infinity of a narrow element type. */
+static void limit(float *values, size_t n, enum lwfc_dtype dtype)
+{
+    if (lwfc_dtype_nbytes(dtype) == sizeof(uint16_t)) {
+        const float largest = lwfc_dtype_largest(dtype);
+        for (size_t i = 0; i < n; i++) {
+            const float v = values[i] > largest ? largest : values[i];
+            values[i] = v < -largest ? -largest : v;
+        }
+    }
+}
+
 void lwfc_symbols_restore(const struct lwfc_codec *codec, const struct lwfc_plan *plan,
                           const struct lwfc_region *region, struct lwfc_scratch *scratch)
 {
@@ -36,5 +48,6 @@ void lwfc_symbols_restore(const struct lwfc_codec *codec, const struct lwfc_plan
         lwfc_restore_apply(&codec->restore, scratch->symbols + (size_t)i * size, &sample,
                            scratch->values + (size_t)i * size, scratch->workspace);
     }
+    limit(scratch->values, lwfc_block_size(&region->extent), plan->view.dtype);
     lwfc_view_store(&plan->view, region, &plan->passes, scratch->values);
 }

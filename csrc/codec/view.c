@@ -3,6 +3,7 @@
 #include "base/attributes.h"
 #include "kernels/lanes.h"
 
+#include <math.h>
 #include <string.h>
 
 enum {
@@ -131,8 +132,10 @@ static int quantize_run(const struct lwfc_view *v, const struct run *run,
 {
     const float *thresholds =
         t->thresholds + (t->groups > 1 ? run->group * (size_t)(t->levels - 1) : 0);
+    const uint8_t zero = t->zeros[t->groups > 1 ? run->group : 0];
+    const int look = reject_nonfinite || zero > 0; /* the kernels give NaN symbol 0 */
     const int plain = is_plain(v, run);
-    const size_t step = plain && !reject_nonfinite ? run->count : CHUNK;
+    const size_t step = plain && !look ? run->count : CHUNK;
     float chunk[CHUNK];
     for (size_t i = 0; i < run->count; i += step) {
         const size_t n = run->count - i < step ? run->count - i : step;
@@ -142,10 +145,14 @@ static int quantize_run(const struct lwfc_view *v, const struct run *run,
             p->convert->load(at, run->stride, v->dtype, n, chunk);
             x = chunk;
         }
-        if (reject_nonfinite && p->quantize->has_nonfinite(x, n)) {
+        const int found = look && p->quantize->has_nonfinite(x, n);
+        if (found && reject_nonfinite) {
             return 1;
         }
         p->quantize->quantize(x, n, thresholds, t->levels - 1, symbols + i);
+        for (size_t j = 0; found && j < n; j++) {
+            symbols[i + j] = isnan(x[j]) ? zero : symbols[i + j];
+        }
     }
     return 0;
 }

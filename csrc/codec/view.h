@@ -34,6 +34,7 @@ struct lwfc_tables {
     size_t groups;
     const float *thresholds;
     const float *values;
+    const uint8_t *zeros; /* each group's symbol for NaN; NULL where nothing is quantized */
 };
 
 struct lwfc_passes {

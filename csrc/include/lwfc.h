@@ -36,6 +36,7 @@ enum {
     LWFC_CODER_CONTEXT = 3 /* calibrated and smallest; needs a context model */
 };
 
+/* NaN: the symbol whose value is nearest 0, or LWFC_ERROR_NONFINITE, for infinities too. */
 enum { LWFC_NAN_ZERO = 0, LWFC_NAN_RAISE = 1 };
 
 /* channel_axis: chosen by rank (4 and more: axis 1; 2 and 3: the last axis). */
@@ -97,6 +98,9 @@ void lwfc_codec_release(struct lwfc_codec *codec);
  * computed in double and rounded to float. (paper, section 5) */
 enum lwfc_status lwfc_quantizer_uniform(float lo, float hi, int levels, float *thresholds,
                                         float *values);
+
+/* The symbol whose value is nearest 0, the lower one of two: what NaN becomes. */
+int lwfc_quantizer_zero(const float *values, int levels);
 
 /* Codes a tensor; *data is freed with lwfc_free_bytes. The same tensor, codec and
  * version give the same bytes for every CPU and num_threads (0: all cores). */

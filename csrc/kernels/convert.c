@@ -3,12 +3,19 @@
 #include "base/attributes.h"
 #include "cpu/cpu.h"
 
+#include <float.h>
 #include <string.h>
 
 size_t lwfc_dtype_nbytes(enum lwfc_dtype dtype)
 {
     static const size_t nbytes[LWFC_DTYPE_COUNT] = {4, 2, 2, 8};
     return nbytes[dtype];
+}
+
+float lwfc_dtype_largest(enum lwfc_dtype dtype)
+{
+    static const float largest[LWFC_DTYPE_COUNT] = {FLT_MAX, 65504.0F, 0x1.FEp127F, FLT_MAX};
+    return largest[dtype];
 }
 
 static float bits_to_float(uint32_t bits)

@@ -20,6 +20,9 @@ enum lwfc_dtype {
 /* Bytes of one element. */
 size_t lwfc_dtype_nbytes(enum lwfc_dtype dtype);
 
+/* The largest finite element that float32 holds; what is larger rounds to it or to infinity. */
+float lwfc_dtype_largest(enum lwfc_dtype dtype);
+
 struct lwfc_convert_kernels {
     /* n elements of `dtype` at `in`, `stride` bytes apart, to floats. */
     void (*load)(const void *in, ptrdiff_t stride, enum lwfc_dtype dtype, size_t n, float *out);

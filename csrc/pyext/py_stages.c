@@ -3,6 +3,7 @@
 #include <numpy/ufuncobject.h>
 
 #include <fenv.h>
+#include <math.h>
 #include <string.h>
 
 /* Ufunc loops: each names its operands by their place in args, walks runs of
@@ -22,16 +23,17 @@ static struct passes passes_now(void)
     return (struct passes){lwfc_quantize_kernels_for(features), lwfc_convert_kernels_for(features)};
 }
 
-/* A NaN is symbol 0 by definition, not an invalid operation: what the kernels'
+/* A NaN has a symbol by definition, it is no invalid operation: what the kernels'
  * comparisons and conversions raised must not reach np.errstate. */
 static void forget_float_errors(void)
 {
     feclearexcept(FE_ALL_EXCEPT);
 }
 
+/* `zero` is the symbol of NaN. */
 static void quantize_chunks(const struct passes *p, const char *x, npy_intp x_step,
                             enum lwfc_dtype dtype, npy_intp n, const float *thresholds, int count,
-                            char *q, npy_intp q_step)
+                            int zero, char *q, npy_intp q_step)
 {
     float values[CHUNK];
     uint8_t symbols[CHUNK];
@@ -39,6 +41,11 @@ static void quantize_chunks(const struct passes *p, const char *x, npy_intp x_st
         const npy_intp m = n - i < CHUNK ? n - i : CHUNK;
         p->convert->load(x + i * x_step, x_step, dtype, (size_t)m, values);
         p->quantize->quantize(values, (size_t)m, thresholds, count, symbols);
+        if (zero > 0 && p->quantize->has_nonfinite(values, (size_t)m)) {
+            for (npy_intp j = 0; j < m; j++) {
+                symbols[j] = isnan(values[j]) ? (uint8_t)zero : symbols[j];
+            }
+        }
         for (npy_intp j = 0; j < m; j++) {
             q[(i + j) * q_step] = (char)symbols[j];
         }
@@ -107,7 +114,7 @@ static void quantize_loop(char **args, npy_intp const *dimensions, npy_intp cons
         run = shared_run(args, steps, i, dimensions[0]);
         uniform_at(args, steps, i, &u);
         quantize_chunks(&p, args[0] + i * steps[0], steps[0], dtype, run, u.thresholds,
-                        u.levels - 1, args[4] + i * steps[4], steps[4]);
+                        u.levels - 1, lwfc_quantizer_zero(u.values, u.levels), args[4] + i * steps[4], steps[4]);
     }
     forget_float_errors();
 }
@@ -149,7 +156,7 @@ static void digitize_loop(char **args, npy_intp const *dimensions, npy_intp cons
     for (npy_intp i = 0; i < dimensions[0]; i += run) {
         int count = gather_table(args[1] + i * steps[1], steps[3], dimensions[1], thresholds);
         count = count < LWFC_LEVELS_MAX ? count : LWFC_LEVELS_MAX - 1;
-        quantize_chunks(&p, args[0] + i * steps[0], steps[0], dtype, run, thresholds, count,
+        quantize_chunks(&p, args[0] + i * steps[0], steps[0], dtype, run, thresholds, count, 0,
                         args[2] + i * steps[2], steps[2]);
     }
     forget_float_errors();

@@ -257,6 +257,43 @@ def test_nan_policy():
     assert lwfc.decode(lwfc.encode(np.full(5, np.nan, np.float32))).tolist() == [0] * 5
 
 
+@pytest.mark.parametrize("coder", ["rans", "context"])
+def test_nan_becomes_the_level_nearest_zero(coder):
+    x = np.random.default_rng(0).normal(size=(6, 4, 10, 9)).astype(np.float32)
+    x[:, 1] += 1.5
+    broken = x.copy()
+    broken[0, :, 0, 0] = np.nan, np.nan, -np.inf, np.inf
+    for options in ({}, {"granularity": "channel"}, {"restore": "centroid"}, {"rate_weight": 0.2}):
+        codec = lwfc.calibrate(x, levels=5, activation="identity", coder=coder, **options)
+        for dtype in (np.float32, np.float16, np.float64):
+            z = broken.astype(dtype)
+            y = codec.decode(codec.encode(z))
+            assert np.array_equal(codec.simulate(z), y)
+            last = np.ascontiguousarray(z.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
+            assert np.array_equal(codec.simulate(last), y)
+            rows = codec.values.astype(dtype) if len(codec.values) > 1 else [codec.values[0]] * 4
+            nearest = [row[np.abs(row).argmin()].astype(dtype) for row in rows]
+            assert y[0, :2, 0, 0].tolist() == nearest[:2]
+            assert y[0, 2:, 0, 0].tolist() == [rows[2][0].astype(dtype), rows[3][-1].astype(dtype)]
+
+
+def test_narrow_types_never_overflow():
+    codec = lwfc.Codec([-1, 0, 1], [-3.4e38, -7e4, 7e4, 3.4e38])
+    x = np.array([-2, -0.5, 0.5, 2], np.float16)
+    expected = [-65504.0, -65504.0, 65504.0, 65504.0]
+    for made in (codec, codec.replace(bound=True)):
+        assert made.decode(made.encode(x)).tolist() == made.simulate(x).tolist() == expected
+    assert lwfc.decode(codec.encode(x)).tolist() == expected
+    wide = x.astype(np.float32)
+    assert np.array_equal(codec.decode(codec.encode(wide)), codec.values[0])
+    features = np.abs(np.random.default_rng(0).normal(size=(4, 8, 8, 8))) * 3e4
+    features = np.minimum(features, 65504).astype(np.float16)
+    features[0, 0, 0, 0] = 65504
+    for options in ({"levels": 16}, {"clip": "minmax", "clip_scale": 2.5}, {"restore": "linear"}):
+        codec = lwfc.calibrate(features, **options)
+        assert np.isfinite(codec.simulate(features)).all()
+
+
 def test_per_channel_quantizers():
     x = features() * np.linspace(0.2, 3, 8, dtype=np.float32)[:, None, None]
     codec = lwfc.calibrate(x, levels=4, granularity="channel", coder="cabac")

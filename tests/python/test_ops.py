@@ -202,11 +202,25 @@ def test_unknown_keyword():
         quantize(features(), 0, 3, 4, axis=1)
 
 
+def test_narrow_results_never_overflow():
+    q, most = np.array([0, 1, 2], np.uint8), [-65504.0, 0.0, 65504.0]
+    half = np.dtype(np.float16)
+    assert dequantize(q, -1e5, 1e5, 3, dtype=half).tolist() == most
+    assert lookup(q, [-1e5, 0, 1e5], dtype=half).tolist() == most
+    out = np.ones(3, half)
+    assert dequantize(q, -1e5, 1e5, 3, out=out) is out and out.tolist() == most
+    out = np.ones(3, half)
+    dequantize(q, -1e5, 1e5, 3, out=out, where=[True, False, True])
+    assert out.tolist() == [-65504.0, 1.0, 65504.0]
+    assert lookup(q, [-1e5, 0, 1e5], out=out).tolist() == most
+
+
 def test_not_finite():
     x = np.array([np.nan, -np.inf, np.inf, -np.nan], np.float32)
     with np.errstate(all="raise"):
         assert quantize(x, 0, 3, 4).tolist() == [0, 0, 3, 0]
         assert quantize(x.astype(np.float64), 0, 3, 4).tolist() == [0, 0, 3, 0]
+        assert quantize(x, [[-2], [-1]], 2, 5).tolist() == [[2, 0, 4, 2], [1, 0, 4, 1]]
     with pytest.raises(lwfc.ParameterError, match="NaN"):
         quantize(x, 0, 3, 4, nan="raise")
     with pytest.raises(lwfc.ParameterError, match="nan="):

@@ -26,6 +26,7 @@ __all__ = ["Codec", "Refused", "decode", "decode_symbols", "read_codec"]
 
 RAW, CABAC, RANS, CONTEXT, CONSTANT = 0, 1, 2, 3, 4
 DTYPES = ("float32", "float16", "bfloat16", "float64")
+LARGEST = {"float16": 65504.0, "bfloat16": 255 * 2.0**120}
 RANK_MAX = 8
 
 
@@ -356,6 +357,9 @@ def decode(data: bytes, codec: Codec | None = None) -> np.ndarray:
         values = np.stack([table[symbols[:, c]] for c, table in enumerate(tables)], axis=1)
     else:
         values = tables[0][symbols]
+    if header.bound and DTYPES[header.dtype] in LARGEST:
+        largest = np.float32(LARGEST[DTYPES[header.dtype]])
+        values = np.clip(values, -largest, largest)
     axis, shape = header.channel_axis, header.shape
     if axis is not None and axis == len(shape) - 1:
         # (samples, channels, spatial) in the block, channels last in the tensor.

@@ -29,6 +29,7 @@ __all__ = [
     "as_tensor",
     "from_bits",
     "is_torch",
+    "saturate",
     "torch_like",
     "torch_view",
     "widen",
@@ -99,6 +100,19 @@ def as_float32(x: Any) -> np.ndarray:
     return widen(array) if bfloat16 else array.astype(np.float32, copy=False)
 
 
+def saturate(values: Any, dtype: np.dtype) -> Any:
+    """values with what overflows a float type replaced by its largest finite number."""
+    if dtype.itemsize >= 4 or dtype.kind not in "fV":
+        return values
+    if dtype.kind == "f":
+        most = np.finfo(dtype).max
+    else:  # bfloat16 and smaller ones, which are ml_dtypes'
+        import ml_dtypes
+
+        most = ml_dtypes.finfo(dtype).max
+    return np.clip(values, -float(most), float(most))
+
+
 def from_bits(array: np.ndarray, bfloat16: bool, like: Any) -> np.ndarray:
     """Results for the caller who gave ``like``, an array: bfloat16 in its type, else float32."""
     if not bfloat16:
@@ -114,4 +128,7 @@ def torch_like(array: np.ndarray, bfloat16: bool, tensor: Any) -> Any:
         result = torch.from_numpy(array.view(np.int16)).view(torch.bfloat16)
     else:
         result = torch.from_numpy(array)
+    if tensor.dtype.itemsize < 2:  # float8 was coded as float32
+        most = torch.finfo(tensor.dtype).max
+        result = result.clamp(-most, most)
     return result.to(device=tensor.device, dtype=tensor.dtype)

@@ -57,12 +57,11 @@ def _walk(codec: Codec, batches: Batches, fitting: Fitting, restore: str) -> dic
     context: ContextFitter | None = None
     centroids: CentroidFitter | None = None
     weights: RestorationFitter | None = None
-    lo, hi = float(codec.values.min()), float(codec.values.max())
     for batch in batches.walk("symbols"):
-        x = batch
-        if not np.isfinite(x).all():  # as the encoder sees them; NaN has symbol 0
-            x = np.nan_to_num(x, nan=lo, posinf=hi, neginf=lo)
-        symbols = planes(codec.symbols(x, num_threads=fitting.num_threads), codec.channel_axis)
+        x, finite = batch, np.isfinite(batch)
+        if not finite.all():  # what has no distance from anything is where its symbol puts it
+            x = np.where(finite, x, codec.simulate(x, num_threads=fitting.num_threads))
+        symbols = planes(codec.symbols(batch, num_threads=fitting.num_threads), codec.channel_axis)
         channels = symbols.shape[1]
         if fitting.context:
             context = context or ContextFitter(codec.levels, channels)

@@ -45,7 +45,8 @@ class Codec(CodecValue):
     ``rate_weight``
         Squared error one bit is worth in the encoder's rate-distortion pass; 0: no such pass.
     ``nan``
-        "zero": NaN becomes symbol 0; "raise": NaN and infinities are refused.
+        "zero": NaN becomes the symbol whose value is nearest 0 (the lower of two);
+        "raise": NaN and infinities are refused.
     ``context``, ``restore``
         Calibrated models of the coder and of the restoration, as bytes.
     ``metadata``

@@ -7,7 +7,9 @@ since a ufunc chooses its loop from the inputs alone and would wrap at 256 level
 come back as PyTorch tensors.
 
 A symbol is the number of thresholds not above x, compared in float32: float64 values are rounded
-to float32 first. NaN is above no threshold, so its symbol is 0; infinities take the outer symbols.
+to float32 first. NaN becomes the symbol whose value is nearest 0 (0 in ``digitize``, which knows no
+values); infinities take the outer symbols. Values of a narrower type never overflow: what is too
+large becomes its largest finite number.
 """
 
 import operator
@@ -17,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from .. import _core
-from ..base.arrays import is_torch, torch_view, widen
+from ..base.arrays import is_torch, saturate, torch_view, widen
 from ..base.errors import ParameterError
 
 __all__ = ["dequantize", "digitize", "lookup", "quantize"]
@@ -84,9 +86,23 @@ def _to_torch(result: Any, out: Any) -> Any:
 def _finish(result: Any, dtype: Any, out: Any) -> Any:
     if dtype is None or out is not None or not hasattr(result, "astype"):
         return result
+    result = saturate(result, dtype)
     return (
         result.astype(dtype, copy=False) if isinstance(result, np.ndarray) else dtype.type(result)
     )
+
+
+def _narrow(out: Any) -> bool:
+    """Whether ``out`` takes values that float32 does not fit into."""
+    return isinstance(out, np.ndarray) and out.dtype.kind in "fV" and out.dtype.itemsize < 4
+
+
+def _call_narrow(ufunc: Any, inputs: tuple, options: dict) -> Any:
+    """The same into an ``out`` narrower than float32, by way of float32."""
+    out, where = options.pop("out"), options.pop("where", True)
+    casting = options.pop("casting")
+    np.copyto(out, saturate(ufunc(*inputs, **options), out.dtype), casting, where)
+    return out
 
 
 def _call(ufunc: Any, inputs: tuple, signature: str | None, dtype: Any, options: dict) -> Any:
@@ -98,8 +114,12 @@ def _call(ufunc: Any, inputs: tuple, signature: str | None, dtype: Any, options:
         options = options | {"out": _arrays(out)[0]}
     if signature is not None:
         options["signature"] = signature
+    options = {k: v for k, v in options.items() if v is not None}
     with np.errstate(all="ignore"):  # NaN, infinities and overflow have defined symbols
-        result = ufunc(*inputs, **{k: v for k, v in options.items() if v is not None})
+        if _narrow(options.get("out")):
+            result = _call_narrow(ufunc, inputs, options)
+        else:
+            result = ufunc(*inputs, **options)
     result = _finish(result, dtype, out)
     return _to_torch(result, out) if tensors else result
 
@@ -131,8 +151,9 @@ def quantize(
 
     Parameters: ``x`` real, any shape; ``lo`` < ``hi``, finite, broadcast against x; ``levels`` an
     integer from 2 to 256 (an integer array broadcasts too); ``dtype`` any number type that holds
-    levels - 1, uint8 by default; ``nan="raise"`` refuses NaN and infinities. The others are those
-    of NumPy's ufuncs; places where ``where`` is false keep what ``out`` held.
+    levels - 1, uint8 by default; ``nan="zero"`` gives NaN the symbol whose value is nearest 0,
+    "raise" refuses NaN and infinities. The others are those of NumPy's ufuncs; places where
+    ``where`` is false keep what ``out`` held.
 
     Returns: ``round((x - lo) / (hi - lo) * (levels - 1))``, halves up, clamped to 0..levels - 1.
 
@@ -144,7 +165,7 @@ def quantize(
     if nan not in ("zero", "raise"):
         raise ParameterError(f'nan={nan!r}: must be "zero" or "raise"')
     if nan == "raise" and not np.isfinite(_arrays(x)[0]).all():
-        raise ParameterError('x holds NaN or infinities; nan="zero" gives NaN the symbol 0')
+        raise ParameterError('x holds NaN or infinities; nan="zero" gives NaN the level nearest 0')
     largest = int(np.max(levels, initial=2)) - 1 if isinstance(levels, (int, np.ndarray)) else 255
     dtype = _output_dtype(dtype, largest)
     loop = _loop(_arrays(x)[0])
