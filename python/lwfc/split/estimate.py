@@ -21,7 +21,7 @@ from .profiles import Profile
 __all__ = ["Survey", "estimate"]
 
 FITTED = ("coder", "restore", "restore_strength", "bound", "transform", "block", "metric")
-PROBE = 1 << 15  # elements of a sample that are coded for an estimate
+PROBE = 1 << 14  # elements of a sample that are coded for an estimate
 
 
 @dataclass(frozen=True)
@@ -98,18 +98,21 @@ def estimate(
     ladder: Sequence[Any] = profile.ladder
     if profile.knob != "levels":
         ladder = Profile("", {}).ladder
+    # Every other rung past the coarsest: estimates are no finer.
+    rungs = [*range(min(3, len(ladder))), *range(4, len(ladder), 2)]
 
     def at(rung: int) -> list[float]:
         found = [drafts.costs(t, {**options, "levels": ladder[rung]}) for t in cut.tensors]
         return np.sum(found, axis=0).tolist()
 
-    low, high = 0, len(ladder) - 1
-    while low < high:  # the first rung that is fine enough
-        middle = (low + high) // 2
-        if at(middle)[1] <= max_loss:
-            high = middle
+    first, last = 0, len(rungs) - 1
+    while first < last:  # the first rung that is fine enough
+        middle = (first + last) // 2
+        if at(rungs[middle])[1] <= max_loss:
+            last = middle
         else:
-            low = middle + 1
+            first = middle + 1
+    low = rungs[first]
     nbytes, loss, encode, decode = at(low)
     head = survey.head_ms[cut.name]
     return {

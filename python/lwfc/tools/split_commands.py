@@ -36,7 +36,7 @@ def add_commands(commands: Any, common: argparse.ArgumentParser) -> None:
     add("--layers", nargs="+", metavar="NAME", help="layers or globs (default: every legal cut)")
     add("--profiles", nargs="+", metavar="NAME", help="paper, rans, context (default: all)")
     add("--samples", type=int, metavar="N", help="inputs taken from the loader (default 64)")
-    add("--few", type=int, metavar="N", help="samples behind the estimates (default 8)")
+    add("--few", type=int, metavar="N", help="samples behind the estimates (default 16)")
     add("--shortlist", type=int, metavar="N", help="cuts measured exactly (default 4)")
     add("--log", metavar="FILE", help="JSON lines to go on from after an interruption")
     add("--html", metavar="FILE", help="write the report as one static page")

@@ -41,7 +41,7 @@ def explore(
     cloud_speed: float = 1.0,
     max_loss: float = 0.02,
     samples: int = 64,
-    few: int = 8,
+    few: int = 16,
     shortlist: int = 4,
     pixels: Any = None,
     log: str | os.PathLike | None = None,

@@ -18,7 +18,7 @@ __all__ = ["outputs_of", "survey"]
 
 KEPT = 2  # samples whose features are kept
 PROJECTED = 2  # samples that gradients are taken for, all at once
-DRAWS = 2  # random projections of their outputs
+DRAWS = 1  # random projections of their outputs
 
 
 class Timer(Watch):
@@ -124,7 +124,7 @@ def _gains(found: Trace, wanted: set[fx.Node], leaves: Sequence[Any]) -> dict[fx
             )
             for i, grad in enumerate(grads):
                 if grad is not None:
-                    squares[i] += float(grad.double().square().sum())
+                    squares[i] += float(torch.linalg.vector_norm(grad)) ** 2
     return {
         node: square / DRAWS / scale
         for node, square in zip(probe.values, squares, strict=True)
