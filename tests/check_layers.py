@@ -18,7 +18,8 @@ MAY_USE = {
     "par": {"base"},
     "entropy": {"base", "cpu", "kernels"},
     "container": {"base"},
-    "codec": {"base", "cpu", "kernels", "par", "entropy", "container"},
+    "transform": {"base", "kernels", "entropy"},
+    "codec": {"base", "cpu", "kernels", "par", "entropy", "container", "transform"},
     "include": set(),
     "pyext": {"codec"},  # stages.h only
 }

@@ -15,6 +15,8 @@ const char *lwfc_status_text(enum lwfc_status status)
         return "the codec was calibrated per channel, for another number of channels";
     case LWFC_ERROR_MISMATCH:
         return "the output's shape or dtype differs from the stream's";
+    case LWFC_ERROR_INNER:
+        return "the codec's transform was calibrated for tensors of another inner shape";
     case LWFC_ERROR_MEMORY:
         return "out of memory";
     case LWFC_ERROR_MAGIC:

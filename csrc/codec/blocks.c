@@ -19,10 +19,17 @@ static void run_block(void *context, int64_t block, int worker)
 enum lwfc_status lwfc_blocks_run(const struct lwfc_codec *codec, const struct lwfc_plan *plan,
                                  lwfc_block_work *work, void *context)
 {
-    const int64_t nblocks = plan->view.geometry.nblocks;
     const struct lwfc_scratch_sizes sizes =
         lwfc_scratch_sizes_for(codec, plan->tables.levels, &plan->view.geometry);
-    struct job job = {work, context, lwfc_scratch_make(plan->width, &sizes),
+    return lwfc_blocks_run_sized(&sizes, plan, work, context);
+}
+
+enum lwfc_status lwfc_blocks_run_sized(const struct lwfc_scratch_sizes *sizes,
+                                       const struct lwfc_plan *plan, lwfc_block_work *work,
+                                       void *context)
+{
+    const int64_t nblocks = plan->view.geometry.nblocks;
+    struct job job = {work, context, lwfc_scratch_make(plan->width, sizes),
                       lwfc_alloc(lwfc_size_mul((size_t)nblocks, sizeof *job.statuses))};
     enum lwfc_status status = LWFC_ERROR_MEMORY;
     if (job.scratch != NULL && job.statuses != NULL) {

@@ -15,4 +15,9 @@ typedef enum lwfc_status lwfc_block_work(void *context, int64_t block,
 enum lwfc_status lwfc_blocks_run(const struct lwfc_codec *codec, const struct lwfc_plan *plan,
                                  lwfc_block_work *work, void *context);
 
+/* The same with scratch of other sizes. */
+enum lwfc_status lwfc_blocks_run_sized(const struct lwfc_scratch_sizes *sizes,
+                                       const struct lwfc_plan *plan, lwfc_block_work *work,
+                                       void *context);
+
 #endif

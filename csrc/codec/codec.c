@@ -2,6 +2,7 @@
 
 #include "base/bytes.h"
 #include "base/memory.h"
+#include "codec/transform_codec.h"
 #include "container/codec_file.h"
 #include "cpu/cpu.h"
 #include "par/par.h"
@@ -108,6 +109,48 @@ static enum lwfc_status load_models(struct lwfc_codec *codec)
     return LWFC_OK;
 }
 
+/* 1 if the usual shape is one that the transform takes. A channel axis that is also
+ * the first leaves the batch's place to the channels: then nothing is known. */
+static int inner_shape_fits(const struct lwfc_codec *codec)
+{
+    const struct lwfc_codec_options *o = &codec->options;
+    int rank = o->inner_rank + 1;
+    int axis = lwfc_channel_axis_resolve(o->channel_axis, rank);
+    if (o->inner_rank == 0 || axis == 0) {
+        return 1;
+    }
+    int64_t shape[LWFC_RANK_MAX] = {1};
+    memcpy(shape + 1, o->inner_shape, (size_t)o->inner_rank * sizeof *shape);
+    lwfc_transform_split(codec->transform, shape, NULL, &rank, &axis);
+    struct lwfc_geometry g;
+    return axis >= -1 && lwfc_geometry_make(shape, rank, axis, 1, &g) == 0 &&
+           lwfc_transform_fits(codec->transform, &g) == LWFC_OK;
+}
+
+static enum lwfc_status load_transform(struct lwfc_codec *codec)
+{
+    const struct lwfc_codec_options *o = &codec->options;
+    if (o->transform_nbytes == 0) {
+        return LWFC_OK;
+    }
+    const size_t nbytes = lwfc_transform_nbytes(o->transform, o->transform_nbytes);
+    if (nbytes == 0) {
+        return LWFC_ERROR_CODEC_FILE;
+    }
+    const size_t own = (sizeof(struct lwfc_transform) + 63) / 64 * 64;
+    codec->transform_memory = lwfc_alloc(lwfc_size_add(nbytes, own));
+    if (codec->transform_memory == NULL) {
+        return LWFC_ERROR_MEMORY;
+    }
+    struct lwfc_transform *transform = codec->transform_memory;
+    if (lwfc_transform_read(o->transform, o->transform_nbytes, transform,
+                            (uint8_t *)codec->transform_memory + own) != 0) {
+        return LWFC_ERROR_CODEC_FILE;
+    }
+    codec->transform = transform;
+    return inner_shape_fits(codec) ? LWFC_OK : LWFC_ERROR_CODEC_FILE;
+}
+
 /* Takes ownership of `file`. */
 static enum lwfc_status codec_open(uint8_t *file, size_t nbytes, struct lwfc_codec **out)
 {
@@ -128,6 +171,9 @@ static enum lwfc_status codec_open(uint8_t *file, size_t nbytes, struct lwfc_cod
     }
     if (status == LWFC_OK) {
         status = load_models(codec);
+    }
+    if (status == LWFC_OK) {
+        status = load_transform(codec);
     }
     if (status != LWFC_OK) {
         lwfc_codec_release(codec);
@@ -192,6 +238,7 @@ void lwfc_codec_release(struct lwfc_codec *codec)
                 lwfc_free((void *)(uintptr_t)codec->values[dtype]);
             }
         }
+        lwfc_free(codec->transform_memory);
         lwfc_free(codec->context_memory);
         lwfc_free(codec->tables);
         lwfc_free(codec->file);
@@ -201,7 +248,8 @@ void lwfc_codec_release(struct lwfc_codec *codec)
 
 int lwfc_codec_whole_samples(const struct lwfc_codec *codec)
 {
-    return codec->options.coder == LWFC_CODER_CONTEXT || codec->options.restore_nbytes > 0;
+    return codec->options.coder == LWFC_CODER_CONTEXT || codec->options.restore_nbytes > 0 ||
+           codec->transform != NULL;
 }
 
 const struct lwfc_context_model *lwfc_codec_context(const struct lwfc_codec *codec)
@@ -219,6 +267,10 @@ enum lwfc_status lwfc_codec_tables(const struct lwfc_codec *codec, const struct 
 {
     const struct lwfc_codec_options *o = &codec->options;
     const struct lwfc_geometry *g = &view->geometry;
+    if (codec->transform != NULL) {
+        *tables = (struct lwfc_tables){0};
+        return lwfc_transform_fits(codec->transform, g);
+    }
     const int grouped = o->groups > 1 && (int64_t)o->groups != g->channels;
     const int restored = o->restore_nbytes > 0 && codec->restore.channels != g->channels;
     if (g->nblocks > 0 && (grouped || restored)) {
@@ -254,9 +306,15 @@ enum lwfc_status lwfc_plan_make(const struct lwfc_tensor *tensor, int channel_ax
 enum lwfc_status lwfc_codec_plan(const struct lwfc_codec *codec, const struct lwfc_tensor *tensor,
                                  int num_threads, struct lwfc_plan *plan)
 {
+    struct lwfc_tensor t = *tensor;
+    int axis = codec->options.channel_axis;
+    const int resolved = lwfc_channel_axis_resolve(axis, t.rank);
+    if (codec->transform != NULL && resolved > 0) {
+        axis = resolved;
+        lwfc_transform_split(codec->transform, t.shape, t.strides, &t.rank, &axis);
+    }
     const enum lwfc_status status =
-        lwfc_plan_make(tensor, codec->options.channel_axis, lwfc_codec_whole_samples(codec),
-                       num_threads, plan);
+        lwfc_plan_make(&t, axis, lwfc_codec_whole_samples(codec), num_threads, plan);
     return status == LWFC_OK ? lwfc_codec_tables(codec, &plan->view, &plan->tables)
                              : status;
 }

@@ -6,6 +6,7 @@
 #include "codec/view.h"
 #include "entropy/context_model.h"
 #include "lwfc.h"
+#include "transform/transform.h"
 
 struct lwfc_codec {
     struct lwfc_codec_options options; /* blobs point into `file`, tables below */
@@ -21,6 +22,8 @@ struct lwfc_codec {
     struct lwfc_context_model context; /* if options.coder is LWFC_CODER_CONTEXT */
     void *context_memory;
     struct lwfc_restore restore; /* if options.restore_nbytes > 0 */
+    const struct lwfc_transform *transform; /* NULL if there is none */
+    void *transform_memory;
 };
 
 /* One tensor on its way in or out. */
@@ -47,8 +50,8 @@ int lwfc_plan_extents(const struct lwfc_geometry *geometry, struct lwfc_block ex
 enum lwfc_status lwfc_codec_tables(const struct lwfc_codec *codec, const struct lwfc_view *view,
                                    struct lwfc_tables *tables);
 
-/* 1 if the codec's streams are cut into whole samples: context coding and
- * restoration look across all channels. */
+/* 1 if the codec's streams are cut into whole samples: context coding, restoration
+ * and transforms look across all channels. */
 int lwfc_codec_whole_samples(const struct lwfc_codec *codec);
 
 /* The codec's context model; NULL if its coder has none. */

@@ -3,7 +3,10 @@
 #include "codec/block_codec.h"
 #include "codec/blocks.h"
 #include "codec/symbols.h"
+#include "codec/transform_codec.h"
 #include "container/header.h"
+
+#include <string.h>
 
 /* What the threads of one decode share. */
 struct job {
@@ -11,6 +14,7 @@ struct job {
     struct lwfc_plan plan;
     struct lwfc_extent *extents;
     float *values; /* of a self-contained stream */
+    const struct lwfc_header *header;
 };
 
 static enum lwfc_status decode_block(void *context, int64_t block, struct lwfc_scratch *scratch)
@@ -31,6 +35,31 @@ static enum lwfc_status decode_block(void *context, int64_t block, struct lwfc_s
     return status;
 }
 
+static enum lwfc_status transform_block(void *context, int64_t block,
+                                        struct lwfc_scratch *scratch)
+{
+    const struct job *job = context;
+    const struct lwfc_geometry *geometry = &job->plan.view.geometry;
+    const struct lwfc_region region = lwfc_geometry_region(geometry, block);
+    const struct lwfc_extent *extent = &job->extents[block];
+    if (geometry->nblocks > 1 && lwfc_crc32c(0, extent->data, extent->nbytes) != extent->crc) {
+        return LWFC_ERROR_CHECKSUM;
+    }
+    if (job->header->compact) {
+        return lwfc_transform_decode(job->codec, &job->plan, &region, scratch, extent->data,
+                                     extent->nbytes, job->header->lane_code);
+    }
+    if (extent->nbytes < 1) {
+        return LWFC_ERROR_TRUNCATED;
+    }
+    const int lane_code = extent->data[0] - LWFC_METHOD_TRANSFORM;
+    if (lane_code < 0 || lane_code >= LWFC_GROUPS_LANE_CODES) {
+        return LWFC_ERROR_CODER;
+    }
+    return lwfc_transform_decode(job->codec, &job->plan, &region, scratch, extent->data + 1,
+                                 extent->nbytes - 1, lane_code);
+}
+
 /* The header, and the codec that the stream is bound to or NULL. */
 static enum lwfc_status read_header(const uint8_t *data, size_t nbytes,
                                     const struct lwfc_codec **codec, struct lwfc_header *header)
@@ -43,7 +72,7 @@ static enum lwfc_status read_header(const uint8_t *data, size_t nbytes,
     if (status != LWFC_OK) {
         /* Another codec's inner shape may not fit; say what is really wrong. */
         const int foreign = header->bound && *codec != NULL &&
-                            header->digest_tag != (uint32_t)(*codec)->digest;
+                            !lwfc_header_is_of(header, (*codec)->digest);
         return foreign && status == LWFC_ERROR_SHAPE ? LWFC_ERROR_CODEC_DIGEST : status;
     }
     if (!header->bound) {
@@ -53,15 +82,49 @@ static enum lwfc_status read_header(const uint8_t *data, size_t nbytes,
     if (*codec == NULL) {
         return LWFC_OK;
     }
-    if (header->digest_tag != (uint32_t)(*codec)->digest) {
+    if (!lwfc_header_is_of(header, (*codec)->digest)) {
         return LWFC_ERROR_CODEC_DIGEST;
     }
-    return header->coder == (*codec)->options.coder ? LWFC_OK : LWFC_ERROR_CODER;
+    if (header->transform != ((*codec)->transform != NULL)) {
+        return LWFC_ERROR_TRANSFORM;
+    }
+    if (header->coder != (*codec)->options.coder) {
+        return LWFC_ERROR_CODER;
+    }
+    if (header->compact) {
+        if (header->rank < 0) {
+            return LWFC_ERROR_SHAPE; /* this codec writes no compact streams */
+        }
+        header->channel_axis =
+            lwfc_channel_axis_resolve((*codec)->options.channel_axis, header->rank);
+    }
+    return LWFC_OK;
 }
 
 static int cuts_whole_samples(const struct lwfc_header *header, const struct lwfc_codec *codec)
 {
     return codec != NULL ? lwfc_codec_whole_samples(codec) : header->coder == LWFC_CODER_CONTEXT;
+}
+
+static uint32_t seed_of(const struct lwfc_header *header, const struct lwfc_codec *codec)
+{
+    return codec != NULL ? lwfc_header_seed(header, codec->digest) : 0;
+}
+
+/* The geometry of a stream whose codec, if it needs one, is there. */
+static enum lwfc_status find_geometry(const struct lwfc_header *h, const struct lwfc_codec *codec,
+                                      struct lwfc_geometry *geometry)
+{
+    int64_t shape[LWFC_RANK_MAX];
+    int rank = h->rank, axis = h->channel_axis;
+    memcpy(shape, h->shape, sizeof shape);
+    if (codec != NULL && codec->transform != NULL) {
+        lwfc_transform_split(codec->transform, shape, NULL, &rank, &axis);
+    }
+    return axis < -1 || lwfc_geometry_make(shape, rank, axis, cuts_whole_samples(h, codec),
+                                           geometry) != 0
+               ? LWFC_ERROR_SHAPE
+               : LWFC_OK;
 }
 
 enum lwfc_status lwfc_inspect(const uint8_t *data, size_t nbytes, const struct lwfc_codec *codec,
@@ -79,6 +142,8 @@ enum lwfc_status lwfc_inspect(const uint8_t *data, size_t nbytes, const struct l
                                .rank = h.rank,
                                .channel_axis = h.channel_axis,
                                .levels = codec != NULL ? codec->options.levels : h.levels,
+                               .transform = h.transform,
+                               .compact = h.compact,
                                .digest_tag = h.digest_tag,
                                .header_nbytes = h.nbytes,
                                .nblocks = -1};
@@ -90,8 +155,7 @@ enum lwfc_status lwfc_inspect(const uint8_t *data, size_t nbytes, const struct l
     }
     struct lwfc_geometry geometry;
     if ((h.inner_known && codec->options.inner_rank == 0) ||
-        lwfc_geometry_make(h.shape, h.rank, h.channel_axis, cuts_whole_samples(&h, codec),
-                           &geometry) != 0) {
+        find_geometry(&h, codec, &geometry) != LWFC_OK || (h.compact && geometry.nblocks != 1)) {
         return LWFC_ERROR_SHAPE;
     }
     if (!lwfc_index_plausible(geometry.nblocks, nbytes)) {
@@ -103,8 +167,9 @@ enum lwfc_status lwfc_inspect(const uint8_t *data, size_t nbytes, const struct l
     if (extents == NULL) {
         return LWFC_ERROR_MEMORY;
     }
-    const enum lwfc_status index_status = lwfc_index_read(
-        data, nbytes, h.nbytes, geometry.nblocks, extents, &info->header_nbytes);
+    const enum lwfc_status index_status =
+        lwfc_index_read(data, nbytes, h.nbytes, seed_of(&h, codec), geometry.nblocks, extents,
+                        &info->header_nbytes);
     lwfc_free(extents);
     return index_status;
 }
@@ -115,7 +180,7 @@ static enum lwfc_status find_tables(struct job *job, const struct lwfc_header *h
     if (h->bound) {
         const enum lwfc_status status =
             lwfc_codec_tables(job->codec, &job->plan.view, &job->plan.tables);
-        return status == LWFC_ERROR_CHANNELS ? LWFC_ERROR_SHAPE : status; /* the bytes' fault */
+        return status == LWFC_OK ? LWFC_OK : LWFC_ERROR_SHAPE; /* the bytes' fault */
     }
     job->values = lwfc_alloc(h->groups * (size_t)h->levels * sizeof *job->values);
     if (job->values == NULL) {
@@ -130,7 +195,7 @@ enum lwfc_status lwfc_decode(const uint8_t *data, size_t nbytes, const struct lw
                              const struct lwfc_tensor *out, int num_threads)
 {
     struct lwfc_header h;
-    struct job job = {.codec = codec};
+    struct job job = {.codec = codec, .header = &h};
     enum lwfc_status status = read_header(data, nbytes, &job.codec, &h);
     if (status != LWFC_OK) {
         return status;
@@ -141,8 +206,14 @@ enum lwfc_status lwfc_decode(const uint8_t *data, size_t nbytes, const struct lw
     if (!lwfc_tensor_matches(out, h.dtype, h.rank, h.shape)) {
         return LWFC_ERROR_MISMATCH;
     }
-    const int axis = h.channel_axis < 0 ? LWFC_AXIS_AUTO : h.channel_axis;
-    status = lwfc_plan_make(out, axis, cuts_whole_samples(&h, job.codec), num_threads, &job.plan);
+    int axis = h.channel_axis < 0 ? LWFC_AXIS_AUTO : h.channel_axis;
+    struct lwfc_tensor tensor = *out;
+    if (job.codec != NULL && job.codec->transform != NULL) {
+        lwfc_transform_split(job.codec->transform, tensor.shape, tensor.strides, &tensor.rank,
+                             &axis);
+    }
+    status =
+        lwfc_plan_make(&tensor, axis, cuts_whole_samples(&h, job.codec), num_threads, &job.plan);
     if (status != LWFC_OK) {
         return status;
     }
@@ -154,9 +225,14 @@ enum lwfc_status lwfc_decode(const uint8_t *data, size_t nbytes, const struct lw
     status = job.extents != NULL ? find_tables(&job, &h) : LWFC_ERROR_MEMORY;
     if (status == LWFC_OK) {
         size_t header_nbytes;
-        status = lwfc_index_read(data, nbytes, h.nbytes, nblocks, job.extents, &header_nbytes);
+        status = lwfc_index_read(data, nbytes, h.nbytes, seed_of(&h, job.codec), nblocks,
+                                 job.extents, &header_nbytes);
     }
-    if (status == LWFC_OK) {
+    if (status == LWFC_OK && job.codec != NULL && job.codec->transform != NULL) {
+        const struct lwfc_scratch_sizes sizes =
+            lwfc_transform_sizes(job.codec->transform, &job.plan, LWFC_TRANSFORM_DECODE);
+        status = lwfc_blocks_run_sized(&sizes, &job.plan, transform_block, &job);
+    } else if (status == LWFC_OK) {
         status = lwfc_blocks_run(job.codec, &job.plan, decode_block, &job);
     }
     lwfc_free(job.values);

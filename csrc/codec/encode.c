@@ -4,6 +4,7 @@
 #include "codec/block_codec.h"
 #include "codec/blocks.h"
 #include "codec/symbols.h"
+#include "codec/transform_codec.h"
 #include "container/header.h"
 
 #include <string.h>
@@ -13,6 +14,8 @@ struct job {
     const struct lwfc_codec *codec;
     struct lwfc_plan plan;
     struct lwfc_extent *extents; /* each block's bytes, allocated */
+    int is_compact;
+    int lane_code; /* of a compact stream's block */
 };
 
 static enum lwfc_status encode_block(void *context, int64_t block, struct lwfc_scratch *scratch)
@@ -37,16 +40,60 @@ static enum lwfc_status encode_block(void *context, int64_t block, struct lwfc_s
     return LWFC_OK;
 }
 
+/* The same of a transform; the compact header says what the method byte would. */
+static enum lwfc_status transform_block(void *context, int64_t block,
+                                        struct lwfc_scratch *scratch)
+{
+    struct job *job = context;
+    const struct lwfc_geometry *geometry = &job->plan.view.geometry;
+    const struct lwfc_region region = lwfc_geometry_region(geometry, block);
+    uint8_t *coded;
+    size_t nbytes;
+    int lane_code;
+    const enum lwfc_status status = lwfc_transform_encode(job->codec, &job->plan, &region, scratch,
+                                                          &coded, &nbytes, &lane_code);
+    if (status != LWFC_OK) {
+        return status;
+    }
+    const size_t method = job->is_compact ? 0 : 1;
+    uint8_t *own = lwfc_alloc(method + nbytes);
+    if (own == NULL) {
+        return LWFC_ERROR_MEMORY;
+    }
+    own[0] = (uint8_t)(LWFC_METHOD_TRANSFORM + lane_code);
+    memcpy(own + method, coded, nbytes);
+    if (job->is_compact) {
+        job->lane_code = lane_code; /* the only block writes it */
+    }
+    nbytes += method;
+    const uint32_t crc = geometry->nblocks > 1 ? lwfc_crc32c(0, own, nbytes) : 0;
+    job->extents[block] = (struct lwfc_extent){own, nbytes, crc};
+    return LWFC_OK;
+}
+
+/* Streams of one block that have the codec's usual shape. */
+static int is_compact(const struct lwfc_codec *codec, const struct lwfc_tensor *x, int64_t nblocks)
+{
+    const struct lwfc_codec_options *o = &codec->options;
+    int same = codec->transform != NULL && nblocks == 1 && o->inner_rank > 0 &&
+               x->rank == o->inner_rank + 1;
+    for (int i = 1; same && i < x->rank; i++) {
+        same = x->shape[i] == o->inner_shape[i - 1];
+    }
+    return same;
+}
+
 static void describe(const struct lwfc_codec *codec, const struct lwfc_tensor *x,
-                     const struct lwfc_geometry *geometry, struct lwfc_header *h)
+                     struct lwfc_header *h)
 {
     const struct lwfc_codec_options *o = &codec->options;
     memset(h, 0, sizeof *h);
     h->bound = o->bound;
+    h->transform = codec->transform != NULL ? LWFC_TRANSFORM_DCT_KLT : LWFC_TRANSFORM_NONE;
     h->coder = o->coder;
     h->dtype = x->dtype;
     h->rank = x->rank;
-    h->channel_axis = geometry->channel_axis;
+    h->channel_axis = lwfc_channel_axis_resolve(o->channel_axis, x->rank);
     h->digest_tag = (uint32_t)codec->digest;
     h->levels = o->levels;
     const int uniform = codec->uniform && codec->values[x->dtype] == o->values;
@@ -66,7 +113,12 @@ static enum lwfc_status assemble(const struct job *job, const struct lwfc_tensor
     const struct lwfc_extent *extents = job->extents;
     const int64_t nblocks = job->plan.view.geometry.nblocks;
     struct lwfc_header header;
-    describe(job->codec, x, &job->plan.view.geometry, &header);
+    describe(job->codec, x, &header);
+    if (job->is_compact) {
+        header.compact = 1;
+        header.lane_code = job->lane_code;
+        header.digest_tag &= 0xFFFF;
+    }
     size_t total = lwfc_header_bound(&header) + 4;
     for (int64_t i = 0; i < nblocks; i++) {
         total = lwfc_size_add(total, extents[i].nbytes + LWFC_INDEX_ENTRY_MAX);
@@ -79,7 +131,8 @@ static enum lwfc_status assemble(const struct job *job, const struct lwfc_tensor
     if (nblocks > 1) {
         p += lwfc_index_write(extents, nblocks, p);
     }
-    uint32_t crc = lwfc_crc32c(0, out, (size_t)(p - out));
+    const uint32_t seed = lwfc_header_seed(&header, job->codec->digest);
+    uint32_t crc = lwfc_crc32c(seed, out, (size_t)(p - out));
     if (nblocks == 1) {
         crc = lwfc_crc32c(crc, extents[0].data, extents[0].nbytes);
     }
@@ -108,7 +161,14 @@ enum lwfc_status lwfc_encode(const struct lwfc_codec *codec, const struct lwfc_t
         return LWFC_ERROR_MEMORY;
     }
     memset(job.extents, 0, nblocks * sizeof *job.extents);
-    status = lwfc_blocks_run(codec, &job.plan, encode_block, &job);
+    job.is_compact = is_compact(codec, x, (int64_t)nblocks);
+    if (codec->transform != NULL) {
+        const struct lwfc_scratch_sizes sizes =
+            lwfc_transform_sizes(codec->transform, &job.plan, LWFC_TRANSFORM_ENCODE);
+        status = lwfc_blocks_run_sized(&sizes, &job.plan, transform_block, &job);
+    } else {
+        status = lwfc_blocks_run(codec, &job.plan, encode_block, &job);
+    }
     if (status == LWFC_OK) {
         status = assemble(&job, x, data, nbytes);
     }

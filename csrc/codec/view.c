@@ -340,3 +340,59 @@ void lwfc_view_store(const struct lwfc_view *v, const struct lwfc_region *r,
         p->convert->store(in + run.symbol, run.count, v->dtype, run.stride, run.data);
     }
 }
+
+int lwfc_view_has_nonfinite(const struct lwfc_view *v, const struct lwfc_region *r,
+                            const struct lwfc_passes *p)
+{
+    const int64_t count = run_count(v, r, 0);
+    float chunk[CHUNK];
+    for (int64_t i = 0; i < count; i++) {
+        const struct run run = run_at(v, r, 0, i);
+        for (size_t k = 0; k < run.count; k += CHUNK) {
+            const size_t n = run.count - k < CHUNK ? run.count - k : CHUNK;
+            p->convert->load(run.data + run.stride * (ptrdiff_t)k, run.stride, v->dtype, n, chunk);
+            if (p->quantize->has_nonfinite(chunk, n)) {
+                return 1;
+            }
+        }
+    }
+    return 0;
+}
+
+/* The channels of position `i` of a region, in the order of memory. */
+static char *position_at(const struct lwfc_view *v, const struct lwfc_region *r, int64_t i)
+{
+    const int64_t row = i / r->extent.width;
+    return v->data + axes_offset(&v->samples, r->sample + row / r->extent.height) +
+           axes_offset(&v->rows, r->row + row % r->extent.height) +
+           v->column_stride * (ptrdiff_t)(r->column + i % r->extent.width) +
+           v->channel_stride * (ptrdiff_t)r->channel;
+}
+
+void lwfc_view_load_values(const struct lwfc_view *v, const struct lwfc_region *r,
+                           const struct lwfc_passes *p, float *out)
+{
+    if (!v->channels_last) {
+        lwfc_view_load(v, r, p, out);
+        return;
+    }
+    const int64_t count = (int64_t)r->extent.samples * r->extent.height * r->extent.width;
+    const size_t n = (size_t)r->extent.channels;
+    for (int64_t i = 0; i < count; i++, out += n) {
+        p->convert->load(position_at(v, r, i), v->channel_stride, v->dtype, n, out);
+    }
+}
+
+void lwfc_view_store_values(const struct lwfc_view *v, const struct lwfc_region *r,
+                            const struct lwfc_passes *p, const float *in)
+{
+    if (!v->channels_last) {
+        lwfc_view_store(v, r, p, in);
+        return;
+    }
+    const int64_t count = (int64_t)r->extent.samples * r->extent.height * r->extent.width;
+    const size_t n = (size_t)r->extent.channels;
+    for (int64_t i = 0; i < count; i++, in += n) {
+        p->convert->store(in, n, v->dtype, v->channel_stride, position_at(v, r, i));
+    }
+}

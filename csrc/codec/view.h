@@ -60,6 +60,17 @@ void lwfc_view_dequantize(const struct lwfc_view *view, const struct lwfc_region
 /* Where a region's values lie as float32 in C order anyway; NULL if they do not. */
 const float *lwfc_view_floats(const struct lwfc_view *view, const struct lwfc_region *region);
 
+/* 1 if one of a region's values is NaN or infinite. */
+int lwfc_view_has_nonfinite(const struct lwfc_view *view, const struct lwfc_region *region,
+                            const struct lwfc_passes *passes);
+
+/* A region's values as float32 in the order of memory: C order, or where channels
+ * lie last [samples][rows][columns][channels]. */
+void lwfc_view_load_values(const struct lwfc_view *view, const struct lwfc_region *region,
+                           const struct lwfc_passes *passes, float *out);
+void lwfc_view_store_values(const struct lwfc_view *view, const struct lwfc_region *region,
+                            const struct lwfc_passes *passes, const float *in);
+
 /* A region's values as float32 in C order, and back. */
 void lwfc_view_load(const struct lwfc_view *view, const struct lwfc_region *region,
                     const struct lwfc_passes *passes, float *out);

@@ -13,9 +13,10 @@ static const uint8_t magic[4] = {0xC5, 'L', 'C', 1}; /* the last byte is the ver
 enum {
     FIXED_NBYTES = 24, /* magic .. groups */
     DIMENSION_NBYTES = 8,
-    BLOB_COUNT = 3,
+    BLOB_COUNT = 4,
     FLAG_BOUND = 1,
-    FLAG_NAN_RAISE = 2
+    FLAG_NAN_RAISE = 2,
+    FLAG_TRANSFORM = 4
 };
 
 /* 64-bit Fowler-Noll-Vo hash, variant 1a: identity, not protection. */
@@ -55,10 +56,21 @@ static int ascending(const float *v, size_t n, load_f32 *load)
     return 1;
 }
 
+/* A transform is in place of the quantizer, its models and their choices. */
+static int is_plain_transform(const struct lwfc_codec_options *o)
+{
+    return o->levels == 0 && o->groups == 0 && o->coder == LWFC_CODER_RANS && o->bound &&
+           o->rate_weight == 0 && o->context_nbytes == 0 && o->restore_nbytes == 0;
+}
+
 static enum lwfc_status options_check(const struct lwfc_codec_options *o, load_f32 *load)
 {
-    if (o->levels < 2 || o->levels > LWFC_LEVELS_MAX || o->groups < 1 ||
-        o->groups > (size_t)1 << 24) {
+    if (o->transform_nbytes > 0) {
+        if (!is_plain_transform(o)) {
+            return LWFC_ERROR_ARGUMENT;
+        }
+    } else if (o->levels < 2 || o->levels > LWFC_LEVELS_MAX || o->groups < 1 ||
+               o->groups > (size_t)1 << 24) {
         return LWFC_ERROR_LEVELS;
     }
     if (o->coder < LWFC_CODER_RAW || o->coder > LWFC_CODER_CONTEXT) {
@@ -100,7 +112,7 @@ enum lwfc_status lwfc_codec_options_check(const struct lwfc_codec_options *o)
 
 static size_t tables_nbytes(size_t groups, int levels)
 {
-    return lwfc_size_mul(groups, (size_t)(2 * levels - 1) * sizeof(float));
+    return levels > 0 ? lwfc_size_mul(groups, (size_t)(2 * levels - 1) * sizeof(float)) : 0;
 }
 
 size_t lwfc_codec_file_bound(const struct lwfc_codec_options *o)
@@ -109,6 +121,7 @@ size_t lwfc_codec_file_bound(const struct lwfc_codec_options *o)
     n = lwfc_size_add(n, tables_nbytes(o->groups, o->levels));
     n = lwfc_size_add(n, o->context_nbytes);
     n = lwfc_size_add(n, o->restore_nbytes);
+    n = lwfc_size_add(n, o->transform_nbytes);
     return lwfc_size_add(n, o->metadata_nbytes);
 }
 
@@ -126,10 +139,11 @@ size_t lwfc_codec_file_write(const struct lwfc_codec_options *o, uint8_t *out)
     uint64_t rate_bits;
     memcpy(&rate_bits, &o->rate_weight, sizeof rate_bits);
     memcpy(out, magic, sizeof magic);
-    out[4] = (uint8_t)(o->levels - 1);
+    out[4] = (uint8_t)(o->levels > 0 ? o->levels - 1 : 0);
     out[5] = (uint8_t)o->coder;
     out[6] = (uint8_t)(int8_t)o->channel_axis;
-    out[7] = (uint8_t)((o->bound ? FLAG_BOUND : 0) | (o->nan ? FLAG_NAN_RAISE : 0));
+    out[7] = (uint8_t)((o->bound ? FLAG_BOUND : 0) | (o->nan ? FLAG_NAN_RAISE : 0) |
+                       (o->transform_nbytes > 0 ? FLAG_TRANSFORM : 0));
     lwfc_store_u64(out + 8, rate_bits);
     lwfc_store_u32(out + 16, (uint32_t)o->groups);
     lwfc_store_u32(out + 20, (uint32_t)o->inner_rank);
@@ -146,6 +160,9 @@ size_t lwfc_codec_file_write(const struct lwfc_codec_options *o, uint8_t *out)
     }
     p = put_blob(p, o->context, o->context_nbytes);
     p = put_blob(p, o->restore, o->restore_nbytes);
+    if (o->transform_nbytes > 0) {
+        p = put_blob(p, o->transform, o->transform_nbytes);
+    }
     p = put_blob(p, o->metadata, o->metadata_nbytes);
     lwfc_store_u32(p, lwfc_crc32c(0, out, (size_t)(p - out)));
     return (size_t)(p + 4 - out);
@@ -187,14 +204,21 @@ enum lwfc_status lwfc_codec_file_read(const uint8_t *data, size_t nbytes,
     o->levels = data[4] + 1;
     o->coder = data[5];
     o->channel_axis = (int8_t)data[6];
-    if (data[7] & ~(FLAG_BOUND | FLAG_NAN_RAISE)) {
+    if (data[7] & ~(FLAG_BOUND | FLAG_NAN_RAISE | FLAG_TRANSFORM)) {
         return LWFC_ERROR_RESERVED;
+    }
+    const int has_transform = (data[7] & FLAG_TRANSFORM) != 0;
+    if (has_transform && o->levels == 1) {
+        o->levels = 0;
     }
     o->bound = (data[7] & FLAG_BOUND) != 0;
     o->nan = (data[7] & FLAG_NAN_RAISE) != 0;
     const uint64_t rate_bits = lwfc_load_u64(data + 8);
     memcpy(&o->rate_weight, &rate_bits, sizeof rate_bits);
     o->groups = lwfc_load_u32(data + 16);
+    if (has_transform && o->groups != 0) {
+        return LWFC_ERROR_CODEC_FILE;
+    }
     const uint32_t inner_rank = lwfc_load_u32(data + 20);
     if (inner_rank >= LWFC_RANK_MAX) {
         return LWFC_ERROR_SHAPE;
@@ -215,8 +239,12 @@ enum lwfc_status lwfc_codec_file_read(const uint8_t *data, size_t nbytes,
     o->values = (const float *)(const void *)p;
     p += o->groups * (size_t)o->levels * 4;
     if (take_blob(&p, end, &o->context, &o->context_nbytes) != 0 ||
-        take_blob(&p, end, &o->restore, &o->restore_nbytes) != 0) {
+        take_blob(&p, end, &o->restore, &o->restore_nbytes) != 0 ||
+        (has_transform && take_blob(&p, end, &o->transform, &o->transform_nbytes) != 0)) {
         return LWFC_ERROR_TRUNCATED;
+    }
+    if (has_transform && o->transform_nbytes == 0) {
+        return LWFC_ERROR_CODEC_FILE;
     }
     *digest = hash_bytes(data, (size_t)(p - data));
     if (take_blob(&p, end, &o->metadata, &o->metadata_nbytes) != 0) {

@@ -8,6 +8,9 @@
 
 static const uint8_t magic[2] = {0xC5, 'L'};
 
+/* The first byte of a compact stream: COMPACT | batch << 4 | dtype << 2 | lane code. */
+enum { COMPACT = 0xA0, COMPACT_MASK = 0xE0, COMPACT_BATCH_BIT = 0x10 };
+
 enum { INNER_KNOWN_BIT = 0x80, PER_CHANNEL_BIT = 0x02, VALUES_KIND_BIT = 0x01 };
 
 /* Seven bits a byte, least significant first, the high bit says "more". */
@@ -75,14 +78,37 @@ static size_t stored_per_group(const struct lwfc_header *h)
     return h->values_kind == LWFC_VALUES_UNIFORM ? 2 : (size_t)h->levels;
 }
 
+int lwfc_header_is_of(const struct lwfc_header *h, uint64_t digest)
+{
+    return h->digest_tag == (h->compact ? digest & 0xFFFF : digest & 0xFFFFFFFF);
+}
+
+uint32_t lwfc_header_seed(const struct lwfc_header *h, uint64_t digest)
+{
+    uint8_t bytes[8];
+    lwfc_store_u64(bytes, digest);
+    return h->compact ? lwfc_crc32c(0, bytes, sizeof bytes) : 0;
+}
+
+static size_t compact_write(const struct lwfc_header *h, uint8_t *out)
+{
+    const int batch = h->shape[0] != 1;
+    out[0] = (uint8_t)(COMPACT | (batch ? COMPACT_BATCH_BIT : 0) | h->dtype << 2 | h->lane_code);
+    lwfc_store_u16(out + 1, (uint16_t)h->digest_tag);
+    return 3 + (batch ? varint_write((uint64_t)h->shape[0], out + 3) : 0);
+}
+
 size_t lwfc_header_write(const struct lwfc_header *h, const float *values, uint8_t *out)
 {
+    if (h->compact) {
+        return compact_write(h, out);
+    }
     uint8_t *p = out;
     *p++ = magic[0];
     *p++ = magic[1];
     *p++ = (uint8_t)(LWFC_STREAM_VERSION << 5 | h->bound << 4 | h->coder);
     *p++ = (uint8_t)((h->inner_known ? INNER_KNOWN_BIT : 0) | h->dtype << 4 | h->rank);
-    *p++ = (uint8_t)((h->channel_axis + 1) << 4); /* low half: the transform, 0 */
+    *p++ = (uint8_t)((h->channel_axis + 1) << 4 | h->transform);
     if (h->bound) {
         lwfc_store_u32(p, h->digest_tag);
         p += 4;
@@ -155,11 +181,42 @@ static void read_shape(struct reader *r, const int64_t *inner_shape, int inner_r
     }
 }
 
+/* The channel axis is the codec's, and for its reader to tell. */
+static enum lwfc_status compact_read(struct reader *r, const int64_t *inner_shape, int inner_rank,
+                                     struct lwfc_header *h)
+{
+    const int first = *take_bytes(r, 1);
+    h->compact = h->bound = h->inner_known = 1;
+    h->coder = LWFC_CODER_RANS;
+    h->transform = LWFC_TRANSFORM_DCT_KLT;
+    h->dtype = first >> 2 & 3;
+    h->lane_code = first & 3;
+    h->digest_tag = lwfc_load_u16(take_bytes(r, 2));
+    h->rank = inner_rank > 0 ? inner_rank + 1 : -1;
+    h->channel_axis = -1;
+    h->shape[0] = 1;
+    if (first & COMPACT_BATCH_BIT) {
+        h->shape[0] = take_varint(r);
+        if (h->shape[0] < 2) {
+            fail(r, LWFC_ERROR_SHAPE);
+        }
+    }
+    if (inner_rank > 0) {
+        memcpy(h->shape + 1, inner_shape, (size_t)inner_rank * sizeof *inner_shape);
+    }
+    return r->status;
+}
+
 enum lwfc_status lwfc_header_read(const uint8_t *data, size_t nbytes, const int64_t *inner_shape,
                                   int inner_rank, struct lwfc_header *h)
 {
     memset(h, 0, sizeof *h);
     struct reader r = {data, data + nbytes, LWFC_OK};
+    if (nbytes > 0 && (data[0] & COMPACT_MASK) == COMPACT) {
+        const enum lwfc_status status = compact_read(&r, inner_shape, inner_rank, h);
+        h->nbytes = (size_t)(r.p - data);
+        return status;
+    }
     const uint8_t *start = take_bytes(&r, sizeof magic);
     if (memcmp(start, magic, sizeof magic) != 0) {
         return LWFC_ERROR_MAGIC;
@@ -182,8 +239,12 @@ enum lwfc_status lwfc_header_read(const uint8_t *data, size_t nbytes, const int6
     if (h->coder > LWFC_CODER_CONTEXT || (h->coder == LWFC_CODER_CONTEXT && !h->bound)) {
         return LWFC_ERROR_CODER;
     }
-    if ((axis_byte & 15) != 0) {
+    h->transform = axis_byte & 15;
+    if (h->transform > LWFC_TRANSFORM_DCT_KLT) {
         return LWFC_ERROR_TRANSFORM;
+    }
+    if (h->transform != LWFC_TRANSFORM_NONE && (!h->bound || h->coder != LWFC_CODER_RANS)) {
+        return LWFC_ERROR_CODER;
     }
     if (h->dtype > LWFC_TYPE_FLOAT64) {
         return LWFC_ERROR_DTYPE;
@@ -256,8 +317,9 @@ int lwfc_index_plausible(int64_t nblocks, size_t nbytes)
 
 /* One block or none: the checksum stands between header and payload and covers
  * both. Several: it covers header and index, and each block has its own. */
-enum lwfc_status lwfc_index_read(const uint8_t *data, size_t nbytes, size_t start, int64_t nblocks,
-                                 struct lwfc_extent *extents, size_t *header_nbytes)
+enum lwfc_status lwfc_index_read(const uint8_t *data, size_t nbytes, size_t start, uint32_t seed,
+                                 int64_t nblocks, struct lwfc_extent *extents,
+                                 size_t *header_nbytes)
 {
     struct reader r = {data + start, data + nbytes, LWFC_OK};
     uint64_t total = 0;
@@ -275,7 +337,7 @@ enum lwfc_status lwfc_index_read(const uint8_t *data, size_t nbytes, size_t star
         return r.status;
     }
     const size_t payload = (size_t)(r.end - r.p);
-    uint32_t crc = lwfc_crc32c(0, data, covered);
+    uint32_t crc = lwfc_crc32c(seed, data, covered);
     if (nblocks <= 1) {
         crc = lwfc_crc32c(crc, r.p, payload);
         total = payload;

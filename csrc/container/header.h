@@ -16,10 +16,12 @@ enum {
 };
 
 struct lwfc_header {
-    int bound, coder, dtype, rank;
+    int bound, coder, dtype, rank, transform;
+    int compact;         /* rank, -1 without its codec, is the codec's inner rank and one more */
+    int lane_code;       /* compact: of the only block */
     int channel_axis; /* resolved; -1: none */
     int inner_known;  /* bound: axes 1.. are the codec's inner shape */
-    uint32_t digest_tag;
+    uint32_t digest_tag; /* compact: 16 bits */
     int levels; /* 0 in a bound stream */
     int values_kind;
     size_t groups;
@@ -27,6 +29,13 @@ struct lwfc_header {
     const uint8_t *values;        /* the stored value tables, within the stream */
     size_t nbytes;                /* up to the block index */
 };
+
+/* 1 if `header` is of a stream bound to a codec with this digest. */
+int lwfc_header_is_of(const struct lwfc_header *header, uint64_t digest);
+
+/* What the checksum of a stream starts with: a compact one carries only part of its
+ * codec's digest, so all of it is summed up first. 0: nothing. */
+uint32_t lwfc_header_seed(const struct lwfc_header *header, uint64_t digest);
 
 /* Bytes that lwfc_header_write needs, at most. */
 size_t lwfc_header_bound(const struct lwfc_header *header);
@@ -54,11 +63,12 @@ struct lwfc_extent {
  * bytes written. */
 size_t lwfc_index_write(const struct lwfc_extent *extents, int64_t nblocks, uint8_t *out);
 
-/* Checks the stream's outer checksum and cuts it into nblocks extents; `extents`
- * has room for them (see lwfc_index_plausible). *header_nbytes is everything
+/* Checks the stream's outer checksum, which starts with `seed`, and cuts it into
+ * nblocks extents; `extents` has room for them (see lwfc_index_plausible). *header_nbytes is everything
  * but the blocks. Each block's own CRC is still to be checked. */
-enum lwfc_status lwfc_index_read(const uint8_t *data, size_t nbytes, size_t start, int64_t nblocks,
-                                 struct lwfc_extent *extents, size_t *header_nbytes);
+enum lwfc_status lwfc_index_read(const uint8_t *data, size_t nbytes, size_t start, uint32_t seed,
+                                 int64_t nblocks, struct lwfc_extent *extents,
+                                 size_t *header_nbytes);
 
 /* 0 if `nblocks` blocks cannot be in nbytes bytes: ask before allocating. */
 int lwfc_index_plausible(int64_t nblocks, size_t nbytes);

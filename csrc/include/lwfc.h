@@ -36,6 +36,12 @@ enum {
     LWFC_CODER_CONTEXT = 3 /* calibrated and smallest; needs a context model */
 };
 
+/* Pinned: transforms as they stand in a stream. */
+enum {
+    LWFC_TRANSFORM_NONE = 0,
+    LWFC_TRANSFORM_DCT_KLT = 1 /* calibrated; bound streams of coder RANS */
+};
+
 /* NaN: the symbol whose value is nearest 0, or LWFC_ERROR_NONFINITE, for infinities too. */
 enum { LWFC_NAN_ZERO = 0, LWFC_NAN_RAISE = 1 };
 
@@ -54,8 +60,8 @@ struct lwfc_tensor {
  * set struct_size = sizeof, then the rest. */
 struct lwfc_codec_options {
     size_t struct_size;
-    int levels;              /* 2..256 */
-    size_t groups;           /* 1, or one quantizer for each channel */
+    int levels;              /* 2..256; 0 with a transform */
+    size_t groups;           /* 1, or one quantizer for each channel; 0 with a transform */
     const float *thresholds; /* groups x (levels - 1), ascending in each group */
     const float *values;     /* groups x levels, ascending in each group */
     int coder;               /* LWFC_CODER_... */
@@ -71,6 +77,8 @@ struct lwfc_codec_options {
     size_t restore_nbytes;
     const uint8_t *metadata; /* JSON for people; no part of the digest */
     size_t metadata_nbytes;
+    const uint8_t *transform; /* the transform's section: in place of levels, tables and models */
+    size_t transform_nbytes;
 };
 
 struct lwfc_codec;
@@ -110,7 +118,8 @@ void lwfc_free_bytes(uint8_t *data);
 
 struct lwfc_info {
     int version, bound, coder, dtype, rank, channel_axis, levels, transform;
-    uint32_t digest_tag;          /* low half of the codec's digest, when bound */
+    int compact;                  /* a small stream, whose rank (-1) only the codec knows */
+    uint32_t digest_tag; /* low 32 bits of the codec's digest, when bound; 16 if compact */
     int64_t shape[LWFC_RANK_MAX]; /* -1: known to the codec only */
     size_t header_nbytes;         /* everything but the blocks */
     int64_t nblocks;              /* -1: known to the codec only */

@@ -15,6 +15,7 @@ enum lwfc_status {
     LWFC_ERROR_NONFINITE = 3, /* NaN or infinity met under the policy "raise" */
     LWFC_ERROR_CHANNELS = 4, /* per-channel codec, tensor with other channels */
     LWFC_ERROR_MISMATCH = 5, /* the output's shape or dtype is not the stream's */
+    LWFC_ERROR_INNER = 6, /* a transform codec, and a tensor of another inner shape */
 
     /* The machine. */
     LWFC_ERROR_MEMORY = 10,

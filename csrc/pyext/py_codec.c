@@ -16,8 +16,7 @@ static PyObject *codec_wrap(struct lwfc_codec *codec)
     return capsule;
 }
 
-/* An argument that is a codec or, where allowed, None. -1: raised. */
-static int codec_unwrap(PyObject *object, int optional, const struct lwfc_codec **codec)
+int lwfc_py_codec(PyObject *object, int optional, const struct lwfc_codec **codec)
 {
     *codec = NULL;
     if (optional && (object == NULL || object == Py_None)) {
@@ -78,6 +77,10 @@ static int axis_from_object(PyObject *object, int *axis)
 static enum lwfc_status options_from_tables(const Py_buffer *thresholds, const Py_buffer *values,
                                             struct lwfc_codec_options *o)
 {
+    if (o->transform_nbytes > 0) {
+        return o->levels == 0 && thresholds->len == 0 && values->len == 0 ? LWFC_OK
+                                                                          : LWFC_ERROR_LEVELS;
+    }
     if (o->levels < 2 || o->levels > LWFC_LEVELS_MAX) {
         return LWFC_ERROR_LEVELS;
     }
@@ -97,14 +100,15 @@ static PyObject *py_codec_make(PyObject *self, PyObject *args, PyObject *kwargs)
     (void)self;
     static char *names[] = {"levels",      "thresholds", "values",  "coder",   "channel_axis",
                             "bound",       "inner_shape", "rate_weight", "nan", "context",
-                            "restore",     "metadata",    NULL};
+                            "restore",     "metadata",    "transform", NULL};
     struct lwfc_codec_options o = {.struct_size = sizeof o};
-    Py_buffer thresholds = {0}, values = {0}, context = {0}, restore = {0}, metadata = {0};
+    Py_buffer thresholds = {0}, values = {0}, context = {0}, restore = {0}, metadata = {0},
+              transform = {0};
     PyObject *axis, *inner_shape;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "iy*y*iOpO!diz*z*y*", names, &o.levels,
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "iy*y*iOpO!diz*z*y*|z*", names, &o.levels,
                                      &thresholds, &values, &o.coder, &axis, &o.bound, &PyTuple_Type,
                                      &inner_shape, &o.rate_weight, &o.nan, &context, &restore,
-                                     &metadata)) {
+                                     &metadata, &transform)) {
         return NULL;
     }
     PyObject *result = NULL;
@@ -116,6 +120,8 @@ static PyObject *py_codec_make(PyObject *self, PyObject *args, PyObject *kwargs)
         o.restore_nbytes = restore.buf != NULL ? (size_t)restore.len : 0;
         o.metadata = metadata.buf;
         o.metadata_nbytes = (size_t)metadata.len;
+        o.transform = transform.buf;
+        o.transform_nbytes = transform.buf != NULL ? (size_t)transform.len : 0;
         struct lwfc_codec *codec = NULL;
         enum lwfc_status status = options_from_tables(&thresholds, &values, &o);
         if (status == LWFC_OK) {
@@ -128,6 +134,7 @@ static PyObject *py_codec_make(PyObject *self, PyObject *args, PyObject *kwargs)
     PyBuffer_Release(&context);
     PyBuffer_Release(&restore);
     PyBuffer_Release(&metadata);
+    PyBuffer_Release(&transform);
     return result;
 }
 
@@ -148,7 +155,7 @@ static PyObject *py_codec_write(PyObject *self, PyObject *object)
 {
     (void)self;
     const struct lwfc_codec *codec;
-    if (codec_unwrap(object, 0, &codec) < 0) {
+    if (lwfc_py_codec(object, 0, &codec) < 0) {
         return NULL;
     }
     size_t nbytes;
@@ -160,12 +167,13 @@ static PyObject *py_codec_fields(PyObject *self, PyObject *object)
 {
     (void)self;
     const struct lwfc_codec *codec;
-    if (codec_unwrap(object, 0, &codec) < 0) {
+    if (lwfc_py_codec(object, 0, &codec) < 0) {
         return NULL;
     }
     struct lwfc_codec_options o;
     lwfc_codec_describe(codec, &o);
-    const Py_ssize_t thresholds = (Py_ssize_t)(o.groups * (size_t)(o.levels - 1) * sizeof(float));
+    const Py_ssize_t thresholds =
+        o.groups > 0 ? (Py_ssize_t)(o.groups * (size_t)(o.levels - 1) * sizeof(float)) : 0;
     const Py_ssize_t values = (Py_ssize_t)(o.groups * (size_t)o.levels * sizeof(float));
     PyObject *axis = Py_None;
     if (o.channel_axis == LWFC_AXIS_AUTO) {
@@ -174,13 +182,14 @@ static PyObject *py_codec_fields(PyObject *self, PyObject *object)
         axis = PyLong_FromLong(o.channel_axis);
     }
     return Py_BuildValue(
-        "{s:i,s:y#,s:y#,s:i,s:N,s:O,s:N,s:d,s:i,s:y#,s:y#,s:y#,s:K}", "levels", o.levels,
+        "{s:i,s:y#,s:y#,s:i,s:N,s:O,s:N,s:d,s:i,s:y#,s:y#,s:y#,s:y#,s:K}", "levels", o.levels,
         "thresholds", o.thresholds, thresholds, "values", o.values, values, "coder", o.coder,
         "channel_axis", axis, "bound", o.bound ? Py_True : Py_False, "inner_shape",
         shape_to_tuple(o.inner_shape, o.inner_rank), "rate_weight", o.rate_weight, "nan", o.nan,
         "context", o.context, (Py_ssize_t)o.context_nbytes, "restore", o.restore,
         (Py_ssize_t)o.restore_nbytes, "metadata", o.metadata, (Py_ssize_t)o.metadata_nbytes,
-        "digest", (unsigned long long)lwfc_codec_digest(codec));
+        "transform", o.transform, (Py_ssize_t)o.transform_nbytes, "digest",
+        (unsigned long long)lwfc_codec_digest(codec));
 }
 
 /* The arguments (codec, x, num_threads=1) of encode and symbols: a new reference
@@ -194,7 +203,7 @@ static PyArrayObject *parse_coding(PyObject *args, PyObject *kwargs,
     *num_threads = 1;
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OO|i", names, &codec_object, &object,
                                      num_threads) ||
-        codec_unwrap(codec_object, 0, codec) < 0) {
+        lwfc_py_codec(codec_object, 0, codec) < 0) {
         return NULL;
     }
     PyArrayObject *array = lwfc_py_array(object);
@@ -286,7 +295,7 @@ static PyObject *py_decode(PyObject *self, PyObject *args, PyObject *kwargs)
     const struct lwfc_codec *codec;
     struct lwfc_info info;
     struct lwfc_tensor tensor;
-    if (codec_unwrap(codec_object, 1, &codec) == 0) {
+    if (lwfc_py_codec(codec_object, 1, &codec) == 0) {
         enum lwfc_status status = lwfc_inspect(data.buf, (size_t)data.len, codec, &info);
         if (status == LWFC_OK && info.bound && codec == NULL) {
             status = LWFC_ERROR_CODEC_MISSING;
@@ -324,16 +333,18 @@ static PyObject *py_inspect(PyObject *self, PyObject *args, PyObject *kwargs)
     }
     const struct lwfc_codec *codec;
     PyObject *result = NULL;
-    if (codec_unwrap(codec_object, 1, &codec) == 0) {
+    if (lwfc_py_codec(codec_object, 1, &codec) == 0) {
         struct lwfc_info info;
         const enum lwfc_status status = lwfc_inspect(data.buf, (size_t)data.len, codec, &info);
         if (status != LWFC_OK) {
             lwfc_py_raise(status);
         } else {
             result = Py_BuildValue(
-                "{s:i,s:O,s:i,s:i,s:N,s:i,s:i,s:k,s:n,s:n,s:L}", "version", info.version, "bound",
-                info.bound ? Py_True : Py_False, "coder", info.coder, "dtype", info.dtype, "shape",
-                shape_to_tuple(info.shape, info.rank), "channel_axis", info.channel_axis, "levels",
+                "{s:i,s:O,s:i,s:i,s:i,s:N,s:i,s:i,s:k,s:n,s:n,s:L}", "version", info.version, "bound",
+                info.bound ? Py_True : Py_False, "coder", info.coder, "dtype", info.dtype,
+                "transform", info.transform, "shape",
+                info.rank < 0 ? Py_NewRef(Py_None) : shape_to_tuple(info.shape, info.rank),
+                "channel_axis", info.channel_axis, "levels",
                 info.levels, "digest_tag", (unsigned long)info.digest_tag, "nbytes", data.len,
                 "header_nbytes", (Py_ssize_t)info.header_nbytes, "nblocks",
                 (long long)info.nblocks);
@@ -352,7 +363,7 @@ static PyObject *py_simulate(PyObject *self, PyObject *args, PyObject *kwargs)
     const struct lwfc_codec *codec;
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOO|i", names, &codec_object, &object, &out,
                                      &num_threads) ||
-        codec_unwrap(codec_object, 0, &codec) < 0) {
+        lwfc_py_codec(codec_object, 0, &codec) < 0) {
         return NULL;
     }
     PyArrayObject *array = lwfc_py_array(object);
@@ -377,6 +388,31 @@ static PyObject *py_simulate(PyObject *self, PyObject *args, PyObject *kwargs)
     Py_RETURN_NONE;
 }
 
+/* int16 of shape (samples, blocks, coefficients). */
+static PyObject *transform_symbols(const struct lwfc_codec *codec, const struct lwfc_tensor *x,
+                                   const struct lwfc_transform_layout *layout, int num_threads)
+{
+    int64_t samples;
+    enum lwfc_status status = lwfc_trace_samples(codec, x, &samples);
+    if (status != LWFC_OK) {
+        return lwfc_py_raise(status);
+    }
+    const npy_intp shape[] = {(npy_intp)samples, layout->blocks, (npy_intp)layout->coefficients};
+    PyObject *result = PyArray_SimpleNew(3, shape, NPY_INT16);
+    if (result == NULL) {
+        return NULL;
+    }
+    int16_t *coefficients = PyArray_DATA((PyArrayObject *)result);
+    Py_BEGIN_ALLOW_THREADS
+    status = lwfc_trace_coefficients(codec, x, num_threads, coefficients);
+    Py_END_ALLOW_THREADS
+    if (status != LWFC_OK) {
+        Py_DECREF(result);
+        return lwfc_py_raise(status);
+    }
+    return result;
+}
+
 static PyObject *py_symbols(PyObject *self, PyObject *args, PyObject *kwargs)
 {
     (void)self;
@@ -386,6 +422,12 @@ static PyObject *py_symbols(PyObject *self, PyObject *args, PyObject *kwargs)
     PyArrayObject *array = parse_coding(args, kwargs, &codec, &x, &num_threads);
     if (array == NULL) {
         return NULL;
+    }
+    struct lwfc_transform_layout layout;
+    if (lwfc_trace_layout(codec, &layout) == 0) {
+        PyObject *coefficients = transform_symbols(codec, &x, &layout, num_threads);
+        Py_DECREF(array);
+        return coefficients;
     }
     PyArrayObject *result =
         (PyArrayObject *)PyArray_SimpleNew(x.rank, PyArray_DIMS(array), NPY_UINT8);

@@ -31,9 +31,13 @@ int lwfc_py_tensor(PyArrayObject *array, struct lwfc_tensor *tensor);
  * only byte-swapped or unaligned data. */
 PyArrayObject *lwfc_py_array(PyObject *object);
 
+/* An argument that is a codec or, where allowed, None. -1: raised. */
+int lwfc_py_codec(PyObject *object, int optional, const struct lwfc_codec **codec);
+
 /* Each file adds its functions; 0, or -1: raised. */
 int lwfc_py_add_stages(PyObject *module);
 int lwfc_py_add_codec(PyObject *module);
 int lwfc_py_add_model(PyObject *module);
+int lwfc_py_add_transform(PyObject *module);
 
 #endif

@@ -1,0 +1,193 @@
+#include "kernels/transform_kernels.h"
+
+#include "base/attributes.h"
+#include "cpu/cpu.h"
+
+#include <math.h>
+#include <string.h>
+
+LWFC_INLINE int32_t low(uint32_t pair)
+{
+    return (int16_t)(uint16_t)pair;
+}
+
+LWFC_INLINE int32_t high(uint32_t pair)
+{
+    return (int16_t)(uint16_t)(pair >> 16);
+}
+
+LWFC_INLINE int32_t dot(uint32_t a, uint32_t b)
+{
+    return low(a) * low(b) + high(a) * high(b);
+}
+
+LWFC_INLINE uint32_t pair_of(int32_t even, int32_t odd)
+{
+    return (uint32_t)(uint16_t)even | (uint32_t)(uint16_t)odd << 16;
+}
+
+LWFC_INLINE int32_t sat(int32_t v)
+{
+    return v > 32767 ? 32767 : v < -32767 ? -32767 : v;
+}
+
+/* Rounds down, as every supported compiler's >> does. */
+LWFC_INLINE int32_t shifted(int32_t sum, int shift)
+{
+    return sat((sum + ((1 << shift) >> 1)) >> shift);
+}
+
+static void synthesize(const struct lwfc_synthesis *s, int strips, int odd, uint32_t *x,
+                       size_t stride)
+{
+    for (int strip = 0; strip < strips; strip++, x += stride) {
+        const int16_t *columns = s->columns + strip * LWFC_STRIP;
+        for (int c = 0; c < LWFC_STRIP; c++) {
+            int32_t sum = 0;
+            for (uint32_t i = 0; i < s->count; i++) {
+                sum += columns[(s->entries[i] >> 16) * s->stride + (size_t)c] * low(s->entries[i]);
+            }
+            const int32_t v = shifted(sum, s->shift);
+            x[c] = odd ? pair_of(low(x[c]), v) : pair_of(v, high(x[c]));
+        }
+    }
+}
+
+static void columns(const uint32_t *x, const struct lwfc_side *height, int x_stride, int up,
+                    int vp, int width, uint32_t *z, int z_stride)
+{
+    for (int y = 0; y < height->n; y++) {
+        for (int p = 0; p < vp; p++) {
+            for (int c = 0; c < LWFC_STRIP; c++) {
+                int32_t v[2] = {0, 0};
+                for (int half = 0; half < 2 && 2 * p + half < width; half++) {
+                    const uint32_t *line = x + (2 * p + half) * x_stride * LWFC_STRIP + c;
+                    int32_t sum = 0;
+                    for (int i = 0; i < up; i++) {
+                        sum += dot(line[i * LWFC_STRIP], height->over_k[i * height->padded + y]);
+                    }
+                    v[half] = shifted(sum, height->bits);
+                }
+                z[(y * z_stride + p) * LWFC_STRIP + c] = pair_of(v[0], v[1]);
+            }
+        }
+    }
+}
+
+static void rows(const uint32_t *z, int z_stride, const struct lwfc_side *width, int vp,
+                 int height, int channels, const struct lwfc_rows_out *to)
+{
+    for (int c = 0; c < channels; c++) {
+        for (int y = 0; y < height; y++) {
+            float *out = to->out + c * to->channel + y * to->row;
+            const int16_t *mean = to->mean + c * to->mean_channel + y * to->mean_row;
+            for (int x = 0; x < width->n; x++) {
+                int32_t sum = mean[x * to->mean_column] * (1 << width->bits);
+                for (int p = 0; p < vp; p++) {
+                    sum += dot(z[(y * z_stride + p) * LWFC_STRIP + c],
+                               width->over_k[p * width->padded + x]);
+                }
+                float v = (float)sum * to->scale;
+                if (to->clamp) {
+                    v = v < to->lo ? to->lo : v > to->hi ? to->hi : v;
+                }
+                out[x * to->column] = v;
+            }
+        }
+    }
+}
+
+LWFC_INLINE int32_t take_one(const struct lwfc_rows_in *f, float x, int32_t mean)
+{
+    if (x != x) {
+        return 0;
+    }
+    const float clipped = x < f->lo ? f->lo : x > f->hi ? f->hi : x;
+    return sat((int32_t)lrintf(clipped * f->scale) - mean * (1 << f->bits));
+}
+
+static void take(const struct lwfc_rows_in *f, int height, int width, int channels, uint32_t *d)
+{
+    const int pairs = (width + 1) / 2;
+    for (int y = 0; y < height; y++) {
+        for (int p = 0; p < pairs; p++, d += LWFC_STRIP) {
+            for (int c = 0; c < LWFC_STRIP; c++) {
+                int32_t v[2] = {0, 0};
+                for (int half = 0; half < 2 && 2 * p + half < width && c < channels; half++) {
+                    const int x = 2 * p + half;
+                    v[half] = take_one(f, f->in[c * f->channel + y * f->row + x * f->column],
+                                       f->mean[c * f->mean_channel + y * f->mean_row +
+                                               x * f->mean_column]);
+                }
+                d[c] = pair_of(v[0], v[1]);
+            }
+        }
+    }
+}
+
+static void forward_rows(const uint32_t *d, const struct lwfc_side *width, int height, int live,
+                         int shift, uint32_t *r)
+{
+    const int height_pairs = (height + 1) / 2;
+    for (int v = 0; v < live; v++) {
+        for (int yp = 0; yp < height_pairs; yp++) {
+            for (int c = 0; c < LWFC_STRIP; c++) {
+                int32_t halves[2] = {0, 0};
+                for (int half = 0; half < 2 && 2 * yp + half < height; half++) {
+                    const uint32_t *line = d + (2 * yp + half) * width->pairs * LWFC_STRIP + c;
+                    int32_t sum = 0;
+                    for (int p = 0; p < width->pairs; p++) {
+                        sum += dot(line[p * LWFC_STRIP], width->over_i[v * width->pairs + p]);
+                    }
+                    halves[half] = shifted(sum, shift);
+                }
+                r[(v * height_pairs + yp) * LWFC_STRIP + c] = pair_of(halves[0], halves[1]);
+            }
+        }
+    }
+}
+
+static void forward_columns(const uint32_t *r, const struct lwfc_side *height, int width,
+                            int live_u, int live_v, int shift, int16_t *x, size_t stride)
+{
+    for (int v = 0; v < live_v; v++, r += height->pairs * LWFC_STRIP) {
+        for (int u = 0; u < live_u; u++) {
+            int16_t *out = x + (size_t)(u * width + v) * stride;
+            for (int c = 0; c < LWFC_STRIP; c++) {
+                int32_t sum = 0;
+                for (int p = 0; p < height->pairs; p++) {
+                    sum += dot(r[p * LWFC_STRIP + c], height->over_i[u * height->pairs + p]);
+                }
+                out[c] = (int16_t)shifted(sum, shift);
+            }
+        }
+    }
+}
+
+static void analyze(const struct lwfc_analysis *a)
+{
+    const size_t pairs = a->padded / 2;
+    for (size_t b = 0; b < a->blocks; b++) {
+        const int16_t *x = a->x + b * a->padded;
+        for (int k = 0; k < a->groups * LWFC_STRIP; k++) {
+            const uint32_t *row =
+                a->rows + (size_t)(k / LWFC_STRIP) * pairs * LWFC_STRIP + k % LWFC_STRIP;
+            int32_t sum = 0;
+            for (size_t p = 0; p < pairs; p++) {
+                sum += dot(row[p * LWFC_STRIP], pair_of(x[2 * p], x[2 * p + 1]));
+            }
+            float q = (float)sum * a->scales[k];
+            q = q > a->limit ? a->limit : q < -a->limit ? -a->limit : q;
+            a->q[b * a->stride + (size_t)k] = (int16_t)lrintf(q);
+        }
+    }
+}
+
+static const struct lwfc_transform_kernels scalar_kernels = {
+    synthesize, columns, rows, take, forward_rows, forward_columns, analyze};
+
+const struct lwfc_transform_kernels *lwfc_transform_kernels_for(uint32_t features)
+{
+    (void)features;
+    return &scalar_kernels;
+}

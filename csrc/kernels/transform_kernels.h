@@ -1,0 +1,102 @@
+/* Kernels of the transform profile: integer channel synthesis and inverse DCT of
+ * one block, and the forward way. Specified in FORMAT.md, "Transform".
+ *
+ * Channels are walked in strips of 16, the last one padded with zeros. Between
+ * stages values lie as pairs: two int16 in a 32-bit number, the even one low, so
+ * that products of pairs with pairs add up in place; [..][16] of them, one for
+ * each channel of a strip. transform_kernels.c is the definition; every variant
+ * gives the same bits. `sat` is to -32767 .. 32767, shifts round down. */
+#ifndef LWFC_KERNELS_TRANSFORM_KERNELS_H
+#define LWFC_KERNELS_TRANSFORM_KERNELS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    LWFC_STRIP = 16,
+    LWFC_SIDE_MAX = 64,
+    LWFC_STRIPS = 4 /* strips that one call of a decoding kernel takes at most */
+};
+
+/* One side's integer DCT, T[k][i] of n x n, as pairs. */
+struct lwfc_side {
+    int n, bits;
+    /* [pair of k][i, padded to 16]: T[2p][i] low, T[2p+1][i] high; 0 where there is none. */
+    const uint32_t *over_k;
+    /* [k][pair of i]: T[k][2p] low, T[k][2p+1] high. */
+    const uint32_t *over_i;
+    int pairs;  /* (n + 1) / 2 */
+    int padded; /* n up to a multiple of 16 */
+};
+
+/* One frequency's nonzero coefficients into its channels:
+ * sat((sum of columns[k][c] * q + half) >> shift). */
+struct lwfc_synthesis {
+    const int16_t *columns;  /* [column][padded channels], at the first strip's first channel */
+    size_t stride;           /* padded channels */
+    const uint32_t *entries; /* column << 16 | q & 0xFFFF */
+    uint32_t count;
+    int shift;
+};
+
+/* Rows of floats, one after the other for each channel or one for each position. */
+struct lwfc_rows_out {
+    float *out;
+    ptrdiff_t channel, row, column; /* strides in floats; of one of channel and column it is 1 */
+    const int16_t *mean;
+    ptrdiff_t mean_channel, mean_row, mean_column;
+    float scale;
+    int clamp;
+    float lo, hi;
+};
+
+/* Where floats come from, and how they become integers:
+ * sat(rint(clip(x) * scale) - (mean << bits)), 0 for NaN. */
+struct lwfc_rows_in {
+    const float *in;
+    ptrdiff_t channel, row, column; /* strides in floats */
+    const int16_t *mean;
+    ptrdiff_t mean_channel, mean_row, mean_column;
+    float scale, lo, hi;
+    int bits;
+};
+
+/* Coefficients of one frequency, for several blocks:
+ * q = rint(clamp(f32(sum of rows[k][c] * x[c]) * scales[k])). */
+struct lwfc_analysis {
+    const int16_t *x; /* [block][padded channels] */
+    size_t blocks, padded;
+    const uint32_t *rows; /* [group of 16 k][pair of c][16]: pairs of channels */
+    const float *scales;  /* to whole groups, 0 behind the last */
+    int groups;
+    float limit;
+    int16_t *q; /* [block][stride]: whole groups */
+    size_t stride;
+};
+
+struct lwfc_transform_kernels {
+    /* Into half `odd` of x[strip][16], `stride` numbers between strips; the other
+     * half stays. */
+    void (*synthesize)(const struct lwfc_synthesis *s, int strips, int odd, uint32_t *x,
+                       size_t stride);
+    /* z[y][pair of v][16] from x[v][pair of u][16] of one strip, u < 2 up and v < 2 vp. */
+    void (*columns)(const uint32_t *x, const struct lwfc_side *height, int x_stride, int up,
+                    int vp, int width, uint32_t *z, int z_stride);
+    /* Floats of one strip's first `channels` channels from z and `vp` pairs of v. */
+    void (*rows)(const uint32_t *z, int z_stride, const struct lwfc_side *width, int vp,
+                 int height, int channels, const struct lwfc_rows_out *to);
+    /* d[y][pair of x][16] of one strip's first `channels` channels; the rest is 0. */
+    void (*take)(const struct lwfc_rows_in *from, int height, int width, int channels,
+                 uint32_t *d);
+    /* r[v][pair of y][16] from d, v < live: sat((.. + half) >> shift). */
+    void (*forward_rows)(const uint32_t *d, const struct lwfc_side *width, int height, int live,
+                         int shift, uint32_t *r);
+    /* x[(u * width + v) * stride + 0..15] from r, u < live_u, v < live_v. */
+    void (*forward_columns)(const uint32_t *r, const struct lwfc_side *height, int width,
+                            int live_u, int live_v, int shift, int16_t *x, size_t stride);
+    void (*analyze)(const struct lwfc_analysis *a);
+};
+
+const struct lwfc_transform_kernels *lwfc_transform_kernels_for(uint32_t features);
+
+#endif

@@ -1,0 +1,197 @@
+#include "transform/transform.h"
+
+#include <string.h>
+
+enum { BATCH_VALUES = 1 << 16 }; /* coefficients of a batch of blocks: they stay in a core's cache */
+
+static size_t larger(size_t a, size_t b)
+{
+    return a > b ? a : b;
+}
+
+static int strips_of(const struct lwfc_transform *t)
+{
+    return t->padded / LWFC_STRIP;
+}
+
+/* Blocks that the forward way takes at a time. */
+static size_t batch_of(const struct lwfc_transform *t)
+{
+    const size_t fit = BATCH_VALUES / ((size_t)t->frequencies * (size_t)t->padded);
+    return fit > (size_t)t->blocks ? (size_t)t->blocks : larger(fit, 1);
+}
+
+/* Numbers of 32 bits: pairs of one strip before and between the two passes. */
+static size_t strip_pairs(const struct lwfc_transform *t)
+{
+    const int h = t->block_height, w = t->block_width;
+    return (size_t)(w * t->side_y.pairs + h * t->side_x.pairs) * LWFC_STRIP;
+}
+
+size_t lwfc_transform_workspace(const struct lwfc_transform *t)
+{
+    const size_t batch =
+        batch_of(t) * (size_t)t->frequencies * (size_t)t->padded * sizeof(int16_t);
+    return strip_pairs(t) * LWFC_STRIPS * sizeof(uint32_t) + batch;
+}
+
+/* Where a block's means lie: of its places, or the same for every block. */
+static size_t mean_place(const struct lwfc_transform *t, int y, int x)
+{
+    return t->mean_is_map ? (size_t)y * (size_t)t->width + (size_t)x : 0;
+}
+
+static void block_place(const struct lwfc_transform *t, int block, int *y, int *x)
+{
+    const int across = t->width / t->block_width;
+    *y = block / across * t->block_height;
+    *x = block % across * t->block_width;
+}
+
+static void forward_block(const struct lwfc_transform *t,
+                          const struct lwfc_transform_kernels *kernels,
+                          const struct lwfc_transform_tile *tile, int block, uint32_t *pairs,
+                          int16_t *x, size_t stride)
+{
+    int top, left;
+    block_place(t, block, &top, &left);
+    const ptrdiff_t mean_width = t->mean_is_map ? t->width : t->block_width;
+    const ptrdiff_t mean_places =
+        mean_width * (t->mean_is_map ? t->height : t->block_height);
+    const int is_last = tile->channel == 1;
+    struct lwfc_rows_in from = {.in = tile->data + top * tile->row + left * tile->column,
+                                .channel = tile->channel,
+                                .row = tile->row,
+                                .column = tile->column,
+                                .mean_channel = is_last ? 1 : mean_places,
+                                .mean_row = is_last ? mean_width * t->padded : mean_width,
+                                .mean_column = is_last ? t->padded : 1,
+                                .scale = t->scale_in,
+                                .lo = t->clip_lo,
+                                .hi = t->clip_hi,
+                                .bits = t->bits[0]};
+    const size_t at = mean_place(t, top, left);
+    from.mean = is_last ? t->mean_last + at * (size_t)t->padded : t->mean_planar + at;
+    uint32_t *between = pairs + t->block_height * t->side_x.pairs * LWFC_STRIP;
+    for (int c = 0; c < t->channels; c += LWFC_STRIP) {
+        const int channels = t->channels - c < LWFC_STRIP ? t->channels - c : LWFC_STRIP;
+        kernels->take(&from, t->block_height, t->block_width, channels, pairs);
+        kernels->forward_rows(pairs, &t->side_x, t->block_height, t->live_v,
+                              t->side_x.bits + t->bits[0] - t->bits[1], between);
+        kernels->forward_columns(between, &t->side_y, t->block_width, t->live_u, t->live_v,
+                                 t->side_y.bits + t->bits[1] - t->bits[2], x + c, stride);
+        from.in += LWFC_STRIP * from.channel;
+        from.mean += LWFC_STRIP * from.mean_channel;
+    }
+}
+
+void lwfc_transform_forward(const struct lwfc_transform *t,
+                            const struct lwfc_transform_kernels *kernels,
+                            const struct lwfc_transform_tile *tile, int16_t *coefficients,
+                            void *workspace)
+{
+    const size_t batch = batch_of(t), padded = (size_t)t->padded;
+    const size_t symbols = (size_t)t->model.tables.groups * LWFC_GROUP;
+    uint32_t *pairs = workspace;
+    int16_t *x = (int16_t *)(pairs + strip_pairs(t) * LWFC_STRIPS);
+    for (size_t first = 0; first < (size_t)t->blocks; first += batch) {
+        const size_t left = (size_t)t->blocks - first, count = left < batch ? left : batch;
+        for (size_t b = 0; b < count; b++) {
+            forward_block(t, kernels, tile, (int)(first + b), pairs, x + b * padded,
+                          batch * padded);
+        }
+        for (int f = 0; f < t->frequencies; f++) {
+            if (t->columns[f] == 0) {
+                continue;
+            }
+            const struct lwfc_transform_matrix *m = &t->matrices[t->index[f]];
+            const struct lwfc_analysis analysis = {
+                .x = x + (size_t)f * batch * padded,
+                .blocks = count,
+                .padded = padded,
+                .rows = m->analysis,
+                .scales = m->scales,
+                .groups = (t->columns[f] + LWFC_GROUP - 1) / LWFC_GROUP,
+                .limit = (float)m->limit,
+                .q = coefficients + first * symbols + (size_t)t->groups[f] * LWFC_GROUP,
+                .stride = symbols};
+            kernels->analyze(&analysis);
+            /* The matrix may have more columns than this frequency. */
+            const size_t used = t->columns[f];
+            const size_t room = (size_t)analysis.groups * LWFC_GROUP;
+            for (size_t b = 0; used < room && b < count; b++) {
+                memset(analysis.q + b * symbols + used, 0, (room - used) * sizeof(int16_t));
+            }
+        }
+    }
+}
+
+/* The box of frequencies that have something, in pairs. */
+static void find_box(const struct lwfc_transform *t, const struct lwfc_groups_list *list, int *up,
+                     int *vp)
+{
+    *up = *vp = 0;
+    for (uint32_t i = 0; i < list->count; i++) {
+        const int u = list->lines[i] / t->block_width, v = list->lines[i] % t->block_width;
+        *up = u / 2 + 1 > *up ? u / 2 + 1 : *up;
+        *vp = v / 2 + 1 > *vp ? v / 2 + 1 : *vp;
+    }
+}
+
+void lwfc_transform_inverse(const struct lwfc_transform *t,
+                            const struct lwfc_transform_kernels *kernels,
+                            const struct lwfc_groups_list *list, int block,
+                            const struct lwfc_transform_tile *tile, void *workspace)
+{
+    int top, left, up, vp;
+    block_place(t, block, &top, &left);
+    find_box(t, list, &up, &vp);
+    const int is_last = tile->channel == 1, width = t->block_width;
+    const ptrdiff_t mean_width = t->mean_is_map ? t->width : t->block_width;
+    const ptrdiff_t mean_places =
+        mean_width * (t->mean_is_map ? t->height : t->block_height);
+    struct lwfc_rows_out to = {.out = tile->data + top * tile->row + left * tile->column,
+                               .channel = tile->channel,
+                               .row = tile->row,
+                               .column = tile->column,
+                               .mean_channel = is_last ? 1 : mean_places,
+                               .mean_row = is_last ? mean_width * t->padded : mean_width,
+                               .mean_column = is_last ? t->padded : 1,
+                               .scale = t->scale_out,
+                               .clamp = t->clamp,
+                               .lo = t->clamp_lo,
+                               .hi = t->clamp_hi};
+    const size_t at = mean_place(t, top, left);
+    to.mean = is_last ? t->mean_last + at * (size_t)t->padded : t->mean_planar + at;
+    const size_t stride = (size_t)(width * t->side_y.pairs) * LWFC_STRIP;
+    uint32_t *x = workspace, *z = x + stride * LWFC_STRIPS;
+    const int live = 2 * vp < width ? 2 * vp : width; /* columns of the box */
+    for (int strip = 0; strip < strips_of(t); strip += LWFC_STRIPS) {
+        const int rest = strips_of(t) - strip, strips = rest < LWFC_STRIPS ? rest : LWFC_STRIPS;
+        for (int i = 0; i < strips * live; i++) {
+            memset(x + (size_t)(i / live) * stride +
+                       (size_t)(i % live * t->side_y.pairs) * LWFC_STRIP,
+                   0, (size_t)up * LWFC_STRIP * sizeof *x);
+        }
+        for (uint32_t i = 0; i < list->count; i++) {
+            const int line = list->lines[i], u = line / width, v = line % width;
+            const struct lwfc_transform_matrix *m = &t->matrices[t->index[line]];
+            const struct lwfc_synthesis s = {.columns = m->synthesis + strip * LWFC_STRIP,
+                                             .stride = (size_t)t->padded,
+                                             .entries = list->entries + list->starts[i],
+                                             .count = list->starts[i + 1] - list->starts[i],
+                                             .shift = m->shift};
+            kernels->synthesize(&s, strips, u % 2,
+                                x + (size_t)(v * t->side_y.pairs + u / 2) * LWFC_STRIP, stride);
+        }
+        for (int i = 0; i < strips; i++) {
+            const int c = (strip + i) * LWFC_STRIP, left_over = t->channels - c;
+            kernels->columns(x + (size_t)i * stride, &t->side_y, t->side_y.pairs, up, vp, width,
+                             z, t->side_x.pairs);
+            kernels->rows(z, t->side_x.pairs, &t->side_x, vp, t->block_height,
+                          left_over < LWFC_STRIP ? left_over : LWFC_STRIP, &to);
+            to.out += LWFC_STRIP * to.channel;
+            to.mean += LWFC_STRIP * to.mean_channel;
+        }
+    }
+}
