@@ -240,11 +240,9 @@ enum lwfc_status lwfc_header_read(const uint8_t *data, size_t nbytes, const int6
         return LWFC_ERROR_CODER;
     }
     h->transform = axis_byte & 15;
-    if (h->transform > LWFC_TRANSFORM_DCT_KLT) {
+    if (h->transform > LWFC_TRANSFORM_DCT_KLT ||
+        (h->transform != LWFC_TRANSFORM_NONE && (!h->bound || h->coder != LWFC_CODER_RANS))) {
         return LWFC_ERROR_TRANSFORM;
-    }
-    if (h->transform != LWFC_TRANSFORM_NONE && (!h->bound || h->coder != LWFC_CODER_RANS)) {
-        return LWFC_ERROR_CODER;
     }
     if (h->dtype > LWFC_TYPE_FLOAT64) {
         return LWFC_ERROR_DTYPE;

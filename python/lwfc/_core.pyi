@@ -38,6 +38,8 @@ def codec_make(
     context: bytes | None,  # model of coder 3
     restore: bytes | None,  # weights of the restoration
     metadata: bytes,  # JSON for people; not part of the digest
+    # the transform's section (csrc/FORMAT.md, 14): then levels 0, tables b"", coder 2, bound
+    transform: bytes | None = None,
 ) -> Any: ...
 def codec_write(codec: Any) -> bytes:
     """The codec file: canonical, checked by codec_read."""
@@ -61,7 +63,21 @@ def simulate(codec: Any, x: np.ndarray, out: np.ndarray, num_threads: int = 1) -
     """out = decode(encode(x)) without making bytes; same shape and dtype as x."""
 
 def symbols(codec: Any, x: np.ndarray, num_threads: int = 1) -> np.ndarray:
-    """The symbols encode would code, after the rate-distortion pass: uint8 of x's shape."""
+    """The symbols encode would code, after the rate-distortion pass: uint8 of x's shape.
+
+    With a transform: int16 (samples, blocks of a sample, coefficients of a block).
+    """
+
+# --- transforms (csrc/pyext/py_transform.c) ------------------------------------------------------
+def transform_layout(codec: Any) -> dict[str, Any]:
+    """coefficients and groups of a block, blocks of a sample, channels, height, width,
+    block_height, block_width, limits: the largest magnitude of a coefficient of each matrix."""
+
+def transform_reconstruct(codec: Any, coefficients: np.ndarray) -> np.ndarray:
+    """float32 (samples, channels, height, width) from int16 coefficients as of symbols."""
+
+def transform_dct(n: int) -> tuple[np.ndarray, int]:
+    """The integer DCT of n = 1 .. 64: int16 (n, n), rows are frequencies, and its fraction bits."""
 
 # --- the model (csrc/pyext/py_model.c): see python/lwfc/activation.py and design.py ------------
 def __getattr__(name: str) -> Any: ...

@@ -18,6 +18,8 @@ import coder_basic
 import coder_context
 import coder_rans
 import restoration
+import transform
+from cutting import cut, geometry, regions
 from primitives import Block, Reader, Refused, ceil_div, crc32c, fnv1a, product
 
 __all__ = ["Codec", "Refused", "decode", "decode_symbols", "read_codec"]
@@ -25,6 +27,7 @@ __all__ = ["Codec", "Refused", "decode", "decode_symbols", "read_codec"]
 # --- section 2: header ------------------------------------------------------------------------
 
 RAW, CABAC, RANS, CONTEXT, CONSTANT = 0, 1, 2, 3, 4
+TRANSFORM = 5  # the method of one lane; 6, 7, 8: of 4, 16, 64
 DTYPES = ("float32", "float16", "bfloat16", "float64")
 LARGEST = {"float16": 65504.0, "bfloat16": 255 * 2.0**120}
 RANK_MAX = 8
@@ -40,10 +43,18 @@ class Header:
     digest_tag: int | None  # bound streams
     values: np.ndarray | None  # self-contained streams: float32 (groups, levels)
     nbytes: int  # up to the block index
+    has_transform: bool = False
+    compact: bool = False
+    lane_code: int | None = None  # compact streams
+
+    def is_of(self, codec: "Codec") -> bool:
+        return self.digest_tag == codec.digest & (0xFFFF if self.compact else 0xFFFFFFFF)
 
 
 def read_header(data: bytes, codec: "Codec | None") -> Header:
     """Section 2; the tests stand in the order of section 2.4."""
+    if data and data[0] >> 5 == 5:
+        return read_compact(data, codec)
     if data[:2] != b"\xc5L":
         raise Refused("magic")
     r = Reader(data, 2)
@@ -54,7 +65,8 @@ def read_header(data: bytes, codec: "Codec | None") -> Header:
     dtype, rank, axis = type_byte >> 4 & 7, type_byte & 15, (axis_byte >> 4) - 1
     if coder > CONTEXT or (coder == CONTEXT and not bound):
         raise Refused("coder")
-    if axis_byte & 15:
+    has_transform = axis_byte & 15
+    if has_transform > 1 or (has_transform and (not bound or coder != RANS)):
         raise Refused("transform")
     if dtype >= len(DTYPES):
         raise Refused("dtype")
@@ -74,8 +86,32 @@ def read_header(data: bytes, codec: "Codec | None") -> Header:
     if not bound:
         values = read_values(r, levels, flags, shape[axis] if axis >= 0 else 0)
     return Header(
-        bound, coder, dtype, axis if axis >= 0 else None, shape, digest_tag, values, r.position
-    )
+        bound, coder, dtype, axis if axis >= 0 else None, shape, digest_tag, values, r.position,
+        bool(has_transform),
+    )  # fmt: skip
+
+
+def read_compact(data: bytes, codec: "Codec | None") -> Header:
+    """Section 2.5; without the codec the shape is not known."""
+    r = Reader(data, 1)
+    tag, batch = r.u16(), 1
+    if data[0] & 16:
+        batch = r.varint()
+        if batch < 2:
+            raise Refused("shape")
+    inner = codec.inner_shape if codec is not None else []
+    axis = resolve_axis(codec.channel_axis, len(inner) + 1) if inner else None
+    return Header(
+        True, RANS, data[0] >> 2 & 3, axis, [batch, *inner], tag, None, r.position, True, True,
+        data[0] & 3,
+    )  # fmt: skip
+
+
+def resolve_axis(axis: int | None, rank: int) -> int:
+    """A codec's channel axis for tensors of rank 2 or more."""
+    if axis is None:
+        return 1 if rank >= 4 else rank - 1
+    return axis % rank
 
 
 def read_levels(r: Reader) -> tuple[int, int]:
@@ -127,65 +163,16 @@ def uniform_values(lo: np.float32, hi: np.float32, levels: int) -> np.ndarray:
         return np.array([lo + i * width / (levels - 1) for i in range(levels)]).astype(np.float32)
 
 
-# --- section 3: blocks ------------------------------------------------------------------------
-
-BLOCK_SYMBOLS = 1 << 18
-PAIR_SYMBOLS = 1 << 22
-SAMPLE_SYMBOLS = 1 << 30
-
-
-def geometry(shape: list[int], axis: int | None) -> tuple[int, int, int, int]:
-    """The tensor as (samples, channels, height, width)."""
-    rank = len(shape)
-    if product(n for n in shape if n > 0) > 1 << 62:
-        raise Refused("shape")
-    if axis is None:
-        before, spatial = [], shape
-    elif axis < rank - 1:
-        before, spatial = shape[:axis], shape[axis + 1 :]
-    else:
-        before, spatial = (shape[:1], shape[1:-1]) if rank > 2 else ([], shape[:-1])
-    channels = 1 if axis is None else shape[axis]
-    width = spatial[-1] if spatial else 1
-    return product(before), channels, product(spatial[:-1]), width
-
-
-def cut(size: tuple[int, int, int, int], whole_samples: bool) -> tuple[int, int, int, int]:
-    """The steps along samples, channels, rows and columns."""
-    samples, channels, height, width = size
-    plane, sample = height * width, channels * height * width
-    if whole_samples and sample > SAMPLE_SYMBOLS:
-        raise Refused("shape")
-    if whole_samples:
-        pairs = max(2, BLOCK_SYMBOLS // sample // 2 * 2) if sample <= PAIR_SYMBOLS else 1
-        return min(samples, pairs), channels, height, width
-    if sample <= BLOCK_SYMBOLS:
-        return min(samples, BLOCK_SYMBOLS // sample), channels, height, width
-    if plane <= BLOCK_SYMBOLS:
-        fit = BLOCK_SYMBOLS // plane
-        return 1, fit // 32 * 32 if fit > 32 else fit, height, width
-    if width <= BLOCK_SYMBOLS:
-        return 1, 1, BLOCK_SYMBOLS // width, width
-    return 1, 1, 1, BLOCK_SYMBOLS
-
-
-def regions(size: tuple[int, int, int, int], steps: tuple[int, int, int, int]):
-    """Slices of each block in the order of the blocks: columns fastest, samples slowest."""
-    counts = [ceil_div(n, step) for n, step in zip(size, steps, strict=True)]
-    for number in range(product(counts)):  # none if an axis is empty
-        slices = []
-        for n, step, count in reversed(list(zip(size, steps, counts, strict=True))):
-            start = number % count * step
-            number //= count
-            slices.insert(0, slice(start, min(start + step, n)))
-        yield tuple(slices)
-
-
 # --- section 4: index and checksums -----------------------------------------------------------
 
 
-def read_blocks(data: bytes, start: int, nblocks: int) -> list[tuple[bytes, int | None]]:
-    """Each block's bytes, with its checksum where it has one of its own."""
+def read_blocks(
+    data: bytes, start: int, nblocks: int, prefix: bytes = b""
+) -> list[tuple[bytes, int | None]]:
+    """Each block's bytes, with its checksum where it has one of its own.
+
+    ``prefix``: what the outer checksum covers before the stream's bytes.
+    """
     if nblocks > 1 and nblocks > len(data) // 6:
         raise Refused("length")
     r = Reader(data, start)
@@ -199,7 +186,7 @@ def read_blocks(data: bytes, start: int, nblocks: int) -> list[tuple[bytes, int 
                 raise Refused("length")
     covered, stored = r.position, r.u32()
     payload = data[r.position :]
-    if crc32c(data[:covered] + (payload if nblocks <= 1 else b"")) != stored:
+    if crc32c(prefix + data[:covered] + (payload if nblocks <= 1 else b"")) != stored:
         raise Refused("checksum")
     if nblocks == 1:
         return [(payload, None)]
@@ -252,6 +239,7 @@ class Codec:
     restore: "restoration.Weights | None"
     metadata: bytes
     digest: int
+    transform: "transform.Transform | None" = None
 
 
 def read_codec(data: bytes) -> Codec:
@@ -265,27 +253,46 @@ def read_codec(data: bytes) -> Codec:
         raise Refused("checksum")
     r = Reader(data[:-4], 4)
     levels, coder, axis, flags = r.u8() + 1, r.u8(), r.i8(), r.u8()
-    if flags & ~3:
+    if flags & ~7:
         raise Refused("flags")
+    has_transform = bool(flags & 4)
     (rate_weight,) = struct.unpack("<d", r.take(8))
     groups, inner_rank = r.u32(), r.u32()
+    if has_transform and groups:
+        raise Refused("section")
     if inner_rank >= RANK_MAX:
         raise Refused("shape")
     inner_shape = [int.from_bytes(r.take(8), "little", signed=True) for _ in range(inner_rank)]
     thresholds = np.frombuffer(r.take(4 * groups * (levels - 1)), "<f4")
     values = np.frombuffer(r.take(4 * groups * levels), "<f4")
     context, restore = r.take(r.u32()), r.take(r.u32())
+    section = r.take(r.u32()) if has_transform else b""
+    if has_transform and not section:
+        raise Refused("section")
     digest = fnv1a(data[: r.position])
     metadata = r.take(r.u32())
     if r.left():
         raise Refused("length")
-    if levels < 2 or not 1 <= groups <= 1 << 24:
+    bound = bool(flags & 1)
+    axis = None if axis == -128 else axis
+    if has_transform:
+        plain = levels == 1 and coder == RANS and bound and rate_weight == 0
+        if not plain or context or restore:
+            raise Refused("section")
+    elif levels < 2 or not 1 <= groups <= 1 << 24:
         raise Refused("levels")
     if coder > CONTEXT:
         raise Refused("coder")
-    if axis != -128 and not -RANK_MAX <= axis < RANK_MAX or any(n < 0 for n in inner_shape):
+    if axis is not None and not -RANK_MAX <= axis < RANK_MAX or any(n < 0 for n in inner_shape):
         raise Refused("shape")
-    bound = bool(flags & 1)
+    if has_transform:
+        part = transform.read_section(section)
+        codec = Codec(
+            0, coder, axis, bound, bool(flags & 2), rate_weight, inner_shape, None, None, None,
+            None, metadata, digest, part,
+        )  # fmt: skip
+        check_inner(codec)
+        return codec
     if (
         not np.isfinite(rate_weight)
         or rate_weight < 0
@@ -301,62 +308,134 @@ def read_codec(data: bytes) -> Codec:
     if any(part is not None and part.levels != levels for part in (model, weights)):
         raise Refused("section")
     return Codec(
-        levels, coder, None if axis == -128 else axis, bound, bool(flags & 2), rate_weight,
+        levels, coder, axis, bound, bool(flags & 2), rate_weight,
         inner_shape, thresholds, values, model, weights, metadata, digest,
     )  # fmt: skip
+
+
+def check_inner(codec: Codec) -> None:
+    """Section 14.6: the usual shape must be one that the transform takes."""
+    rank = len(codec.inner_shape) + 1
+    axis = codec.channel_axis
+    if rank == 1 or (axis is not None and axis in (0, -rank)):
+        return
+    if axis is not None and not -rank <= axis < rank:
+        raise Refused("section")
+    shape, axis = transform_shape(codec, [1, *codec.inner_shape], resolve_axis(axis, rank))
+    try:
+        check_fits(codec.transform, geometry(shape, axis))
+    except Refused as reason:
+        raise Refused("section") from reason
 
 
 # --- a whole stream ---------------------------------------------------------------------------
 
 
-def decode_symbols(data: bytes, codec: Codec | None = None) -> tuple[Header, np.ndarray]:
-    """The header, and the symbols as uint8 (samples, channels, height, width)."""
-    data = bytes(data)
+def open_stream(data: bytes, codec: Codec | None) -> tuple[Header, Codec | None]:
+    """The header, and the codec if the stream is bound to it."""
     header = read_header(data, codec)
-    if header.bound:
-        if codec is None:
-            raise Refused("digest")
-        if header.digest_tag != codec.digest & 0xFFFFFFFF:
-            raise Refused("digest")
-        if header.coder != codec.coder:
-            raise Refused("coder")
-        if data[3] & 128 and not codec.inner_shape:
-            raise Refused("shape")
-    else:
-        codec = None
-    levels = codec.levels if codec is not None else header.values.shape[1]
-    whole = codec is not None and (codec.coder == CONTEXT or codec.restore is not None)
-    size = geometry(header.shape, header.channel_axis)
+    if not header.bound:
+        return header, None
+    if codec is None or not header.is_of(codec):
+        raise Refused("digest")
+    if header.has_transform != (codec.transform is not None):
+        raise Refused("transform")
+    if header.coder != codec.coder:
+        raise Refused("coder")
+    if (header.compact or data[3] & 128) and not codec.inner_shape:
+        raise Refused("shape")
+    return header, codec
+
+
+def transform_shape(codec: Codec, shape: list[int], axis: int | None):
+    """Section 14.6: vectors are samples of one place each."""
+    part = codec.transform
+    if part is not None and len(shape) == 2 and axis == 1 and part.is_free and part.map == (1, 1):
+        return [shape[0], 1, shape[1]], 2
+    return shape, axis
+
+
+def check_fits(part: transform.Transform, size: tuple[int, int, int, int]) -> None:
+    """Section 14.6: whole samples, or tiles of them."""
+    tiled = part.is_free and size[2] % part.map[0] == 0 and size[3] % part.map[1] == 0
+    if size[1] != part.channels or not (tiled or size[2:] == part.map):
+        raise Refused("shape")
+
+
+def cut_blocks(data: bytes, header: Header, codec: Codec | None):
+    """The tensor's four extents, and (place, bytes) of each block."""
+    shape, axis = header.shape, header.channel_axis
+    whole = codec is not None and (
+        codec.coder == CONTEXT or codec.restore is not None or codec.transform is not None
+    )
+    if codec is not None:
+        shape, axis = transform_shape(codec, shape, axis)
+    size = geometry(shape, axis)
     empty = product(size) == 0
     steps = (1, 1, 1, 1) if empty else cut(size, whole)
     nblocks = 0 if empty else product(map(ceil_div, size, steps))
-    blocks = read_blocks(data, header.nbytes, nblocks)
+    if header.compact and nblocks != 1:
+        raise Refused("shape")
+    prefix = codec.digest.to_bytes(8, "little") if header.compact else b""
+    blocks = read_blocks(data, header.nbytes, nblocks, prefix)
     if codec is not None and not empty:
-        per_channel = [len(codec.values)] if len(codec.values) > 1 else []
-        per_channel += [codec.restore.channels] if codec.restore is not None else []
-        if any(channels != size[1] for channels in per_channel):
-            raise Refused("shape")
-    symbols = np.zeros((0, 0, 0, 0) if empty else size, np.uint8)
-    for place, (block, crc) in zip(regions(size, steps), blocks, strict=True):
+        check_channels(codec, size)
+    for block, crc in blocks:
         if crc is not None and crc32c(block) != crc:
             raise Refused("checksum")
+    places = zip(regions(size, steps), (block for block, _ in blocks), strict=True)
+    return (0, 0, 0, 0) if empty else size, places
+
+
+def check_channels(codec: Codec, size: tuple[int, int, int, int]) -> None:
+    if codec.transform is not None:
+        check_fits(codec.transform, size)
+        return
+    per_channel = [len(codec.values)] if len(codec.values) > 1 else []
+    per_channel += [codec.restore.channels] if codec.restore is not None else []
+    if any(channels != size[1] for channels in per_channel):
+        raise Refused("shape")
+
+
+def decode_symbols(data: bytes, codec: Codec | None = None) -> tuple[Header, np.ndarray]:
+    """The header, and the symbols as uint8 (samples, channels, height, width)."""
+    data = bytes(data)
+    header, codec = open_stream(data, codec)
+    levels = codec.levels if codec is not None else header.values.shape[1]
+    size, blocks = cut_blocks(data, header, codec)
+    symbols = np.zeros(size, np.uint8)
+    for place, block in blocks:
         extent = Block(*(s.stop - s.start for s in place))
         symbols[place] = decode_block(block, extent, levels, codec)
     return header, symbols
 
 
+def decode_transform(data: bytes, header: Header, codec: Codec) -> np.ndarray:
+    """The values of a stream with a transform, (samples, channels, height, width)."""
+    size, blocks = cut_blocks(data, header, codec)
+    values = np.zeros(size, np.float32)
+    for place, block in blocks:
+        if header.compact:
+            transform.decode(codec.transform, block, header.lane_code, values[place])
+            continue
+        if len(block) < 1:
+            raise Refused("length")
+        if not TRANSFORM <= block[0] < TRANSFORM + 4:
+            raise Refused("coder")
+        transform.decode(codec.transform, block[1:], block[0] - TRANSFORM, values[place])
+    return values
+
+
 def decode(data: bytes, codec: Codec | None = None) -> np.ndarray:
     """A stream's tensor; bfloat16 comes as uint16 bit patterns."""
-    header, symbols = decode_symbols(data, codec)
-    tables = codec.values if header.bound else header.values
-    if symbols.size == 0:
-        return to_type(np.zeros(header.shape, np.float32), header.dtype)
-    if header.bound and codec.restore is not None:
-        values = np.stack([restoration.apply(codec.restore, sample) for sample in symbols])
-    elif len(tables) > 1:
-        values = np.stack([table[symbols[:, c]] for c, table in enumerate(tables)], axis=1)
+    data = bytes(data)
+    header, codec = open_stream(data, codec)
+    if header.has_transform:
+        values = decode_transform(data, header, codec)
     else:
-        values = tables[0][symbols]
+        values = dequantize(*decode_symbols(data, codec), codec)
+    if values.size == 0:
+        return to_type(np.zeros(header.shape, np.float32), header.dtype)
     if header.bound and DTYPES[header.dtype] in LARGEST:
         largest = np.float32(LARGEST[DTYPES[header.dtype]])
         values = np.clip(values, -largest, largest)
@@ -366,6 +445,15 @@ def decode(data: bytes, codec: Codec | None = None) -> np.ndarray:
         samples = values.shape[0]
         values = values.reshape(samples, values.shape[1], -1).transpose(0, 2, 1)
     return to_type(values.reshape(shape), header.dtype)
+
+
+def dequantize(header: Header, symbols: np.ndarray, codec: Codec | None) -> np.ndarray:
+    tables = codec.values if header.bound else header.values
+    if codec is not None and codec.restore is not None and symbols.size:
+        return np.stack([restoration.apply(codec.restore, sample) for sample in symbols])
+    if len(tables) > 1 and symbols.size:
+        return np.stack([table[symbols[:, c]] for c, table in enumerate(tables)], axis=1)
+    return tables[0][symbols]
 
 
 def to_type(values: np.ndarray, dtype: int) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Codec: a calibrated quantizer, coder and restoration, as a value."""
+"""Codec: a calibrated quantizer, coder and restoration, or a transform, as a value."""
 
 import base64
 import os
@@ -32,6 +32,9 @@ class Codec(CodecValue):
         Ascending floats, shape (levels - 1,), or (channels, levels - 1) for one set per channel.
     ``values``
         What each symbol decodes to, shape (levels,) or (channels, levels).
+    ``transform``
+        A calibrated transform as bytes, in place of both and of all that concerns quantizers:
+        coder, rate_weight, context and restore then keep their defaults, and streams are bound.
     ``coder``
         "raw" (packed symbols), "cabac" (the paper's binary arithmetic coder), "rans" (fastest) or
         "context" (smallest; needs its calibrated model ``context``).
@@ -59,8 +62,8 @@ class Codec(CodecValue):
 
     def __init__(
         self,
-        thresholds: Any,
-        values: Any,
+        thresholds: Any = None,
+        values: Any = None,
         *,
         coder: str = "rans",
         channel_axis: int | None = None,
@@ -71,9 +74,25 @@ class Codec(CodecValue):
         context: bytes | None = None,
         restore: bytes | None = None,
         metadata: Mapping[str, Any] | None = None,
+        transform: bytes | None = None,
     ) -> None:
-        levels = check_levels(np.shape(values)[-1] if np.ndim(values) else 0)
         number = choose("coder", coder, CODERS)
+        if transform is None:
+            if thresholds is None or values is None:
+                raise ParameterError("give thresholds and values, or a transform")
+            levels = check_levels(np.shape(values)[-1] if np.ndim(values) else 0)
+            tables = (
+                check_table("thresholds", thresholds, levels - 1),
+                check_table("values", values, levels),
+            )
+        else:
+            others = (thresholds, values, context, restore)
+            if any(other is not None for other in others) or coder != "rans" or rate_weight != 0:
+                raise ParameterError(
+                    "a transform is in place of thresholds, values, coder, rate_weight, context "
+                    "and restore: leave them out"
+                )
+            levels, tables, bound = 0, (b"", b""), True if bound is None else bound
         if (coder == "context") != (context is not None):
             raise ParameterError(
                 'coder="context" and its calibrated model go together; use lwfc.calibrate'
@@ -82,8 +101,7 @@ class Codec(CodecValue):
             bound = context is not None or restore is not None
         arguments = (
             levels,
-            check_table("thresholds", thresholds, levels - 1),
-            check_table("values", values, levels),
+            *tables,
             number,
             check_axis(channel_axis),
             bool(bound),
@@ -93,9 +111,12 @@ class Codec(CodecValue):
             context,
             restore,
             notes_bytes(metadata),
+            transform,
         )
-        if not bound and (context is not None or restore is not None):
-            raise ParameterError("streams of calibrated coders and restorations are always bound")
+        if not bound and any(part is not None for part in (context, restore, transform)):
+            raise ParameterError(
+                "streams of calibrated coders, restorations and transforms are always bound"
+            )
         try:
             handle = _core.codec_make(*arguments)
         except FormatError as error:  # here it is the caller's mistake, not a file's
@@ -151,7 +172,10 @@ class Codec(CodecValue):
         return from_bits(out, tensor.bfloat16, x)
 
     def symbols(self, x: Any, *, num_threads: int | None = 1) -> np.ndarray:
-        """The symbols ``encode`` would code, uint8 of x's shape."""
+        """The symbols ``encode`` would code, uint8 of x's shape.
+
+        With a transform: int16 (samples, blocks of a sample, live coefficients of a block).
+        """
         return _core.symbols(self._handle, as_tensor(x).array, thread_count(num_threads))
 
     def replace(self, **changes: Any) -> "Codec":
@@ -203,7 +227,7 @@ class Codec(CodecValue):
         """The codec as JSON-able values; byte strings as base64."""
         config = self._arguments()
         for name in ("thresholds", "values"):
-            config[name] = config[name].tolist()
+            config[name] = None if config[name] is None else config[name].tolist()
         for name in BLOBS:
             blob = config[name]
             config[name] = None if blob is None else base64.b64encode(blob).decode("ascii")

@@ -1,7 +1,8 @@
 """The names of what streams and codec files hold as numbers; an index is the number."""
 
-__all__ = ["CODERS", "DTYPES", "NAN_POLICIES"]
+__all__ = ["CODERS", "DTYPES", "NAN_POLICIES", "TRANSFORMS"]
 
 DTYPES = ("float32", "float16", "bfloat16", "float64")
 CODERS = ("raw", "cabac", "rans", "context")
+TRANSFORMS = ("none", "dct-klt")
 NAN_POLICIES = ("zero", "raise")

@@ -17,7 +17,7 @@ from ..base.kinds import STREAM, explain
 from ..base.outputs import Output
 from ..base.show import html_fields
 from ..base.threads import thread_count
-from .names import CODERS, DTYPES
+from .names import CODERS, DTYPES, TRANSFORMS
 from .value import CodecValue
 
 __all__ = ["StreamInfo", "decode", "decode_tensor", "inspect"]
@@ -31,14 +31,16 @@ class StreamInfo(Mapping):
     """What a stream's header says; also a read-only mapping of the same names.
 
     ``bits_per_element`` counts every byte of the stream; it is 0 for empty tensors. What a bound
-    stream leaves to its codec is None: levels, number of blocks and the usual inner shape.
-    ``digest_tag``: the low 32 bits of that codec's digest.
+    stream leaves to its codec is None: levels, number of blocks and the usual inner shape, of
+    compact streams the whole shape. ``digest_tag``: the low 32 bits of that codec's digest, 16 in
+    compact streams. ``levels`` is None under a transform.
     """
 
-    shape: tuple[int | None, ...]
+    shape: tuple[int | None, ...] | None
     dtype: str
     levels: int | None
     coder: str
+    transform: str
     channel_axis: int | None
     bound: bool
     digest_tag: int | None
@@ -182,9 +184,11 @@ def inspect(data: Any, codec: CodecValue | None = None) -> StreamInfo:
     """
     handle = _handle(codec)
     found = _read(data, lambda buffer: _core.inspect(buffer, handle))
-    shape = tuple(None if n < 0 else n for n in found["shape"])
+    shape = found["shape"]
+    if shape is not None:
+        shape = tuple(None if n < 0 else n for n in shape)
     bits = None
-    if None not in shape:
+    if shape is not None and None not in shape:
         size = math.prod(shape)
         bits = 8 * found["nbytes"] / size if size else 0.0
     return StreamInfo(
@@ -192,6 +196,7 @@ def inspect(data: Any, codec: CodecValue | None = None) -> StreamInfo:
         dtype=DTYPES[found["dtype"]],
         levels=found["levels"] or None,
         coder=CODERS[found["coder"]],
+        transform=TRANSFORMS[found["transform"]],
         channel_axis=None if found["channel_axis"] < 0 else found["channel_axis"],
         bound=found["bound"],
         digest_tag=found["digest_tag"] if found["bound"] else None,

@@ -1,6 +1,7 @@
 """CodecValue: what makes a Codec a value - its fields, comparison, copies and looks."""
 
 import json
+import struct
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,7 +14,8 @@ from .names import CODERS, NAN_POLICIES
 
 __all__ = ["BLOBS", "CodecValue", "notes_bytes"]
 
-BLOBS = ("context", "restore")
+BLOBS = ("context", "restore", "transform")
+CLIP_AT = 20  # where a transform's section has its clip range: two f32 (FORMAT.md, section 14)
 
 
 def notes_bytes(metadata: Mapping[str, Any] | None) -> bytes:
@@ -33,6 +35,9 @@ class CodecValue:
         fields = dict(_core.codec_fields(handle))
         levels = fields["levels"]
         for name, count in (("thresholds", levels - 1), ("values", levels)):
+            if not levels:
+                fields[name] = None
+                continue
             table = np.frombuffer(bytes(fields[name]), np.float32).reshape(-1, count)
             table.setflags(write=False)
             fields[name] = table
@@ -55,19 +60,29 @@ class CodecValue:
         raise AttributeError("a Codec never changes")
 
     @property
-    def levels(self) -> int:
-        """Number of symbols, 2 to 256."""
-        return self._fields["levels"]
+    def levels(self) -> int | None:
+        """Number of symbols, 2 to 256; None with a transform."""
+        return self._fields["levels"] or None
 
     @property
-    def thresholds(self) -> np.ndarray:
-        """Read-only float32 (groups, levels - 1); groups is 1, or the number of channels."""
+    def thresholds(self) -> np.ndarray | None:
+        """Read-only float32 (groups, levels - 1); groups is 1, or the number of channels.
+
+        None with a transform.
+        """
         return self._fields["thresholds"]
 
     @property
-    def values(self) -> np.ndarray:
-        """Read-only float32 (groups, levels)."""
+    def values(self) -> np.ndarray | None:
+        """Read-only float32 (groups, levels); None with a transform."""
         return self._fields["values"]
+
+    @property
+    def clip_range(self) -> tuple[float, float]:
+        """The least and largest value that the encoder does not clip."""
+        if self.transform is not None:
+            return struct.unpack_from("<ff", self.transform, CLIP_AT)
+        return float(self.values.min()), float(self.values.max())
 
     @property
     def coder(self) -> str:
@@ -110,6 +125,11 @@ class CodecValue:
         return self._fields["restore"] or None
 
     @property
+    def transform(self) -> bytes | None:
+        """The transform's section of the codec file."""
+        return self._fields["transform"] or None
+
+    @property
     def metadata(self) -> dict[str, Any]:
         """Notes for people, e.g. how it was calibrated; a fresh copy."""
         return json.loads(self._fields["metadata"])
@@ -146,11 +166,19 @@ class CodecValue:
 
     def summary(self) -> dict[str, Any]:
         """What matters about it, as JSON-able values."""
-        values = self.values
-        groups = "tensor" if len(values) == 1 else f"{len(values)} channels"
+        lo, hi = self.clip_range
+        if self.transform is not None:
+            return {
+                "transform": "dct-klt",
+                "range": f"[{lo:.6g}, {hi:.6g}]",
+                "codec bytes": len(_core.codec_write(self._handle)),
+                "streams": "bound",
+                "digest": f"{self.digest:016x}",
+            }
+        groups = "tensor" if len(self.values) == 1 else f"{len(self.values)} channels"
         return {
             "levels": self.levels,
-            "range": f"[{values.min():.6g}, {values.max():.6g}]",
+            "range": f"[{lo:.6g}, {hi:.6g}]",
             "quantizer per": groups,
             "coder": self.coder,
             "restoration": self.metadata.get("restore", "none" if not self.restore else "yes"),
@@ -159,14 +187,15 @@ class CodecValue:
         }
 
     def __repr__(self) -> str:
-        if len(self.values) == 1 and self.levels <= 16 and not (self.context or self.restore):
+        calibrated = self.context or self.restore or self.transform
+        if not calibrated and len(self.values) == 1 and self.levels <= 16:
             arguments = self._arguments() | {
                 "thresholds": self.thresholds[0].tolist(),
                 "values": self.values[0].tolist(),
             }
             arguments.pop("metadata")
             defaults = {"channel_axis": None, "bound": False, "inner_shape": ()}
-            defaults |= {"rate_weight": 0.0, "nan": "zero", "context": None, "restore": None}
+            defaults |= {"rate_weight": 0.0, "nan": "zero", **dict.fromkeys(BLOBS)}
             shown = [
                 f"{k}={v!r}" for k, v in arguments.items() if k not in defaults or v != defaults[k]
             ]

@@ -25,7 +25,7 @@ class Hook:
         self.name, self.codec, self.mode, self.select, self.grad = name, codec, mode, select, grad
         self.recorder = Recorder(name)
         self.digest = register(codec)
-        self.lo, self.hi = float(codec.values.min()), float(codec.values.max())
+        self.lo, self.hi = codec.clip_range
         self.bitstream = mode == "bitstream"
         self.straight = grad == "ste"
         self.number = record_under(self.recorder)
