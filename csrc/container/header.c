@@ -11,6 +11,8 @@ static const uint8_t magic[2] = {0xC5, 'L'};
 /* The first byte of a compact stream: COMPACT | batch << 4 | dtype << 2 | lane code. */
 enum { COMPACT = 0xA0, COMPACT_MASK = 0xE0, COMPACT_BATCH_BIT = 0x10 };
 
+enum { COMPACT_REST_LEAST = 5 /* a checksum, and a state */ };
+
 enum { INNER_KNOWN_BIT = 0x80, PER_CHANNEL_BIT = 0x02, VALUES_KIND_BIT = 0x01 };
 
 /* Seven bits a byte, least significant first, the high bit says "more". */
@@ -200,6 +202,9 @@ static enum lwfc_status compact_read(struct reader *r, const int64_t *inner_shap
         if (h->shape[0] < 2) {
             fail(r, LWFC_ERROR_SHAPE);
         }
+    }
+    if (r->end - r->p < COMPACT_REST_LEAST) {
+        fail(r, LWFC_ERROR_TRUNCATED);
     }
     if (inner_rank > 0) {
         memcpy(h->shape + 1, inner_shape, (size_t)inner_rank * sizeof *inner_shape);

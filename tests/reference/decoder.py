@@ -99,6 +99,8 @@ def read_compact(data: bytes, codec: "Codec | None") -> Header:
         batch = r.varint()
         if batch < 2:
             raise Refused("shape")
+    if r.left() < 5:
+        raise Refused("length")
     inner = codec.inner_shape if codec is not None else []
     axis = resolve_axis(codec.channel_axis, len(inner) + 1) if inner else None
     return Header(
