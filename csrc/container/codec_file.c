@@ -16,7 +16,7 @@ enum {
     BLOB_COUNT = 4,
     FLAG_BOUND = 1,
     FLAG_NAN_RAISE = 2,
-    FLAG_TRANSFORM = 4
+    FLAG_TRANSFORM = 8
 };
 
 /* 64-bit Fowler-Noll-Vo hash, variant 1a: identity, not protection. */

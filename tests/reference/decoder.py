@@ -255,9 +255,9 @@ def read_codec(data: bytes) -> Codec:
         raise Refused("checksum")
     r = Reader(data[:-4], 4)
     levels, coder, axis, flags = r.u8() + 1, r.u8(), r.i8(), r.u8()
-    if flags & ~7:
+    if flags & ~11:
         raise Refused("flags")
-    has_transform = bool(flags & 4)
+    has_transform = bool(flags & 8)
     (rate_weight,) = struct.unpack("<d", r.take(8))
     groups, inner_rank = r.u32(), r.u32()
     if has_transform and groups:
