@@ -6,10 +6,14 @@ __all__ = ["CODEC_FILE", "STREAM", "explain", "kind_of"]
 
 STREAM, CODEC_FILE = "an lwfc stream", "an lwfc codec file"
 
-# first bytes, what they are, the call that takes them
+# Compact streams have a first byte of their own.
+COMPACT = tuple(bytes([first]) for first in range(0xA0, 0xC0))
+
+# first bytes (or several that may be), what they are, the call that takes them
 KINDS = (
     (b"\xc5LC", CODEC_FILE, "lwfc.load(path) or lwfc.Codec.from_bytes(data) reads it"),
     (b"\xc5L", STREAM, "lwfc.decode(data) reads it"),
+    (COMPACT, STREAM, "lwfc.decode(data, codec) reads it"),
     (b"\xc5M", "an lwfc container of several tensors", "lwfc.split.unpack(data) reads it"),
     (b"\x93NUMPY", "an .npy file", "numpy.load reads it, and lwfc.encode takes the array"),
     (b"PK", "a zip archive (.npz, .pt)", "numpy.load or torch.load reads it"),
