@@ -56,7 +56,7 @@ static struct lwfc_transform_tile tile_at(const struct lwfc_transform *t, const 
     const size_t across = (size_t)r->extent.width / (size_t)t->width;
     const size_t tiles = across * ((size_t)r->extent.height / (size_t)t->height);
     const size_t index = sample / tiles, tile = sample % tiles;
-    struct lwfc_transform_tile to;
+    struct lwfc_transform_tile to = {.largest = lwfc_dtype_largest(v->dtype)};
     if (is_direct(v)) {
         const ptrdiff_t item = sizeof(float);
         to.channel = v->channel_stride / item;

@@ -5,6 +5,7 @@
 #include "cpu/cpu.h"
 #include "transform/dct.h"
 
+#include <float.h>
 #include <string.h>
 
 int lwfc_trace_layout(const struct lwfc_codec *codec, struct lwfc_transform_layout *layout)
@@ -128,7 +129,8 @@ enum lwfc_status lwfc_trace_reconstruct(const struct lwfc_codec *codec,
     }
     struct lwfc_groups_list list;
     lwfc_groups_list_place(&t->model, &list, memory + rows);
-    struct lwfc_transform_tile tile = {out, (ptrdiff_t)t->height * t->width, t->width, 1};
+    struct lwfc_transform_tile tile = {out, (ptrdiff_t)t->height * t->width, t->width, 1,
+                                       FLT_MAX};
     enum lwfc_status status = LWFC_OK;
     for (int64_t i = 0; i < samples && status == LWFC_OK; i++) {
         for (int block = 0; block < t->blocks && status == LWFC_OK; block++) {

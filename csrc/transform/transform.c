@@ -1,5 +1,7 @@
 #include "transform/transform.h"
 
+#include <float.h>
+#include <math.h>
 #include <string.h>
 
 enum { BATCH_VALUES = 1 << 16 }; /* coefficients of a batch of blocks: they stay in a core's cache */
@@ -138,6 +140,14 @@ static void find_box(const struct lwfc_transform *t, const struct lwfc_groups_li
     }
 }
 
+/* Finite element types and the codec limit what is written. */
+static void limit_values(const struct lwfc_transform *t, float largest, struct lwfc_rows_out *to)
+{
+    to->clamp = t->clamp || largest < FLT_MAX;
+    to->lo = t->clamp ? fminf(fmaxf(t->clamp_lo, -largest), largest) : -largest;
+    to->hi = t->clamp ? fminf(fmaxf(t->clamp_hi, -largest), largest) : largest;
+}
+
 void lwfc_transform_inverse(const struct lwfc_transform *t,
                             const struct lwfc_transform_kernels *kernels,
                             const struct lwfc_groups_list *list, int block,
@@ -157,10 +167,8 @@ void lwfc_transform_inverse(const struct lwfc_transform *t,
                                .mean_channel = is_last ? 1 : mean_places,
                                .mean_row = is_last ? mean_width * t->padded : mean_width,
                                .mean_column = is_last ? t->padded : 1,
-                               .scale = t->scale_out,
-                               .clamp = t->clamp,
-                               .lo = t->clamp_lo,
-                               .hi = t->clamp_hi};
+                               .scale = t->scale_out};
+    limit_values(t, tile->largest, &to);
     const size_t at = mean_place(t, top, left);
     to.mean = is_last ? t->mean_last + at * (size_t)t->padded : t->mean_planar + at;
     const size_t stride = (size_t)(width * t->side_y.pairs) * LWFC_STRIP;

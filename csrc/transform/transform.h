@@ -49,6 +49,7 @@ int lwfc_transform_read(const uint8_t *section, size_t nbytes, struct lwfc_trans
 struct lwfc_transform_tile {
     float *data;
     ptrdiff_t channel, row, column; /* strides in floats; one of channel and column is 1 */
+    float largest;                  /* a magnitude that no value written may pass */
 };
 
 /* Work memory of one thread in either direction. */
