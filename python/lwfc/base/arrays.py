@@ -71,6 +71,8 @@ def torch_view(tensor: Any) -> Tensor:
 
 def as_tensor(x: Any) -> Tensor:
     """x (array, PyTorch tensor, anything ``np.asarray`` takes) for the extension; see above."""
+    if isinstance(x, Tensor):
+        return x
     array, bfloat16 = torch_view(x) if is_torch(x) else (np.asarray(x), False)
     if array.ndim > 8:
         raise ParameterError(f"a tensor of {array.ndim} axes: at most 8; reshape it")
@@ -86,6 +88,12 @@ def as_tensor(x: Any) -> Tensor:
         return Tensor(array.astype(np.float64), False)
     if kind in "biu" or (kind == "V" and array.dtype.name.startswith("float")):
         return Tensor(array.astype(np.float32), False)
+    if kind == "V" and size <= 2:
+        real = "bfloat16" if size == 2 else "float8_e4m3fn"
+        raise ParameterError(
+            f"arrays of type {array.dtype} are raw bytes, as .npy and HDF5 keep {real} and other "
+            f"types that they have no name for; pass x.view(ml_dtypes.{real})"
+        )
     raise ParameterError(f"arrays of type {array.dtype} cannot be coded; convert to float32 first")
 
 

@@ -4,120 +4,151 @@ Option letters are zstd's. Exit status: 0 success, 1 bad data or files, 2 wrong 
 """
 
 import argparse
+import contextlib
+import fnmatch
 import json
 import os
 import sys
+import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from .. import calibrate, decode, encode, inspect
-from ..base.arrays import as_tensor
+from .. import calibrate, encode, inspect
 from ..base.errors import FormatError, LwfcError, ParameterError
 from ..base.kinds import CODEC_FILE, kind_of
 from ..codec.codec import Codec
-from .cli_parser import build_parser
-from .files import PIPE, read_bytes, read_tensors, write_bytes, write_tensor
+from ..codec.stream import decode_tensor
+from .cli_parser import DESIGN, build_parser
+from .files import PIPE, SUFFIX, Outputs, file_part, read_bytes, write_bytes
 from .progress import Bar
 from .split_commands import run_explore, run_serve
+from .tensor_files import read_tensors, typed, write_tensor
 
 __all__ = ["main"]
 
-SUFFIX = ".lwfc"
+
+def _given(args: argparse.Namespace, names: Sequence[str]) -> dict[str, Any]:
+    """The options that were given; the others keep the defaults of the call they go to."""
+    return {name: getattr(args, name) for name in names if getattr(args, name) is not None}
 
 
-class Usage(Exception):
-    """Options that do not go together."""
+def _outputs(args: argparse.Namespace) -> Outputs:
+    given = PIPE if args.stdout or args.output == PIPE else args.output
+    if given is None and args.input == [PIPE]:
+        given = PIPE
+    if args.input.count(PIPE) > 1:
+        raise ParameterError("standard input (-) can be read once only")
+    if given == PIPE and args.json:
+        raise ParameterError("standard output cannot take both the result and --json; use -o")
+    return Outputs(given, args.input)
 
 
-def _design_options(args: argparse.Namespace) -> dict[str, Any]:
-    names = ("levels", "activation", "slope", "clip", "clip_scale", "clip_lo", "quantizer")
-    names += ("rate_weight", "coder", "channel_axis", "nan")
-    return {name: getattr(args, name) for name in names}
+class _Results:
+    """Says each result once it is written, so that an error later hides none."""
 
+    def __init__(self, args: argparse.Namespace, verb: str) -> None:
+        self._args = args
+        self._rows: list[dict[str, Any]] = []
+        self._bar = Bar(not (args.quiet or args.no_progress))
+        self._verb = verb
 
-def _targets(args: argparse.Namespace, count: int) -> str | None:
-    """The one output given, or None: named after the inputs."""
-    target = PIPE if args.stdout else args.output
-    if target is None and args.input == [PIPE]:
-        target = PIPE
-    if target is not None and count > 1:
-        raise Usage(f"{count} results do not fit one output; name outputs by leaving -o and -c out")
-    if target == PIPE and args.json:
-        raise Usage("standard output cannot take both the result and --json; use -o")
-    return target
+    def begin(self, done: int, total: int) -> None:
+        self._bar(done, total, self._verb)
 
-
-def _say(args: argparse.Namespace, rows: list[dict[str, Any]], texts: list[str]) -> None:
-    if args.json:
-        print(json.dumps(rows))
-    elif not args.quiet:
-        for text in texts:
+    def add(self, row: dict[str, Any], text: str) -> None:
+        self._rows.append(row)
+        piped = row["output"] == PIPE and not self._args.verbose
+        if not (self._args.json or self._args.quiet or piped):
+            self._bar.close()
             print(text, file=sys.stderr)
 
+    def __enter__(self) -> "_Results":
+        return self
 
-def _tensors(args: argparse.Namespace) -> Iterator[tuple[str, str, Any]]:
-    for name in args.input:
-        tensors = read_tensors(name)
-        if args.key is not None:
-            if args.key not in tensors:
-                listed = ", ".join(map(repr, tensors))
-                raise FormatError(f"{name} has no tensor {args.key!r}; it has {listed}")
-            tensors = {args.key: tensors[args.key]}
-        for key, tensor in tensors.items():
-            try:
-                as_tensor(tensor)
-            except ParameterError as error:
-                raise FormatError(f"{name} {key}: {error}") from error
-            yield name, key if len(tensors) > 1 else "", tensor
+    def __exit__(self, kind: Any, *rest: object) -> None:
+        self._bar.close()
+        if kind is None and self._args.json:
+            print(json.dumps(self._rows))
+
+
+def _tensors(args: argparse.Namespace, name: str) -> dict[str, Any]:
+    """The tensors wanted of one file, all of them good for coding."""
+    tensors, left_out = read_tensors(name)
+    if args.key is not None:
+        wanted = [args.key] if args.key in tensors else fnmatch.filter(tensors, args.key)
+        if not wanted:
+            listed = ", ".join(map(repr, tensors)) if tensors.keys() != {""} else "one, unnamed"
+            raise FormatError(f"{name} has no tensor {args.key!r}; it has {listed}")
+        tensors = {key: tensors[key] for key in wanted}
+    elif left_out and not args.quiet:
+        print(f"{name}: left out, no tensors: {', '.join(left_out)}", file=sys.stderr)
+    return {key: typed(tensor, args.dtype, f"{name} {key}".rstrip())
+            for key, tensor in tensors.items()}  # fmt: skip
 
 
 def run_encode(args: argparse.Namespace) -> None:
     """lwfc encode"""
+    options = _given(args, DESIGN)
+    if args.codec and options:
+        names = ", ".join("--" + name.replace("_", "-") for name in options)
+        raise ParameterError(f"--codec brings its own design: leave out {names}, or --codec")
     codec = Codec.load(args.codec) if args.codec else None
-    found = list(_tensors(args))
-    target = _targets(args, len(found))
-    rows, texts = [], []
-    for name, key, tensor in found:
-        if codec is not None:
-            data = codec.encode(tensor, num_threads=args.threads)
-        else:
-            data = encode(tensor, num_threads=args.threads, **_design_options(args))
-        output = target or f"{name}{'.' + key if key else ''}{SUFFIX}"
-        write_bytes(output, data, force=args.force)
-        info = inspect(data, codec)
-        rows.append({"input": name, "key": key, "output": output, **info})
-        texts.append(
-            f"{name}{':' + key if key else ''} -> {output}: {info.nbytes} bytes, "
-            f"{info.bits_per_element:.4f} bits per element"
-        )
-    _say(args, rows, texts if target != PIPE or args.verbose else [])
+    outputs = _outputs(args)
+    outputs.one_file(args.input)
+    with _Results(args, "encode") as results:
+        for done, name in enumerate(args.input):
+            results.begin(done, len(args.input))
+            tensors = _tensors(args, name)
+            outputs.one_file(tensors)
+            named = len(tensors) > 1
+            targets = {key: outputs.name(f"{name} {key}", f"{name}{'.' * named}"
+                                         f"{file_part(key) if named else ''}{SUFFIX}")
+                       for key in tensors}  # fmt: skip
+            for key, tensor in tensors.items():
+                if codec is not None:
+                    data = codec.encode(tensor, num_threads=args.threads)
+                else:
+                    data = encode(tensor, num_threads=args.threads, **options)
+                write_bytes(targets[key], data, force=args.force)
+                info = inspect(data, codec)
+                results.add(
+                    {"input": name, "key": key, "output": targets[key], **info},
+                    f"{name}{':' if key else ''}{key} -> {targets[key]}: {info.nbytes} bytes, "
+                    f"{info.bits_per_element:.4f} bits per element",
+                )
 
 
 def run_decode(args: argparse.Namespace) -> None:
     """lwfc decode"""
+    if (args.test or args.list) and (args.output or args.stdout):
+        raise ParameterError("-t and -l write no result: leave -o and -c out")
     if args.list:
         return run_inspect(args)
     codec = Codec.load(args.codec) if args.codec else None
-    target = None if args.test else _targets(args, len(args.input))
-    rows, texts = [], []
-    for name in args.input:
-        data = read_bytes(name)
-        try:
-            array = decode(data, codec, max_nbytes=args.max_nbytes, num_threads=args.threads)
-        except FormatError as error:
-            raise FormatError(f"{name}: {error}") from error
-        output = target
-        if output is None and not args.test:
-            output = name.removesuffix(SUFFIX)
-            output += "" if output.endswith(".npy") and output != name else ".npy"
-        if output is not None:
-            write_tensor(output, array, force=args.force)
-        rows.append(
-            {"input": name, "output": output, "shape": array.shape, "dtype": array.dtype.name}
-        )
-        what = "good" if args.test else f"-> {output}"
-        texts.append(f"{name} {what}: {array.dtype.name} {array.shape}")
-    _say(args, rows, texts if target != PIPE or args.verbose else [])
+    outputs = None if args.test else _outputs(args)
+    if outputs is not None:
+        outputs.one_file(args.input)
+    with _Results(args, "decode") as results:
+        for done, name in enumerate(args.input):
+            results.begin(done, len(args.input))
+            data = read_bytes(name)
+            try:
+                tensor = decode_tensor(
+                    data, codec, max_nbytes=args.max_nbytes, num_threads=args.threads
+                )
+            except FormatError as error:
+                raise FormatError(f"{name}: {error}") from error
+            output = None
+            if outputs is not None:
+                own = name.removesuffix(SUFFIX)
+                own += "" if own.endswith(".npy") and own != name else ".npy"
+                output = outputs.name(name, own)
+                write_tensor(output, tensor, force=args.force)
+            shape, dtype = tensor.array.shape, tensor.dtype_name
+            results.add(
+                {"input": name, "output": output, "shape": shape, "dtype": dtype},
+                f"{name} {'good' if args.test else f'-> {output}'}: {dtype} {shape}",
+            )
     return None
 
 
@@ -128,15 +159,13 @@ def run_inspect(args: argparse.Namespace) -> None:
     for name in args.input:
         data = read_bytes(name)
         try:
-            rows.append({"input": name, "kind": "stream", **inspect(data, codec)})
-        except FormatError as stream_error:
-            is_codec = kind_of(data) == CODEC_FILE
-            try:
-                known = Codec.from_bytes(data)
-            except FormatError as codec_error:
-                error = codec_error if is_codec else stream_error
-                raise FormatError(f"{name}: {error}") from None
-            rows.append({"input": name, "kind": "codec", "nbytes": len(data), **known.summary()})
+            if kind_of(data) == CODEC_FILE:
+                summary = Codec.from_bytes(data).summary()
+                rows.append({"input": name, "kind": "codec", "nbytes": len(data), **summary})
+            else:
+                rows.append({"input": name, "kind": "stream", **inspect(data, codec)})
+        except FormatError as error:
+            raise FormatError(f"{name}: {error}") from None
     if args.json:
         print(json.dumps(rows))
         return
@@ -146,23 +175,43 @@ def run_inspect(args: argparse.Namespace) -> None:
             print(f"  {field}: {value}")
 
 
+class _Samples:
+    """The inputs' arrays, each a batch of samples, read again at every walk."""
+
+    def __init__(self, args: argparse.Namespace) -> None:
+        self._args = args
+
+    def __len__(self) -> int:
+        return len(self._args.input)
+
+    def __iter__(self) -> Iterator[Any]:
+        for name in self._args.input:
+            tensors = _tensors(self._args, name)
+            if len(tensors) > 1 and self._args.key is None:
+                listed = ", ".join(f"{key!r} {tuple(getattr(tensor, 'array', tensor).shape)}"
+                                   for key, tensor in tensors.items())  # fmt: skip
+                raise FormatError(
+                    f"{name} holds {len(tensors)} arrays: {listed}; --key names the features "
+                    "(--key '*' takes all)"
+                )
+            yield from tensors.values()
+
+
 def run_calibrate(args: argparse.Namespace) -> None:
     """lwfc calibrate"""
-    target = _targets(args, 1) or (None if args.output is None else args.output)
-    if target is None:
-        raise Usage("where should the codec go? name the file with -o")
-    options = _design_options(args) | {
-        "restore": args.restore,
-        "restore_strength": args.restore_strength,
-        "granularity": args.granularity,
-    }
+    outputs = _outputs(args)
+    if outputs.folder or (args.output is None and not args.stdout):
+        raise ParameterError("where should the codec go? name its file with -o, as in -o x.lwfc")
+    options = _given(args, (*DESIGN, "restore", "restore_strength", "granularity"))
+    samples = iter(_Samples(args)) if PIPE in args.input else _Samples(args)
     with Bar(not (args.quiet or args.no_progress)) as bar:
-        batches = (tensor for _, _, tensor in _tensors(args))
-        codec = calibrate(batches, progress=bar, num_threads=args.threads, **options)
-    data = codec.to_bytes()
+        bar(0, len(args.input), "statistics")
+        codec = calibrate(samples, progress=bar, num_threads=args.threads, **options)
+    data, target = codec.to_bytes(), outputs.name("the codec", "")
     write_bytes(target, data, force=args.force)
-    row = {"output": target, "nbytes": len(data), **codec.summary()}
-    _say(args, [row], [f"{target}: {len(data)} bytes", repr(codec)][: 1 + args.verbose])
+    with _Results(args, "calibrate") as results:
+        text = f"{target}: {len(data)} bytes" + (f"\n{codec!r}" if args.verbose else "")
+        results.add({"output": target, "nbytes": len(data), **codec.summary()}, text)
 
 
 def run_demo(args: argparse.Namespace) -> None:
@@ -190,6 +239,16 @@ COMMANDS = {
 }
 
 
+@contextlib.contextmanager
+def _plain_warnings(command: str) -> Iterator[None]:
+    """Warnings as lines like the errors', each of them once."""
+    with warnings.catch_warnings():
+        warnings.showwarning = lambda message, *rest, **more: print(
+            f"lwfc {command}: warning: {message}", file=sys.stderr
+        )
+        yield
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line; returns the exit status."""
     parser = build_parser()
@@ -198,9 +257,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SystemExit as stop:
         return int(stop.code or 0)
     try:
-        COMMANDS[args.command](args)
+        with _plain_warnings(args.command):
+            COMMANDS[args.command](args)
         sys.stdout.flush()
-    except (Usage, ParameterError) as error:
+    except ParameterError as error:
         print(f"lwfc {args.command}: {error}", file=sys.stderr)
         return 2
     except BrokenPipeError:
@@ -210,5 +270,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"lwfc {args.command}: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
+        print(f"lwfc {args.command}: interrupted; results already named are whole, others were "
+              "not written", file=sys.stderr)  # fmt: skip
         return 130
     return 0

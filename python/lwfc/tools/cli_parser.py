@@ -5,11 +5,15 @@ from typing import Any
 
 from .. import __version__
 from ..calibration.calibrate import GRANULARITIES, QUANTIZERS, RESTORATIONS
-from ..codec.names import CODERS
+from ..codec.names import CODERS, NAN_POLICIES
 from ..model.ranges import ACTIVATIONS, CLIPS
 from .split_commands import add_commands
+from .tensor_files import DTYPES
 
-__all__ = ["build_parser"]
+__all__ = ["DESIGN", "build_parser"]
+
+DESIGN = ("levels", "activation", "slope", "clip", "clip_scale", "clip_lo", "quantizer",
+          "rate_weight", "coder", "channel_axis", "nan")  # fmt: skip
 
 
 def _clip(text: str) -> Any:
@@ -31,45 +35,63 @@ def _lower(text: str) -> Any:
         raise argparse.ArgumentTypeError(f"{text!r}: a number, or free") from None
 
 
-def _common() -> argparse.ArgumentParser:
+def _json() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(add_help=False)
-    parser.add_argument("-q", "--quiet", action="store_true", help="say nothing but errors")
-    parser.add_argument("-v", "--verbose", action="store_true", help="say more")
+    parser.add_argument("--json", action="store_true", help="results as JSON on standard output")
+    return parser
+
+
+def _common() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(add_help=False, parents=[_json()])
+    loudness = parser.add_mutually_exclusive_group()
+    loudness.add_argument("-q", "--quiet", action="store_true", help="say nothing but errors")
+    loudness.add_argument("-v", "--verbose", action="store_true", help="say more")
     parser.add_argument("-T", "--threads", type=int, default=1, metavar="N", help="0: all cores")
     parser.add_argument("--no-progress", action="store_true", help="no progress bar")
-    parser.add_argument("--json", action="store_true", help="results as JSON on standard output")
     return parser
 
 
 def _output() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(add_help=False)
-    parser.add_argument("-o", "--output", metavar="FILE", help="where the result goes; -: stdout")
-    parser.add_argument("-c", "--stdout", action="store_true", help="write to standard output")
+    target = parser.add_mutually_exclusive_group()
+    target.add_argument(
+        "-o", "--output", metavar="FILE", help="where the result goes; a folder/; -: stdout"
+    )
+    target.add_argument("-c", "--stdout", action="store_true", help="write to standard output")
     parser.add_argument("-f", "--force", action="store_true", help="overwrite")
     parser.add_argument("-k", "--keep", action="store_true", help="keep the input (always done)")
     return parser
 
 
-def _design() -> argparse.ArgumentParser:
+def _input() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(add_help=False)
     add = parser.add_argument
-    add("-n", "--levels", type=int, default=4, metavar="N", help="2 to 256 (default 4)")
-    add("--activation", choices=ACTIVATIONS, default="auto")
-    add("--slope", type=float, default=0.1, help="of leaky_relu (default 0.1)")
-    add("--clip", type=_clip, default="model", help=f"{', '.join(CLIPS)}, or LO,HI")
-    add("--clip-scale", type=float, default=1.0, metavar="S", help="widen the range")
-    add("--clip-lo", type=_lower, metavar="LO", help="the lower end, or free (default 0)")
-    add("--quantizer", choices=QUANTIZERS, default="uniform")
+    add("input", nargs="+", metavar="FILE", help=".npy, .npz, .pt, .safetensors; -: an .npy")
+    add("--key", metavar="NAME", help="which tensor of a file that holds several; * and ? work")
     add(
-        "--rate-weight",
-        type=float,
-        default=0.0,
-        metavar="W",
-        help="squared error / variance per bit",
+        "--dtype",
+        choices=DTYPES,
+        metavar="TYPE",
+        help=f"what raw bytes (|V2 in an .npy) or integers are: {', '.join(DTYPES)}",
     )
-    add("--coder", choices=CODERS, default="rans")
+    return parser
+
+
+def _design() -> argparse.ArgumentParser:
+    """No defaults here: what is not given keeps the default of the call it goes to."""
+    parser = argparse.ArgumentParser(add_help=False)
+    add = parser.add_argument
+    add("-n", "--levels", type=int, metavar="N", help="2 to 256 (default 4)")
+    add("--activation", choices=ACTIVATIONS, help="default auto: decided from the values")
+    add("--slope", type=float, help="of leaky_relu (default 0.1)")
+    add("--clip", type=_clip, help=f"{', '.join(CLIPS)}, or LO,HI (default model)")
+    add("--clip-scale", type=float, metavar="S", help="widen the range (default 1)")
+    add("--clip-lo", type=_lower, metavar="LO", help="the lower end, or free (default 0)")
+    add("--quantizer", choices=QUANTIZERS, help="default uniform")
+    add("--rate-weight", type=float, metavar="W", help="squared error / variance per bit")
+    add("--coder", choices=CODERS, help="default rans")
     add("--channel-axis", type=int, metavar="AXIS")
-    add("--nan", choices=("zero", "raise"), default="zero")
+    add("--nan", choices=NAN_POLICIES, help="default zero")
     return parser
 
 
@@ -80,38 +102,36 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("-V", "--version", action="version", version=f"lwfc {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    common, output, design = _common(), _output(), _design()
+    common, output, source, design = _common(), _output(), _input(), _design()
 
     sub = commands.add_parser(
-        "encode", parents=[common, output, design], help="tensors to streams",
-        description="Codes .npy, .npz and .pt files, or an .npy from standard input (-).",
+        "encode", parents=[source, common, output, design], help="tensors to streams",
+        description="Codes the float tensors of .npy, .npz, .pt and .safetensors files, or of an "
+        ".npy from standard input (-), each into a stream of its own.",
     )  # fmt: skip
-    sub.add_argument("input", nargs="+")
-    sub.add_argument("--codec", metavar="FILE", help="a calibrated codec; replaces design options")
-    sub.add_argument("--key", help="which tensor of an .npz or .pt file")
+    sub.add_argument("--codec", metavar="FILE", help="a calibrated codec, instead of the design")
 
     sub = commands.add_parser("decode", parents=[common, output], help="streams to tensors")
     sub.add_argument("input", nargs="+")
     sub.add_argument("--codec", metavar="FILE", help="for bound streams")
-    sub.add_argument("-t", "--test", action="store_true", help="decode, but write nothing")
-    sub.add_argument("-l", "--list", action="store_true", help="as lwfc inspect")
+    only = sub.add_mutually_exclusive_group()
+    only.add_argument("-t", "--test", action="store_true", help="decode, but write nothing")
+    only.add_argument("-l", "--list", action="store_true", help="as lwfc inspect")
     sub.add_argument("--max-nbytes", type=int, default=2**30, metavar="N",
                      help="refuse larger tensors (default 2^30)")  # fmt: skip
 
-    sub = commands.add_parser("inspect", parents=[common], help="describe streams and codec files")
+    sub = commands.add_parser("inspect", parents=[_json()], help="describe streams, codec files")
     sub.add_argument("input", nargs="+")
     sub.add_argument("-l", "--list", action="store_true", help="(what inspect does anyway)")
     sub.add_argument("--codec", metavar="FILE", help="to show more of bound streams")
 
     sub = commands.add_parser(
-        "calibrate", parents=[common, output, design], help="sample tensors to a codec file",
+        "calibrate", parents=[source, common, output, design], help="samples to a codec file",
         description="Each file is a batch of samples, counted by axis 0.",
     )  # fmt: skip
-    sub.add_argument("input", nargs="+")
-    sub.add_argument("--key", help="which tensor of .npz and .pt files")
-    sub.add_argument("--restore", choices=RESTORATIONS, default="none")
-    sub.add_argument("--restore-strength", type=float, default=1.0, metavar="S", help="0 to 1")
-    sub.add_argument("--granularity", choices=GRANULARITIES, default="tensor")
+    sub.add_argument("--restore", choices=RESTORATIONS, help="default none")
+    sub.add_argument("--restore-strength", type=float, metavar="S", help="0 to 1 (default 1)")
+    sub.add_argument("--granularity", choices=GRANULARITIES, help="default tensor")
 
     add_commands(commands, common)
 

@@ -1,20 +1,21 @@
-"""Tensors in files: .npy, .npz, .pt, and .npy through a pipe."""
+"""The command line's files: bytes in and out, and what outputs are called."""
 
-import io
+import hashlib
 import os
+import string
 import sys
-import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, BinaryIO
 
-import numpy as np
+from ..base.errors import LwfcError, ParameterError
+from ..base.files import replace_file
 
-from ..base.errors import FormatError, LwfcError
-
-__all__ = ["OutputExists", "read_bytes", "read_tensors", "write_bytes", "write_tensor"]
+__all__ = ["PIPE", "SUFFIX", "OutputExists", "Outputs", "file_part", "read_bytes", "write_bytes"]
 
 PIPE = "-"
+SUFFIX = ".lwfc"
+PART_MAX = 120  # bytes of a file's name that a tensor's name may take; most systems allow 255
+PLAIN = frozenset(string.ascii_letters + string.digits + "-_.+=,@()[]{} ")
 
 
 class OutputExists(LwfcError):
@@ -26,89 +27,76 @@ def read_bytes(name: str) -> bytes:
     return sys.stdin.buffer.read() if name == PIPE else Path(name).read_bytes()
 
 
+def check_free(name: str, force: bool) -> None:
+    """Refuse a file that exists, unless by force."""
+    if name != PIPE and not force and Path(name).exists():
+        raise OutputExists(f"{name} exists; -f overwrites it")
+
+
 def write_bytes(name: str, data: bytes, *, force: bool) -> None:
     """Write a file, or standard output for "-"; an existing file only by force."""
     if name == PIPE:
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
         return
-    path = Path(name)
-    if path.exists() and not force:
-        raise OutputExists(f"{name} exists; -f overwrites it")
-    if path.exists() and not path.is_file():  # a device or a pipe cannot be replaced
-        path.write_bytes(data)
-        return
-    partial = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
-        partial.write_bytes(data)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    check_free(name, force)
+    replace_file(name, data)
 
 
-def read_tensors(name: str) -> dict[str, Any]:
-    """The tensors of a file by their names; the one of an .npy has the name "".
+def file_part(key: str) -> str:
+    """A tensor's name as a part of a file's name: one that stays in its folder.
 
-    Errors: FormatError for files that hold no tensors, OSError for those that cannot be read.
+    Letters, digits and harmless signs stay; all else is %XX of its UTF-8, so that no two names
+    become one. Very long names are cut, with eight digits of their SHA-256.
     """
-    data = read_bytes(name)
-    try:
-        if name.endswith((".pt", ".pth")):
-            return _read_torch(io.BytesIO(data))
-        loaded = np.load(io.BytesIO(data), allow_pickle=False)
-        if isinstance(loaded, np.ndarray):
-            return {"": loaded}
-        with loaded:
-            if not loaded.files:
-                raise ValueError("it holds no arrays")
-            return {key: loaded[key] for key in loaded.files}
-    except (ValueError, EOFError, KeyError, zipfile.BadZipFile, OSError, MemoryError) as error:
-        raise FormatError(f"{name}: no .npy, .npz or .pt file of numbers ({error})") from error
+    part = "".join(
+        c if c in PLAIN or (c.isalnum() and not c.isascii())
+        else "".join(f"%{byte:02X}" for byte in c.encode("utf-8", "surrogatepass"))
+        for c in key
+    )  # fmt: skip
+    if len(part.encode()) <= PART_MAX:
+        return part
+    digest = hashlib.sha256(part.encode()).hexdigest()[:8]
+    return part.encode()[: PART_MAX - 9].decode(errors="ignore") + "~" + digest
 
 
-def _read_torch(file: BinaryIO) -> dict[str, Any]:
-    try:
-        import torch
-    except ImportError as error:
-        raise FormatError("reading .pt files needs PyTorch: pip install torch") from error
-    import pickle
+class Outputs:
+    """Where results go: one file, a folder, standard output, or beside the inputs.
 
-    try:
-        loaded = torch.load(file, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError) as error:
-        raise ValueError(str(error).splitlines()[0]) from error
-    if isinstance(loaded, torch.Tensor):
-        return {"": loaded}
-    if isinstance(loaded, (list, tuple)):
-        loaded = {str(i): item for i, item in enumerate(loaded)}
-    if not isinstance(loaded, Mapping):
-        raise ValueError(f"it holds a {type(loaded).__name__}")
-    tensors = {str(k): v for k, v in loaded.items() if isinstance(v, torch.Tensor)}
-    if not tensors:
-        raise ValueError("it holds no tensors")
-    return tensors
+    ``given``: -o's value, "-" for standard output, or None. A folder is one that exists, or a name
+    that ends in a slash. Errors: ParameterError where ``count`` inputs do not fit.
+    """
 
+    def __init__(self, given: str | None, inputs: list[str]) -> None:
+        separators = tuple(filter(None, (os.sep, os.altsep)))
+        self._given = given
+        self.folder = given is not None and (given.endswith(separators) or os.path.isdir(given))
+        if self.folder and PIPE in inputs:
+            raise ParameterError("standard input has no name for the folder; name a file with -o")
+        self._inputs = inputs
+        self._taken: dict[str, str] = {}
 
-def write_tensor(name: str, array: np.ndarray, *, force: bool) -> None:
-    """Write an array as the file's suffix says; "-" and other suffixes: .npy."""
-    file = io.BytesIO()
-    if array.dtype.name == "bfloat16" and not name.endswith((".pt", ".pth")):
-        array = array.astype(np.float32)  # .npy knows no bfloat16
-    if name.endswith(".npz"):
-        np.savez(file, array)
-    elif name.endswith((".pt", ".pth")):
-        _write_torch(file, array)
-    else:
-        np.save(file, array, allow_pickle=False)
-    write_bytes(name, file.getvalue(), force=force)
+    def one_file(self, names: Iterable[str]) -> None:
+        """Refuse more than one result where only one has a place."""
+        names = list(names)
+        if len(names) > 1 and self._given is not None and not self.folder:
+            listed = ", ".join(names[:4]) + (", ..." if len(names) > 4 else "")
+            raise ParameterError(
+                f"{len(names)} results ({listed}) do not fit one output: name a folder with -o, "
+                "as in -o streams/, or leave -o and -c out"
+            )
 
-
-def _write_torch(file: BinaryIO, array: np.ndarray) -> None:
-    try:
-        import torch
-    except ImportError as error:
-        raise FormatError("writing .pt files needs PyTorch: pip install torch") from error
-    if array.dtype.name == "bfloat16":
-        torch.save(torch.from_numpy(array.view(np.int16)).view(torch.bfloat16), file)
-    else:
-        torch.save(torch.from_numpy(array), file)
+    def name(self, source: str, own: str) -> str:
+        """The output for ``source``, which is called ``own`` unless -o names a file."""
+        if self._given is not None and not self.folder:
+            return self._given
+        if self.folder:
+            own = os.path.join(self._given, os.path.basename(own))
+            os.makedirs(self._given, exist_ok=True)
+        place = os.path.normcase(os.path.abspath(own))
+        if place in self._taken:
+            raise ParameterError(
+                f"{self._taken[place]} and {source} would both become {own}: code them one by one"
+            )
+        self._taken[place] = source
+        return own
