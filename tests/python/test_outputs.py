@@ -142,3 +142,72 @@ def test_decode_refuses_tensors_that_cannot_hold_the_result():
     for out in refused:
         with pytest.raises(lwfc.ParameterError, match="out"):
             lwfc.decode(DATA, out=out)
+
+
+# --- the single stages --------------------------------------------------------------------------
+
+Q = lwfc.quantize(X, 0, 3, 4)
+STAGES = {
+    "quantize": (lambda **options: lwfc.quantize(X, 0, 3, 4, **options), np.uint8),
+    "dequantize": (lambda **options: lwfc.dequantize(Q, 0, 3, 4, **options), np.float32),
+    "digitize": (lambda **options: lwfc.digitize(X, [0.5, 1.5], **options), np.uint8),
+    "lookup": (lambda **options: lwfc.lookup(Q, [0, 1, 2, 4], **options), np.float32),
+}
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_stages_fill_or_refuse_arrays(name):
+    stage, dtype = STAGES[name]
+    want = stage()
+    for out in (
+        np.full(X.shape, 7, dtype)[:, ::-1],
+        np.full(X.shape[::-1], 7, dtype).transpose(),
+        np.full(X.shape, 7, np.dtype(np.float64).newbyteorder(">")),
+        np.full(X.shape, 7, np.float16),
+        (np.full(X.shape, 7, dtype),),
+    ):
+        got = stage(out=out)
+        assert np.array_equal(got, want)
+        assert np.array_equal(out[0] if isinstance(out, tuple) else out, want)
+    repeated = np.lib.stride_tricks.as_strided(
+        np.zeros(24, dtype), X.shape, (6 * want.itemsize, want.itemsize, 0), writeable=True
+    )
+    with pytest.raises(lwfc.ParameterError, match="share memory"):
+        stage(out=repeated)
+    assert not repeated.any()
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_stages_fill_or_refuse_tensors(name):
+    torch = pytest.importorskip("torch")
+    stage, dtype = STAGES[name]
+    want = torch.from_numpy(stage())
+    own = want.dtype
+    for out in (
+        torch.full(X.shape, 7, dtype=own),
+        torch.full(X.shape[::-1], 7, dtype=own).permute(2, 1, 0),
+        torch.full(X.shape, 7.0, dtype=torch.bfloat16),
+        torch.full(X.shape, 7.0, dtype=torch.float8_e4m3fn),
+        torch.zeros(X.shape, dtype=torch.complex64).conj().imag,
+    ):
+        assert stage(out=out) is out
+        assert torch.equal(out.float(), want.float())
+    with pytest.raises(lwfc.ParameterError, match="share memory"):
+        stage(out=torch.zeros(4, 6, 1, dtype=own).expand(4, 6, 5))
+    with pytest.raises(lwfc.ParameterError, match="meta"):
+        stage(out=torch.zeros(X.shape, dtype=own, device="meta"))
+
+
+@pytest.mark.parametrize("name", ["quantize", "dequantize"])
+def test_where_without_out_leaves_no_memory_unwritten(name):
+    stage, dtype = STAGES[name]
+    mask = X > 1
+    for where in (mask, mask[:1], False):
+        got = stage(where=where)
+        assert got.dtype == dtype and np.array_equal(got, np.where(where, stage(), 0))
+    wide = stage(where=mask, dtype=np.float64)
+    assert wide.dtype == np.float64 and not wide[~mask].any()
+    torch = pytest.importorskip("torch")
+    kept = torch.full(X.shape, 2.0, dtype=torch.bfloat16)
+    stage(where=mask, out=kept)
+    assert np.array_equal(kept.float().numpy(), np.where(mask, stage(), 2))

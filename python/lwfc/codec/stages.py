@@ -13,19 +13,18 @@ large becomes its largest finite number.
 """
 
 import operator
-import sys
 from typing import Any
 
 import numpy as np
 
 from .. import _core
-from ..base.arrays import is_torch, saturate, torch_view, widen
+from ..base.arrays import is_torch
 from ..base.errors import ParameterError
+from .ufuncs import PLAIN, as_arrays, call, loop_of
 
 __all__ = ["dequantize", "digitize", "lookup", "quantize"]
 
 _INTEGER = np.dtype(np.int64).char
-_NUMPY = (np.ndarray, np.generic, int, float, list, tuple)
 
 
 def check_levels(levels: Any) -> Any:
@@ -51,7 +50,7 @@ def check_levels(levels: Any) -> Any:
 
 
 def _check_range(lo: Any, hi: Any) -> None:
-    if isinstance(lo, _NUMPY) and isinstance(hi, _NUMPY):
+    if isinstance(lo, PLAIN) and isinstance(hi, PLAIN):
         with np.errstate(all="ignore"):
             lo, hi = np.asarray(lo, np.float32), np.asarray(hi, np.float32)
             good = np.isfinite(lo).all() and np.isfinite(hi).all() and np.less(lo, hi).all()
@@ -59,69 +58,6 @@ def _check_range(lo: Any, hi: Any) -> None:
             raise ParameterError(
                 f"the range lo={lo}, hi={hi} must be finite with lo < hi in float32"
             )
-
-
-def _loop(x: Any) -> str | None:
-    """The letter of the ufunc loop for x, or None to leave the choice to x's own class."""
-    dtype = getattr(x, "dtype", None)
-    if not isinstance(dtype, np.dtype):
-        return "f" if isinstance(x, _NUMPY) else None
-    return dtype.char if dtype.char in "efd" else "f"
-
-
-def _arrays(*arguments: Any) -> list[Any]:
-    """PyTorch tensors as arrays, bfloat16 widened; all else untouched."""
-    return [
-        (widen(t.array) if t.bfloat16 else t.array) if is_torch(a) and (t := torch_view(a)) else a
-        for a in arguments
-    ]
-
-
-def _to_torch(result: Any, out: Any) -> Any:
-    if is_torch(out):
-        return out
-    return sys.modules["torch"].from_numpy(np.asarray(result))
-
-
-def _finish(result: Any, dtype: Any, out: Any) -> Any:
-    if dtype is None or out is not None or not hasattr(result, "astype"):
-        return result
-    result = saturate(result, dtype)
-    return (
-        result.astype(dtype, copy=False) if isinstance(result, np.ndarray) else dtype.type(result)
-    )
-
-
-def _narrow(out: Any) -> bool:
-    """Whether ``out`` takes values that float32 does not fit into."""
-    return isinstance(out, np.ndarray) and out.dtype.kind in "fV" and out.dtype.itemsize < 4
-
-
-def _call_narrow(ufunc: Any, inputs: tuple, options: dict) -> Any:
-    """The same into an ``out`` narrower than float32, by way of float32."""
-    out, where = options.pop("out"), options.pop("where", True)
-    casting = options.pop("casting")
-    np.copyto(out, saturate(ufunc(*inputs, **options), out.dtype), casting, where)
-    return out
-
-
-def _call(ufunc: Any, inputs: tuple, signature: str | None, dtype: Any, options: dict) -> Any:
-    """One call of an extension's ufunc; see the module's text for what it must honour."""
-    out = options.get("out")
-    tensors = any(is_torch(a) for a in (*inputs, out))
-    if tensors:
-        inputs = tuple(_arrays(*inputs))
-        options = options | {"out": _arrays(out)[0]}
-    if signature is not None:
-        options["signature"] = signature
-    options = {k: v for k, v in options.items() if v is not None}
-    with np.errstate(all="ignore"):  # NaN, infinities and overflow have defined symbols
-        if _narrow(options.get("out")):
-            result = _call_narrow(ufunc, inputs, options)
-        else:
-            result = ufunc(*inputs, **options)
-    result = _finish(result, dtype, out)
-    return _to_torch(result, out) if tensors else result
 
 
 def _output_dtype(dtype: Any, largest: Any) -> np.dtype | None:
@@ -153,25 +89,25 @@ def quantize(
     integer from 2 to 256 (an integer array broadcasts too); ``dtype`` any number type that holds
     levels - 1, uint8 by default; ``nan="zero"`` gives NaN the symbol whose value is nearest 0,
     "raise" refuses NaN and infinities. The others are those of NumPy's ufuncs; places where
-    ``where`` is false keep what ``out`` held.
+    ``where`` is false keep what ``out`` held, and are 0 without one.
 
     Returns: ``round((x - lo) / (hi - lo) * (levels - 1))``, halves up, clamped to 0..levels - 1.
 
     Errors: ParameterError for levels, range or non-finite values; TypeError as in NumPy.
     """
     levels = check_levels(levels)
-    lo, hi = (_arrays(lo, hi)) if is_torch(lo) or is_torch(hi) else (lo, hi)
+    lo, hi = (as_arrays(lo, hi)) if is_torch(lo) or is_torch(hi) else (lo, hi)
     _check_range(lo, hi)
     if nan not in ("zero", "raise"):
         raise ParameterError(f'nan={nan!r}: must be "zero" or "raise"')
-    if nan == "raise" and not np.isfinite(_arrays(x)[0]).all():
+    if nan == "raise" and not np.isfinite(as_arrays(x)[0]).all():
         raise ParameterError('x holds NaN or infinities; nan="zero" gives NaN the level nearest 0')
     largest = int(np.max(levels, initial=2)) - 1 if isinstance(levels, (int, np.ndarray)) else 255
     dtype = _output_dtype(dtype, largest)
-    loop = _loop(_arrays(x)[0])
+    loop = loop_of(as_arrays(x)[0])
     signature = None if loop is None else f"{loop}ff{_INTEGER}->B"
     options = dict(out=out, where=where, casting=casting, order=order, subok=subok)
-    return _call(_core.quantize, (x, lo, hi, levels), signature, dtype, options)
+    return call(_core.quantize, (x, lo, hi, levels), signature, dtype, options)
 
 
 def dequantize(
@@ -193,14 +129,14 @@ def dequantize(
     float type, float32 by default; the rest as in :func:`quantize`. Errors likewise.
     """
     levels = check_levels(levels)
-    lo, hi = (_arrays(lo, hi)) if is_torch(lo) or is_torch(hi) else (lo, hi)
+    lo, hi = (as_arrays(lo, hi)) if is_torch(lo) or is_torch(hi) else (lo, hi)
     _check_range(lo, hi)
     dtype = _output_dtype(dtype, 0)
     if dtype is not None and dtype.kind != "f":
         raise ParameterError(f"dtype={dtype.name}: values are floats")
-    signature = f"Bff{_INTEGER}->f" if isinstance(q, _NUMPY) or is_torch(q) else None
+    signature = f"Bff{_INTEGER}->f" if isinstance(q, PLAIN) or is_torch(q) else None
     options = dict(out=out, where=where, casting=casting, order=order, subok=subok)
-    return _call(_core.dequantize, (_symbols(q), lo, hi, levels), signature, dtype, options)
+    return call(_core.dequantize, (_symbols(q), lo, hi, levels), signature, dtype, options)
 
 
 def digitize(
@@ -219,8 +155,8 @@ def digitize(
     them; further axes broadcast against x, e.g. (C, 1, 1, t) for one set per channel of
     (N, C, H, W). Returns uint8 unless ``dtype`` says otherwise. gufuncs know no ``where``.
     """
-    thresholds = _arrays(thresholds)[0]
-    if isinstance(thresholds, _NUMPY):
+    thresholds = as_arrays(thresholds)[0]
+    if isinstance(thresholds, PLAIN):
         thresholds = np.asarray(thresholds, np.float32)
         count = thresholds.shape[-1] if thresholds.ndim else 0
         if not 1 <= count <= 255:
@@ -230,10 +166,10 @@ def digitize(
     else:
         count = 255
     dtype = _output_dtype(dtype, count)
-    loop = _loop(_arrays(x)[0])
+    loop = loop_of(as_arrays(x)[0])
     signature = None if loop is None else f"{loop}f->B"
     options = dict(out=out, casting=casting, order=order, subok=subok)
-    return _call(_core.digitize, (x, thresholds), signature, dtype, options)
+    return call(_core.digitize, (x, thresholds), signature, dtype, options)
 
 
 def lookup(
@@ -252,8 +188,8 @@ def lookup(
     256 floats along the last axis, further axes broadcast against q. Returns float32 unless
     ``dtype`` names another float type.
     """
-    values = _arrays(values)[0]
-    if isinstance(values, _NUMPY):
+    values = as_arrays(values)[0]
+    if isinstance(values, PLAIN):
         values = np.asarray(values, np.float32)
         count = values.shape[-1] if values.ndim else 0
         if not 1 <= count <= 256:
@@ -261,9 +197,9 @@ def lookup(
     dtype = _output_dtype(dtype, 0)
     if dtype is not None and dtype.kind != "f":
         raise ParameterError(f"dtype={dtype.name}: values are floats")
-    signature = "Bf->f" if isinstance(q, _NUMPY) or is_torch(q) else None
+    signature = "Bf->f" if isinstance(q, PLAIN) or is_torch(q) else None
     options = dict(out=out, casting=casting, order=order, subok=subok)
-    return _call(_core.lookup, (_symbols(q), values), signature, dtype, options)
+    return call(_core.lookup, (_symbols(q), values), signature, dtype, options)
 
 
 def _symbols(q: Any) -> Any:
