@@ -146,7 +146,8 @@ enum lwfc_status lwfc_inspect(const uint8_t *data, size_t nbytes, const struct l
                                .compact = h.compact,
                                .digest_tag = h.digest_tag,
                                .header_nbytes = h.nbytes,
-                               .nblocks = -1};
+                               .nblocks = -1,
+                               .raw_nblocks = -1};
     for (int i = 0; i < h.rank; i++) {
         info->shape[i] = h.shape[i];
     }
@@ -170,6 +171,12 @@ enum lwfc_status lwfc_inspect(const uint8_t *data, size_t nbytes, const struct l
     const enum lwfc_status index_status =
         lwfc_index_read(data, nbytes, h.nbytes, seed_of(&h, codec), geometry.nblocks, extents,
                         &info->header_nbytes);
+    if (index_status == LWFC_OK) {
+        info->raw_nblocks = 0; /* a transform has no such blocks */
+        for (int64_t i = 0; i < geometry.nblocks && h.transform == 0; i++) {
+            info->raw_nblocks += extents[i].nbytes > 0 && extents[i].data[0] == LWFC_CODER_RAW;
+        }
+    }
     lwfc_free(extents);
     return index_status;
 }

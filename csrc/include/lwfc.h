@@ -123,6 +123,7 @@ struct lwfc_info {
     int64_t shape[LWFC_RANK_MAX]; /* -1: known to the codec only */
     size_t header_nbytes;         /* everything but the blocks */
     int64_t nblocks;              /* -1: known to the codec only */
+    int64_t raw_nblocks;          /* of these, symbols only packed; -1 likewise */
 };
 
 /* Reads a stream's header. `codec` may be NULL; a bound stream then keeps its

@@ -340,14 +340,14 @@ static PyObject *py_inspect(PyObject *self, PyObject *args, PyObject *kwargs)
             lwfc_py_raise(status);
         } else {
             result = Py_BuildValue(
-                "{s:i,s:O,s:i,s:i,s:i,s:N,s:i,s:i,s:k,s:n,s:n,s:L}", "version", info.version, "bound",
-                info.bound ? Py_True : Py_False, "coder", info.coder, "dtype", info.dtype,
+                "{s:i,s:O,s:i,s:i,s:i,s:N,s:i,s:i,s:k,s:n,s:n,s:L,s:L}", "version", info.version,
+                "bound", info.bound ? Py_True : Py_False, "coder", info.coder, "dtype", info.dtype,
                 "transform", info.transform, "shape",
                 info.rank < 0 ? Py_NewRef(Py_None) : shape_to_tuple(info.shape, info.rank),
                 "channel_axis", info.channel_axis, "levels",
                 info.levels, "digest_tag", (unsigned long)info.digest_tag, "nbytes", data.len,
                 "header_nbytes", (Py_ssize_t)info.header_nbytes, "nblocks",
-                (long long)info.nblocks);
+                (long long)info.nblocks, "raw_nblocks", (long long)info.raw_nblocks);
         }
     }
     PyBuffer_Release(&data);

@@ -5,7 +5,13 @@ y = lwfc.decode(data)
 codec = lwfc.calibrate(samples, ...)     # once per layer; codec.encode, codec.decode, codec.save
 """
 
-from .base.errors import CalibrationWarning, FormatError, LwfcError, ParameterError
+from .base.errors import (
+    CalibrationWarning,
+    FormatError,
+    LwfcError,
+    ParameterError,
+    UncodedWarning,
+)
 from .calibration.calibrate import calibrate
 from .calibration.oneshot import encode
 from .calibration.tune import TuneResult, tune
@@ -30,6 +36,7 @@ __all__ = [
     "ParameterError",
     "StreamInfo",
     "TuneResult",
+    "UncodedWarning",
     "calibrate",
     "decode",
     "dequantize",

@@ -56,6 +56,11 @@ def is_torch(x: Any) -> bool:
 def torch_view(tensor: Any) -> Tensor:
     """A PyTorch tensor's memory as an array of the same strides; copied only from a device."""
     torch = sys.modules["torch"]
+    if tensor.is_nested:
+        raise ParameterError(
+            "a nested tensor has no one shape: code its samples one by one, x.unbind(), "
+            "or pad it, x.to_padded_tensor(0.0)"
+        )
     if tensor.layout is not torch.strided or tensor.is_complex() or tensor.is_quantized:
         raise ParameterError(
             f"tensors of layout {tensor.layout} and type {tensor.dtype} cannot be coded; "

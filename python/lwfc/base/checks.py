@@ -8,7 +8,7 @@ import numpy as np
 
 from .errors import ParameterError
 
-__all__ = ["check_axis", "check_number", "check_shape", "check_table", "choose"]
+__all__ = ["channel_axis_of", "check_axis", "check_number", "check_shape", "check_table", "choose"]
 
 RANK_MAX = 8
 
@@ -48,17 +48,26 @@ def check_table(name: str, rows: Any, count: int) -> np.ndarray:
     return table
 
 
-def check_axis(channel_axis: Any) -> int | None:
-    """channel_axis as an int that some tensor may have, or None."""
-    if channel_axis is None:
+def check_axis(axis: Any, name: str = "channel_axis") -> int | None:
+    """axis as an int that some tensor may have, or None."""
+    if axis is None:
         return None
     try:
-        axis = operator.index(channel_axis)
+        number = operator.index(axis)
     except TypeError:
-        axis = RANK_MAX
-    if not -RANK_MAX <= axis < RANK_MAX:
-        raise ParameterError(f"channel_axis={channel_axis!r}: must be None or from -8 to 7")
-    return axis
+        number = RANK_MAX
+    if not -RANK_MAX <= number < RANK_MAX:
+        raise ParameterError(f"{name}={axis!r}: must be None or from -8 to 7")
+    return number
+
+
+def channel_axis_of(rank: int, channel_axis: int | None) -> int | None:
+    """Which axis 0..rank-1 holds channels, as the stream format has it; None: no channels."""
+    if channel_axis is None:
+        return None if rank < 2 else 1 if rank >= 4 else rank - 1
+    if not -rank <= channel_axis < rank:
+        raise ParameterError(f"channel_axis={channel_axis}: the tensors have {rank} axes")
+    return None if rank < 2 else channel_axis % rank
 
 
 def check_shape(name: str, shape: Any) -> tuple[int, ...]:

@@ -1,6 +1,6 @@
 """The exceptions of lwfc. The C extension raises these classes too."""
 
-__all__ = ["CalibrationWarning", "FormatError", "LwfcError", "ParameterError"]
+__all__ = ["CalibrationWarning", "FormatError", "LwfcError", "ParameterError", "UncodedWarning"]
 
 
 class LwfcError(Exception):
@@ -17,3 +17,7 @@ class ParameterError(LwfcError, ValueError):
 
 class CalibrationWarning(UserWarning):
     """The samples fit no activation model; a documented range was taken instead."""
+
+
+class UncodedWarning(UserWarning):
+    """A codec in a model may not do what it was put there for: never run, run twice, replaced."""

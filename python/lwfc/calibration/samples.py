@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 
 from ..base.arrays import Tensor, as_tensor, is_torch, widen
+from ..base.checks import channel_axis_of
 from ..base.errors import ParameterError
 
-__all__ = ["Batches", "Progress", "Thinned", "channel_axis_of", "planes"]
+__all__ = ["Batches", "Progress", "Thinned", "planes"]
 
 # Called as progress(done, total, what): batches done, their number or None, and the stage's name.
 Progress = Callable[[int, int | None, str], None]
@@ -132,15 +133,6 @@ class Thinned:
     def values(self) -> np.ndarray:
         """The kept values, float32."""
         return np.concatenate(self._kept) if self._kept else np.empty(0, np.float32)
-
-
-def channel_axis_of(rank: int, channel_axis: int | None) -> int | None:
-    """Which axis 0..rank-1 holds channels, as the stream format has it; None: no channels."""
-    if channel_axis is None:
-        return None if rank < 2 else 1 if rank >= 4 else rank - 1
-    if not -rank <= channel_axis < rank:
-        raise ParameterError(f"channel_axis={channel_axis}: the tensors have {rank} axes")
-    return None if rank < 2 else channel_axis % rank
 
 
 def planes(array: np.ndarray, channel_axis: int | None) -> np.ndarray:

@@ -4,9 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..base.checks import channel_axis_of
 from ..base.errors import ParameterError
 from ..model.moments import Moments, moments
-from .samples import Batches, Thinned, channel_axis_of
+from .samples import Batches, Thinned
 
 __all__ = ["Group", "Statistics", "measure"]
 

@@ -15,12 +15,13 @@ from ..base.errors import FormatError, LwfcError, ParameterError
 from ..base.files import replace_file
 from ..base.kinds import CODEC_FILE, explain
 from ..base.threads import thread_count
+from .gradient import straight_through
 from .names import CODERS, NAN_POLICIES
 from .stages import check_levels
 from .stream import decode
 from .value import BLOBS, CodecValue, notes_bytes
 
-__all__ = ["Codec"]
+__all__ = ["Codec", "codec_from_bytes"]
 
 
 class Codec(CodecValue):
@@ -54,6 +55,9 @@ class Codec(CodecValue):
         Calibrated models of the coder and of the restoration, as bytes.
     ``metadata``
         Notes for people, a JSON-able mapping; no part of the codec's identity.
+
+    Codecs pickle and copy. Once ``lwfc.torch`` is imported, ``torch.load`` takes checkpoints that
+    hold them, weights-only loading included; ``to_bytes()`` is for everything else.
 
     Made by :func:`lwfc.calibrate`, :meth:`load`, :meth:`from_config`, or by hand.
     """
@@ -158,7 +162,9 @@ class Codec(CodecValue):
     def simulate(self, x: Any, *, num_threads: int | None = 1) -> Any:
         """``decode(encode(x))`` without making bytes: equal to the last bit.
 
-        Arrays give arrays, PyTorch tensors give tensors of the same type and device.
+        Arrays give arrays, PyTorch tensors give tensors of the same type and device. Where the
+        tensor requires a gradient it passes straight through: unchanged for values inside the
+        codec's range, 0 for those outside (``x.detach()`` stops it).
         """
         tensor = as_tensor(x)
         out = np.empty_like(tensor.array, subok=False)
@@ -168,7 +174,8 @@ class Codec(CodecValue):
             error.add_note(f"while simulating {tensor.dtype_name} {out.shape} with {self!r}")
             raise
         if is_torch(x):
-            return torch_like(out, tensor.bfloat16, x)
+            coded = torch_like(out, tensor.bfloat16, x)
+            return straight_through(x, coded, self) if x.requires_grad else coded
         return from_bits(out, tensor.bfloat16, x)
 
     def symbols(self, x: Any, *, num_threads: int | None = 1) -> np.ndarray:
@@ -250,4 +257,9 @@ class Codec(CodecValue):
             raise ParameterError(f"codec configuration: {error}") from error
 
     def __reduce__(self) -> tuple:
-        return Codec.from_bytes, (self.to_bytes(),)
+        return codec_from_bytes, (self.to_bytes(),)
+
+
+def codec_from_bytes(data: bytes) -> Codec:
+    """Pickles name this function: it stays where it is, under this name."""
+    return Codec.from_bytes(data)

@@ -31,8 +31,9 @@ class StreamInfo(Mapping):
     """What a stream's header says; also a read-only mapping of the same names.
 
     ``bits_per_element`` counts every byte of the stream; it is 0 for empty tensors. What a bound
-    stream leaves to its codec is None: levels, number of blocks and the usual inner shape, of
-    compact streams the whole shape. ``digest_tag``: the low 32 bits of that codec's digest, 16 in
+    stream leaves to its codec is None: levels, numbers of blocks and the usual inner shape, of
+    compact streams the whole shape. ``raw_nblocks``: blocks whose symbols are only packed, as the
+    coder would not have been smaller. ``digest_tag``: the low 32 bits of that codec's digest, 16 in
     compact streams. ``levels`` is None under a transform.
     """
 
@@ -45,6 +46,7 @@ class StreamInfo(Mapping):
     bound: bool
     digest_tag: int | None
     nblocks: int | None
+    raw_nblocks: int | None
     nbytes: int
     header_nbytes: int
     bits_per_element: float | None
@@ -201,6 +203,7 @@ def inspect(data: Any, codec: CodecValue | None = None) -> StreamInfo:
         bound=found["bound"],
         digest_tag=found["digest_tag"] if found["bound"] else None,
         nblocks=None if found["nblocks"] < 0 else found["nblocks"],
+        raw_nblocks=None if found["raw_nblocks"] < 0 else found["raw_nblocks"],
         nbytes=found["nbytes"],
         header_nbytes=found["header_nbytes"],
         bits_per_element=bits,

@@ -1,16 +1,19 @@
 """attach: put codecs behind layers of a model, as forward hooks that can be taken off again."""
 
+import warnings
 from collections.abc import Mapping
-from typing import Any
 
 from torch import nn
 from torch.utils.hooks import RemovableHandle
 
-from ..base.errors import ParameterError
+from ..base.checks import check_axis, choose
+from ..base.errors import ParameterError, UncodedWarning
 from ..codec.codec import Codec
-from .layers import Select, check_attachable, find_layers, pick, replace
-from .operator import code, record_under, register
-from .report import Recorder, Report
+from .hooks import Hook, Passes
+from .layers import Select
+from .names import check_attachable, check_layer, find_layers, inside
+from .report import Report
+from .silence import why_silent
 
 __all__ = ["Hook", "Tap", "attach"]
 
@@ -18,57 +21,76 @@ MODES = ("bitstream", "simulate")
 GRADIENTS = ("ste", "none")
 
 
-class Hook:
-    """The forward hook: replaces a layer's output by what the codec makes of it. Pickles."""
-
-    def __init__(self, name: str, codec: Codec, mode: str, select: Select, grad: str) -> None:
-        self.name, self.codec, self.mode, self.select, self.grad = name, codec, mode, select, grad
-        self.recorder = Recorder(name)
-        self.digest = register(codec)
-        self.lo, self.hi = codec.clip_range
-        self.bitstream = mode == "bitstream"
-        self.straight = grad == "ste"
-        self.number = record_under(self.recorder)
-
-    def __call__(self, module: nn.Module, inputs: Any, output: Any) -> Any:
-        x = pick(output, self.select)
-        if not self.straight:
-            x = x.detach()
-        y = code(x, self.digest, self.lo, self.hi, self.bitstream, self.number)
-        return replace(output, self.select, y)
-
-    def __reduce__(self) -> tuple:
-        return Hook, (self.name, self.codec, self.mode, self.select, self.grad)
-
-
 class Tap:
     """What :func:`attach` returns: a context manager that takes the codecs off at its end."""
 
-    def __init__(self, attached: list[tuple[Hook, RemovableHandle]]) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        attached: list[tuple[nn.Module, Hook]],
+        passes: Passes,
+    ) -> None:
+        self._model = model
         self._attached = attached
+        self._passes = passes
+        self._handles: list[RemovableHandle] = [
+            model.register_forward_pre_hook(passes.begin, with_kwargs=True),
+            *(layer.register_forward_hook(hook) for layer, hook in attached),
+            model.register_forward_hook(passes.end),
+        ]
 
-    def report(self) -> Report:
-        """Rates and times since attaching, or since :meth:`reset`; a row for each layer."""
-        return Report([hook.recorder.row() for hook, _ in self._attached])
+    def report(self, *, sync: bool = False) -> Report:
+        """Rates and times since attaching, or since :meth:`reset`; a row for each layer.
+
+        ``sync``: the sums of all processes of torch.distributed, each of which must call this.
+        """
+        report = Report(
+            (hook.name, dict(hook.recorder.by_call), self._silence(layer, hook))
+            for layer, hook in self._attached
+        )
+        return report.gather() if sync else report
+
+    def _silence(self, layer: nn.Module, hook: Hook) -> str:
+        """Why the layer's codec has done nothing so far; empty if it has."""
+        return "" if hook.fired else why_silent(self._model, layer, hook)
 
     def reset(self) -> None:
         """Start the report anew."""
-        for hook, _ in self._attached:
+        for _, hook in self._attached:
             hook.recorder.reset()
 
     def remove(self) -> None:
-        """Take the codecs off. Models copied or compiled meanwhile keep theirs."""
-        for _, handle in self._attached:
+        """Take the codecs off; an UncodedWarning names each layer that has never run.
+
+        Models copied or exported meanwhile keep theirs.
+        """
+        self._remove(stacklevel=3)
+
+    def _remove(self, stacklevel: int) -> None:
+        self.detach()
+        for layer, hook in self._attached:
+            if not hook.told and (reason := self._silence(layer, hook)):
+                hook.told = True
+                warnings.warn(
+                    f"nothing was coded at layer {hook.name!r}: {reason}",
+                    UncodedWarning,
+                    stacklevel=stacklevel,
+                )
+
+    def detach(self) -> None:
+        """Take the codecs off without a word."""
+        for handle in self._handles:
             handle.remove()
 
     def __enter__(self) -> "Tap":
         return self
 
-    def __exit__(self, *exception: object) -> None:
-        self.remove()
+    def __exit__(self, kind: object, *exception: object) -> None:
+        # After an exception nobody asks why a layer has not run.
+        self._remove(stacklevel=3) if kind is None else self.detach()
 
     def __repr__(self) -> str:
-        return f"<lwfc.torch.Tap on {', '.join(repr(hook.name) for hook, _ in self._attached)}>"
+        return f"<lwfc.torch.Tap on {', '.join(repr(hook.name) for _, hook in self._attached)}>"
 
     def _repr_html_(self) -> str:
         return self.report()._repr_html_()
@@ -81,13 +103,15 @@ def attach(
     mode: str = "bitstream",
     select: Select | Mapping[str, Select] = None,
     grad: str = "ste",
+    sample_axis: int | None = None,
 ) -> Tap:
     """Replace the outputs of layers by ``codec.decode(codec.encode(output))``.
 
     Parameters
 
     ``codecs``
-        Layer name (as in ``named_modules()``, globs allowed) to codec.
+        Layer name (as in ``named_modules()``, globs allowed) to codec. A layer that has a codec of
+        an earlier ``attach`` gets the new one instead, with an UncodedWarning.
     ``mode``
         "bitstream" makes the bytes, and reports their number; "simulate" gives the same values
         faster.
@@ -95,26 +119,76 @@ def attach(
         Which tensor of layers that return tuples, dicts or objects: an index, a key, a path of
         these, or a mapping from the names in ``codecs`` to these.
     ``grad``
-        "ste": gradients pass where the value lies inside the range; "none": they stop here.
+        "ste", the straight-through estimator: gradients pass unchanged where the value lies inside
+        the codec's range, and are 0 outside; "none": they stop here.
+    ``sample_axis``
+        Which axis of the model's input counts samples, for the report; None: axis 0, but unknown
+        for models with sequence-first parts (``nn.LSTM``, ``nn.Transformer`` and such without
+        ``batch_first``). The report then has no figures per sample.
 
     Attach before ``torch.compile`` or ``torch.export``: compiled code ignores later hooks, so a
-    compiled model is refused. Works under autocast, no_grad, any memory format; on a copy of
-    the output for other devices. ``copy.deepcopy`` and pickle keep the hooks.
+    compiled model is refused, and so are traced and exported ones, layers that are never called
+    (``nn.ModuleList``, the ``out_proj`` of ``nn.MultiheadAttention``) and globs that match a layer
+    inside another. Works under autocast, no_grad, any memory format; nested tensors are coded
+    sample by sample; on a copy of the output for other devices. ``copy.deepcopy`` and pickle keep
+    the hooks.
 
     Errors: ParameterError for unknown layers (naming near ones), codecs, modes and outputs.
     """
-    if mode not in MODES:
-        raise ParameterError(f"mode={mode!r}: must be one of {', '.join(map(repr, MODES))}")
-    if grad not in GRADIENTS:
-        raise ParameterError(f"grad={grad!r}: must be one of {', '.join(map(repr, GRADIENTS))}")
+    choose("mode", mode, MODES)
+    choose("grad", grad, GRADIENTS)
+    check_axis(sample_axis, "sample_axis")
     if not isinstance(codecs, Mapping) or not all(isinstance(c, Codec) for c in codecs.values()):
         raise ParameterError('codecs must map layer names to codecs, e.g. {"layer2": codec}')
     check_attachable(model)
-    chosen: dict[str, tuple[nn.Module, Hook]] = {}
+    chosen: dict[int, tuple[str, nn.Module, Codec, Select]] = {}
     for pattern, codec in codecs.items():
         picked = select.get(pattern) if isinstance(select, Mapping) else select
         for name, layer in find_layers(model, pattern):
-            if name in chosen:
-                raise ParameterError(f"layer {name!r} is named twice in codecs")
-            chosen[name] = layer, Hook(name, codec, mode, picked, grad)
-    return Tap([(hook, layer.register_forward_hook(hook)) for layer, hook in chosen.values()])
+            check_layer(model, name, layer)
+            if id(layer) in chosen:
+                other = chosen[id(layer)][0]
+                same = "" if other == name else f", the same module as {other!r},"
+                raise ParameterError(f"layer {name!r}{same} is named twice in codecs")
+            chosen[id(layer)] = name, layer, codec, picked
+    _check_nesting([name for name, *_ in chosen.values()])
+    passes = Passes(sample_axis, _sequence_first(model))
+    attached = []
+    for name, layer, codec, picked in chosen.values():
+        _drop_earlier(name, layer)
+        attached.append((layer, Hook(name, codec, mode, picked, grad, passes)))
+    return Tap(model, attached, passes)
+
+
+def _check_nesting(names: list[str]) -> None:
+    nested = inside(names)
+    if nested:
+        warnings.warn(
+            f"layer {nested[1]!r} is inside {nested[0]!r} and both get codecs: what the first "
+            "decodes is coded again by the second, and their losses add up",
+            UncodedWarning,
+            stacklevel=3,
+        )
+
+
+def _drop_earlier(name: str, layer: nn.Module) -> None:
+    """Take off a codec that an earlier attach left on the layer, saying so."""
+    earlier = [key for key, hook in layer._forward_hooks.items() if isinstance(hook, Hook)]
+    for key in earlier:
+        hook = layer._forward_hooks.pop(key)
+        hook.told = True
+    if earlier:
+        warnings.warn(
+            f"layer {name!r} had a codec of an earlier attach, which is replaced, as the features "
+            "would have been coded twice: call tap.remove(), or use `with attach(...) as tap:`",
+            UncodedWarning,
+            stacklevel=3,
+        )
+
+
+def _sequence_first(model: nn.Module) -> bool:
+    """Whether a part of the model takes (time, batch, channels), so that axis 0 may be time."""
+    return any(
+        isinstance(module, (nn.RNNBase, nn.MultiheadAttention)) and not module.batch_first
+        for module in model.modules()
+    )

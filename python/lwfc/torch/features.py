@@ -1,24 +1,26 @@
-"""Running a model as far as one layer, and calibrating on what comes out there."""
+"""Running a model to see what comes out of one of its layers."""
 
 import contextlib
+import operator
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
 
-from ..base.errors import ParameterError
-from ..calibration.calibrate import calibrate as calibrate_samples
-from ..codec.codec import Codec
-from .layers import Select, find_layers, pick
+from ..base.errors import ParameterError, UncodedWarning
+from .layers import Select, pick, unnest
+from .names import one_layer
 
-__all__ = ["calibrate", "evaluating", "features", "feed", "one_layer"]
+__all__ = ["Batches", "batches_of", "calls_of", "evaluating", "features", "feed", "run"]
 
-BATCH = 50  # samples of a bare tensor that run at once
+BATCH = 50  # samples of a bare tensor or data set that run at once
 
-
-class _Reached(Exception):
-    """Ends a forward pass at the layer whose output was wanted."""
+# What users may pass as their inputs; see :func:`batches_of`.
+Batches = Iterable[Any] | Tensor | np.ndarray | Dataset
 
 
 @contextlib.contextmanager
@@ -33,74 +35,119 @@ def evaluating(model: nn.Module) -> Iterator[None]:
             module.training = training
 
 
-def one_layer(model: nn.Module, layer: str) -> nn.Module:
-    """The one layer of this name. Errors: ParameterError, naming near ones."""
-    found = list(find_layers(model, layer))
-    if len(found) > 1:
-        names = ", ".join(repr(name) for name, _ in found[:5])
-        raise ParameterError(f"{layer!r} matches {len(found)} layers ({names}...): name one")
-    return found[0][1]
+def batches_of(loader: Batches) -> Iterable[Any]:
+    """Batches: those of a loader, or cut from one tensor or array, or collated from a data set."""
+    if isinstance(loader, np.ndarray):
+        loader = torch.from_numpy(loader)
+    if isinstance(loader, Tensor):
+        return loader.split(BATCH)
+    if isinstance(loader, Dataset):
+        return DataLoader(loader, batch_size=BATCH)
+    return loader
+
+
+def _device(model: nn.Module) -> torch.device | None:
+    """Where the model's inputs belong; offloaded weights, on "meta", do not tell."""
+    tensors = (*model.parameters(), *model.buffers())
+    return next((t.device for t in tensors if t.device.type != "meta"), None)
 
 
 def feed(model: nn.Module, batch: Any) -> Any:
-    """Run the model on a loader's batch: a tensor, (inputs, labels...), or a dict of arguments."""
-    parameter = next(model.parameters(), None)
+    """Run the model on a loader's batch: a tensor, (inputs, labels...), or a dict of arguments.
+
+    Tensors and arrays, also inside lists and dicts, go to the model's device. What is fed
+    otherwise needs a ``forward`` function of its own.
+    """
+    device = _device(model)
 
     def move(value: Any) -> Any:
-        moves = isinstance(value, Tensor) and parameter is not None
-        return value.to(parameter.device) if moves else value
+        if isinstance(value, np.ndarray) and value.dtype.kind in "biuf":
+            value = torch.from_numpy(value)
+        if isinstance(value, Tensor):
+            return value if device is None else value.to(device)
+        if isinstance(value, Mapping):
+            return {name: move(item) for name, item in value.items()}
+        return [move(item) for item in value] if isinstance(value, (list, tuple)) else value
 
-    if isinstance(batch, Mapping):
-        return model(**{name: move(value) for name, value in batch.items()})
-    return model(move(batch[0] if isinstance(batch, (tuple, list)) else batch))
+    inputs = move(batch[0] if isinstance(batch, (tuple, list)) and batch else batch)
+    return model(**inputs) if isinstance(inputs, dict) else model(inputs)
+
+
+def run(model: nn.Module, forward: Callable[[nn.Module, Any], Any], batch: Any) -> Any:
+    """``forward`` in evaluation mode, without gradients."""
+    with evaluating(model), torch.no_grad():
+        return forward(model, batch)
+
+
+def calls_of(
+    model: nn.Module,
+    layer: str,
+    batch: Any,
+    *,
+    select: Select = None,
+    forward: Callable[[nn.Module, Any], Any] = feed,
+) -> list[Tensor]:
+    """The layer's outputs for one batch, one for each call.
+
+    The hook is on the model for this pass alone, and raises nothing: the pass runs to its end.
+    """
+    module = one_layer(model, layer)
+    caught: list[Tensor] = []
+
+    def catch(module: nn.Module, inputs: Any, output: Any) -> None:
+        caught.append(pick(output, select).detach().clone())
+
+    handle = module.register_forward_hook(catch)
+    try:
+        run(model, forward, batch)
+    finally:
+        handle.remove()
+    if not caught:
+        raise ParameterError(
+            f"the model does not run its layer {layer!r} on this input: it is on a branch not "
+            "taken, its forward() is called directly, or a function uses its weights"
+        )
+    return caught
 
 
 def features(
     model: nn.Module,
     layer: str,
-    loader: Iterable[Any] | Tensor,
+    loader: Batches,
     *,
     select: Select = None,
     forward: Callable[[nn.Module, Any], Any] = feed,
+    call: int | None = None,
 ) -> Iterator[Tensor]:
-    """The layer's output for each batch of the loader; the rest of the model does not run.
+    """The layer's output for each batch of the loader, in evaluation mode, without gradients.
 
-    ``loader``: an iterable of batches as :func:`feed` takes them, or one tensor of inputs;
-    ``forward``: runs the model on a batch in another way. Evaluation mode, without gradients.
+    ``loader``
+        An iterable of batches as :func:`feed` takes them, a data set of such samples, or one tensor
+        or array of inputs.
+    ``forward``
+        ``forward(model, batch)`` runs the model on a batch in another way.
+    ``call``
+        Which call of a layer that runs several times in a forward pass (from 0, or from the last,
+        -1); None: every call, one tensor each, with a warning where there are several.
+
+    Nested tensors come out sample by sample. The model may be used as ever between the batches.
+    Errors: ParameterError for unknown layers, and for layers that the model does not run.
     """
-    batches = loader.split(BATCH) if isinstance(loader, Tensor) else loader
-    caught: list[Tensor] = []
-
-    def catch(module: nn.Module, inputs: Any, output: Any) -> None:
-        caught.append(pick(output, select).detach())
-        raise _Reached
-
-    handle = one_layer(model, layer).register_forward_hook(catch)
-    try:
-        for batch in batches:
-            with evaluating(model), torch.no_grad(), contextlib.suppress(_Reached):
-                forward(model, batch)
-            if not caught:
-                raise ParameterError(f"the model does not run its layer {layer!r} on this input")
-            yield caught.pop()
-    finally:
-        handle.remove()
-
-
-def calibrate(
-    model: nn.Module,
-    layer: str,
-    loader: Iterable[Any] | Tensor,
-    *,
-    select: Select = None,
-    forward: Callable[[nn.Module, Any], Any] = feed,
-    **options: Any,
-) -> Codec:
-    """A codec for a layer's output, from unlabelled inputs.
-
-    ``options`` are those of :func:`lwfc.calibrate`; the others those of :func:`features`. Each
-    batch runs through the model once, and only as far as the layer.
-    """
-    return calibrate_samples(
-        features(model, layer, loader, select=select, forward=forward), **options
-    )
+    call = None if call is None else operator.index(call)
+    warned = False
+    for batch in batches_of(loader):
+        found = calls_of(model, layer, batch, select=select, forward=forward)
+        if call is not None:
+            if not -len(found) <= call < len(found):
+                raise ParameterError(f"call={call}: layer {layer!r} runs {len(found)} times")
+            found = [found[call]]
+        elif len(found) > 1 and not warned:
+            warned = True
+            warnings.warn(
+                f"layer {layer!r} runs {len(found)} times in a forward pass: features gives a "
+                "tensor for each call; call=0 gives the first alone",
+                UncodedWarning,
+                stacklevel=2,
+            )
+        for x in found:
+            yield from unnest(x) if x.is_nested else [x]

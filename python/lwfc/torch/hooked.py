@@ -20,7 +20,7 @@ from ..base.errors import ParameterError
 from ..split.cuts import Cut, LiveTensor
 from .graph import batch_of, resize
 from .halves import Cloud, Edge
-from .layers import find_layers
+from .names import find_layers
 
 __all__ = ["split_by_hooks"]
 

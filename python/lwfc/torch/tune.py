@@ -1,17 +1,20 @@
 """tune on a model: hooks in place of an edge and a cloud."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
+from ..base.errors import ParameterError
 from ..calibration.tune import TuneResult
 from ..calibration.tune import tune as tune_samples
 from ..codec.codec import Codec
 from .attach import attach
-from .features import evaluating, features, feed
+from .calibrate import Mask, walk
+from .features import Batches, evaluating, feed
 from .layers import Select
+from .names import one_layer
 
 __all__ = ["tune"]
 
@@ -19,36 +22,59 @@ __all__ = ["tune"]
 def tune(
     model: nn.Module,
     layer: str,
-    loader: Iterable[Any] | Tensor,
+    loader: Batches,
     metric: Callable[[nn.Module], float],
     *,
     max_loss: float = 0.01,
     select: Select = None,
     forward: Callable[[nn.Module, Any], Any] = feed,
+    mask: Mask | None = None,
     **options: Any,
 ) -> TuneResult:
     """The codec for a layer with the fewest bytes whose loss of the metric stays within a bound.
 
-    ``loader``
-        Unlabelled inputs to calibrate on, as for :func:`lwfc.torch.calibrate`; the layer's
-        features are computed once and kept on disk.
+    ``loader``, ``select``, ``forward``, ``mask``
+        Unlabelled inputs to calibrate on, as for :func:`calibrate`; the layer's features are
+        computed once and kept on disk.
     ``metric``
         ``metric(model)`` is the task's metric, larger is better, on labelled samples of your
         choice. The bytes are measured during it, whole batches as the model sees them.
     ``options``
         Those of :func:`lwfc.tune`: ``grid``, ``search``, ``log``, ``progress``, and fixed options
         of ``calibrate``.
+
+    Errors: ParameterError, as there; and where the metric does not run the layer of this model.
     """
 
     def evaluate(codec: Codec | None) -> Any:
         with evaluating(model), torch.no_grad():
             if codec is None:
-                return float(metric(model))
-            with attach(model, {layer: codec}, select=select) as tap:
+                return _reference(model, layer, metric)
+            tap = attach(model, {layer: codec}, select=select)
+            try:
                 value = float(metric(model))
-        row = tap.report().rows[0]
-        bits = row["bits_per_element"] or 0.0
-        return value, round(bits * row["elements"] / 8), row["elements"]
+                row = tap.report()[0]
+            finally:
+                tap.detach()
+        if not row["elements"]:
+            raise ParameterError(f"metric has coded nothing at layer {layer!r}: {row['note']}")
+        return value, row["bytes_out"], row["elements"]
 
-    samples = features(model, layer, loader, select=select, forward=forward)
+    samples = walk(model, layer, loader, select=select, forward=forward, mask=mask)
     return tune_samples(samples, evaluate, max_loss=max_loss, **options)
+
+
+def _reference(model: nn.Module, layer: str, metric: Callable[[nn.Module], float]) -> float:
+    """The metric without a codec, watching that it runs the layer at all."""
+    runs: list[bool] = []
+    handle = one_layer(model, layer).register_forward_hook(lambda *_: runs.append(True))
+    try:
+        value = float(metric(model))
+    finally:
+        handle.remove()
+    if not runs:
+        raise ParameterError(
+            f"metric(model) never ran layer {layer!r} of the model it was given, so no bytes can "
+            "be measured: does it evaluate a copy, a compiled one, or a table of outputs?"
+        )
+    return value

@@ -1,0 +1,135 @@
+"""The hooks that attach puts on a model: one on each layer, and two that watch the model itself."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor, nn
+
+from ..codec.codec import Codec
+from ..codec.gradient import clip_ends, stop_outside
+from .layers import Select, nest, pick, replace, unnest
+from .operator import code, enter, record_under
+from .report import Recorder
+
+__all__ = ["Hook", "Passes"]
+
+
+class Passes:
+    """Watches the model's forward passes: where one begins and ends, and how many samples it has.
+
+    The hooks write plain attributes and look at no shapes, so torch.compile guards on none;
+    everything else happens while the operator runs.
+    """
+
+    def __init__(self, sample_axis: int | None, sequence_first: bool) -> None:
+        self.sample_axis = sample_axis
+        self.sequence_first = sequence_first
+        self.hooks: list[Hook] = []
+        self.running = self.ran = False
+        self.inputs: Any = ()
+
+    def begin(self, module: nn.Module, args: tuple, kwargs: dict) -> None:
+        """The forward pre-hook of the model."""
+        self.running = self.ran = True
+        self.inputs = (*args, *kwargs.values())
+        for hook in self.hooks:
+            hook.call = 0
+
+    def end(self, module: nn.Module, args: tuple, output: Any) -> None:
+        """The forward hook of the model."""
+        self.running = False
+        self.inputs = ()
+
+    def samples(self, x: Tensor) -> int | None:
+        """Samples of the pass, or of the layer's output x outside one; None where unknown."""
+        first = _first(self.inputs) if self.running else x
+        if isinstance(first, (list, tuple)):
+            return len(first)
+        axis = self.sample_axis
+        if first is None or (axis is None and self.sequence_first and first.dim() <= 3):
+            return None
+        axis = axis or 0
+        # Without that axis it is one sample.
+        return first.size(axis) if -first.dim() <= axis < first.dim() else 1
+
+    def __getstate__(self) -> dict:
+        return self.__dict__ | {"running": False, "inputs": ()}
+
+
+def _first(values: Any) -> Any:
+    """The first tensor among a model's inputs, or list of tensors (images of many sizes)."""
+    for value in values:
+        if isinstance(value, Tensor):
+            return value
+        if isinstance(value, Mapping):
+            found = _first(value.values())
+            if found is not None:
+                return found
+        if isinstance(value, (list, tuple)) and value and isinstance(value[0], Tensor):
+            return value
+    return None
+
+
+class Hook:
+    """The forward hook: replaces a layer's output by what the codec makes of it. Pickles."""
+
+    def __init__(
+        self,
+        name: str,
+        codec: Codec,
+        mode: str,
+        select: Select,
+        grad: str,
+        passes: Passes | None = None,
+    ) -> None:
+        self.passes = passes or Passes(None, False)
+        self.passes.hooks.append(self)
+        self.copies = 0  # made by pickle and copy
+        self.told = False  # whether somebody has been told what became of it
+        self.settings = name, codec, mode, select, grad
+        self._prepare()
+
+    def _prepare(self) -> None:
+        self.name, self.codec, mode, self.select, grad = self.settings
+        self.recorder = Recorder(self.name, self.passes.samples)
+        self.digest, self.entered = enter(self.codec)
+        lo, hi = clip_ends(self.codec)
+        self.lo, self.hi = float(lo.min()), float(hi.max())
+        self.channel_ends = (lo, hi) if len(lo) > 1 else None
+        self.bitstream = mode == "bitstream"
+        self.straight = grad == "ste"
+        self.number = record_under(self.recorder)
+        self.call = 0
+        self.fired = False
+
+    def __call__(self, module: nn.Module, inputs: Any, output: Any) -> Any:
+        self.fired = True
+        x = pick(output, self.select)
+        call = 0
+        if self.passes.running:
+            call = self.call
+            self.call = call + 1
+        if x.is_nested:
+            y = nest(
+                x,
+                [self._code(part, call if i == 0 else ~call) for i, part in enumerate(unnest(x))],
+            )
+        else:
+            y = self._code(x, call)
+        return replace(output, self.select, y)
+
+    def _code(self, x: Tensor, call: int) -> Tensor:
+        if not self.straight:
+            x = x.detach()
+        elif self.channel_ends is not None and x.requires_grad:
+            x = stop_outside(x, self.codec)
+        return code(x, self.digest, self.lo, self.hi, self.bitstream, self.number, call)
+
+    def __getstate__(self) -> dict:
+        self.copies += 1
+        return {"settings": self.settings, "passes": self.passes}
+
+    def __setstate__(self, state: dict) -> None:
+        """A copy counts for itself."""
+        self.__dict__.update(state, copies=0, told=False)
+        self._prepare()

@@ -1,0 +1,33 @@
+"""Why a hook never fired, as far as that can be told afterwards."""
+
+from torch import nn
+
+from .hooks import Hook
+
+__all__ = ["why_silent"]
+
+
+def why_silent(model: nn.Module, layer: nn.Module, hook: Hook) -> str:
+    """The reason, or the likely reasons, why the layer's codec has not been used."""
+    name = hook.name
+    now = dict(model.named_modules(remove_duplicate=False)).get(name)
+    if now is not layer:
+        what = "is gone" if now is None else f"was replaced by a {type(now).__name__}"
+        return f"the layer {what} after attach (surgery, fusing, converting?); attach afterwards"
+    copies = "; the model was copied or pickled meanwhile, and a copy has codecs of its own that "
+    copies = copies + "this tap does not count" if hook.copies else ""
+    if not hook.passes.ran:
+        return (
+            f"the model that was given to attach has not run{copies or ''}. Was another one run: "
+            "a copy, one compiled or exported before, or a table of its outputs?"
+        )
+    outer = name.rpartition(".")[0]
+    parent = model.get_submodule(outer) if outer else model
+    fused = ""
+    if isinstance(parent, (nn.TransformerEncoderLayer, nn.MultiheadAttention)):
+        fused = " in the fused fast path of PyTorch's transformer layers,"
+    return (
+        f"the model ran, but never called this layer{copies}. That is so{fused} on a branch that "
+        "was not taken, where its forward() is called directly, and where a function uses its "
+        "weights, all of which run no hooks"
+    )
