@@ -95,7 +95,7 @@ def test_nothing_is_said_of_layers_that_ran_or_failed(codec, x):
         with lt.attach(model, {"0": codec}):
             model(x)
         with pytest.raises(ZeroDivisionError), lt.attach(model, {"0": codec}):
-            1 / 0
+            raise ZeroDivisionError
         with lt.attach(model, {"0": codec}) as tap:
             model(x)
             tap.reset()
