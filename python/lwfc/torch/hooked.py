@@ -240,7 +240,7 @@ def split_by_hooks(
 ) -> tuple[Edge, Cloud]:
     """The halves of a model that cannot be traced; the cut lies where all of ``at`` have run."""
     for name in at:
-        next(find_layers(model, name))
+        find_layers(model, name)
     leaves, spec = pytree.tree_flatten((args, kwargs))
     samples = batch_of(leaves)
     shapes = []
