@@ -47,7 +47,7 @@ def decode(
     Errors: FormatError for damaged bytes, or without the codec that they need; ParameterError.
     """
     info = inspect(data, codec)
-    if None in info.shape:  # the codec is missing, and decode says so
+    if info.shape is None or None in info.shape:  # the codec is missing, and decode says so
         decode_stream(data, codec)
     shape, dtype = info.shape, DTYPES[info.dtype]
     if math.prod(shape) * dtype.itemsize > max_nbytes:
