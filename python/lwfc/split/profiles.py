@@ -8,6 +8,7 @@ from ..base.errors import ParameterError
 
 __all__ = ["PROFILES", "Profile", "choose_profiles"]
 
+CONTEXT_MAX = 16  # levels the context coder takes
 LEVELS = (2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 48, 64, 96, 128, 192, 256)
 
 
@@ -34,7 +35,9 @@ PROFILES = {
         Profile("paper", {"quantizer": "uniform", "coder": "cabac", "restore": "none"}),
         Profile("rans", {"coder": "rans", "restore": "none", "bound": True}),
         Profile(
-            "context", {"coder": "context", "restore": "linear", "bound": True, "clip_scale": 1.6}
+            "context",
+            {"coder": "context", "restore": "linear", "bound": True, "clip_scale": 1.6},
+            ladder=tuple(n for n in LEVELS if n <= CONTEXT_MAX),
         ),
     )
 }
@@ -70,4 +73,5 @@ def _profile(name: str, options: Any) -> Profile:
         levels = options.pop("levels")
         return Profile(name, options, ladder=tuple(levels) if isinstance(levels, (tuple, list))
                        else (levels,))  # fmt: skip
-    return Profile(name, options)
+    fits = options.get("coder") == "context"
+    return Profile(name, options, ladder=PROFILES["context"].ladder if fits else LEVELS)

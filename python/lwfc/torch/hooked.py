@@ -3,7 +3,8 @@
 The edge runs the model until the named layers have returned. The cloud runs it again, with blank
 inputs, but the module calls that ended before the cut do not run: they return what crossed, or
 blanks where nothing behind the cut uses it. Code between modules runs on both sides. Which calls'
-outputs are needed is found by watching every operation of one run.
+outputs are needed is found by watching every operation of one run. Both
+halves hold the whole model.
 """
 
 import contextlib

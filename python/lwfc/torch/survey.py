@@ -89,7 +89,7 @@ def survey(
                 kept.append(timer.values)
             if progress is not None:
                 progress(i + 1, len(samples), "survey")
-    typical = {node: sorted(run[node] for run in runs)[len(runs) // 2] * 1e3 for node in runs[0]}
+    typical = {node: min(run[node] for run in runs) * 1e3 for node in runs[0]}
     gains = _gains(found, set(names), together)
     features = {}
     for name, node in aliases.items():
