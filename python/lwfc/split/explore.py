@@ -20,7 +20,7 @@ from .link import Link
 from .profiles import Profile, choose_profiles
 from .result import Exploration
 
-__all__ = ["Network", "Opened", "Survey", "explore"]
+__all__ = ["Network", "Opened", "Survey", "explore", "short_list"]
 
 VERSION = 1  # of the entries in a journal
 
@@ -87,6 +87,7 @@ def explore(
     few: int = 16,
     shortlist: int = 4,
     pixels: Any = None,
+    baselines: bool = True,
     log: str | os.PathLike | None = None,
     progress: Progress | None = None,
 ) -> Exploration:
@@ -102,6 +103,8 @@ def explore(
         the one of the fewest bytes.
     ``link``, ``edge_speed``, ``cloud_speed``
         The link, and how many times as fast as this machine each side is.
+    ``baselines``
+        Whether to measure the rows without a cut.
     ``log``
         A JSON-lines file; an exploration that was cut off goes on from it. Its lines carry a
         fingerprint of network, samples and settings; others are left alone.
@@ -133,8 +136,9 @@ def explore(
     })  # fmt: skip
     result = result.adding(run.estimates(few))
     try:
-        result = result.adding(run.whole(pixels))
-        for cut in _short(result, shortlist):
+        if baselines:
+            result = result.adding(run.whole(pixels))
+        for cut in short_list(result, shortlist):
             result = result.adding(run.exact(cut))
     except KeyboardInterrupt:
         warnings.warn("interrupted: the exact pass is not complete; run again with the same log= "
@@ -145,7 +149,7 @@ def explore(
     return result.replace(complete=True)
 
 
-def _short(result: Exploration, count: int) -> list[Cut]:
+def short_list(result: Exploration, count: int) -> list[Cut]:
     """The cuts no other beats in both the device's time and bytes, those of the lowest latency
     first; then the others. The cut of the fewest bytes takes the last place.
     """

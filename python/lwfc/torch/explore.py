@@ -1,30 +1,19 @@
 """explore on a PyTorch model: what the engine of lwfc.split needs to know of it."""
 
-import fnmatch
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-import numpy as np
-import torch
 from torch import Tensor, nn
-from torch.utils import _pytree as pytree
 
-from ..base.errors import ParameterError
 from ..calibration.samples import Progress
-from ..split.cuts import Cut
-from ..split.explore import Survey
 from ..split.explore import explore as explore_network
-from ..split.journal import fingerprint
+from ..split.explore import short_list
 from ..split.link import Link
-from ..split.result import Exploration
-from .counting import count_macs
-from .cutting import Cutter, Plan
-from .features import BATCH, evaluating
-from .graph import batch_of, resize
-from .halves import Cloud, Edge
-from .split import arguments, check_plain, make_halves, traced
-from .survey import PROJECTED, outputs_of, survey
+from ..split.result import Exploration, merge
+from ..split.shards import in_shards
+from .network import TorchNetwork
+from .split import check_plain
 
 __all__ = ["explore"]
 
@@ -44,6 +33,9 @@ def explore(
     few: int = 16,
     shortlist: int = 4,
     pixels: Any = None,
+    baselines: bool = True,
+    shards: int = 1,
+    backend: str = "loky",
     log: str | os.PathLike | None = None,
     progress: Progress | None = None,
 ) -> Exploration:
@@ -66,7 +58,8 @@ def explore(
         ``metric(model)``, larger is better, called with modules that run the network with coded
         features; on labelled samples of your choice.
     ``layers``
-        "auto": every cut whose tensors hold no raw input. Names or globs of layers otherwise.
+        "auto": every cut whose tensors hold no raw input. Names or globs of layers otherwise,
+        and tuples of names for one cut behind several.
     ``profiles``
         "auto", names among "paper", "rans", "context", or a mapping of names to options of
         :func:`lwfc.calibrate`.
@@ -80,195 +73,43 @@ def explore(
     ``pixels``
         (lo, hi): the input values, or those of each channel, that mean black and white, for the
         rows of JPEG and WebP. None: the samples' own ends.
+    ``baselines``
+        Whether to measure the rows without a cut: all on the device, the image to the cloud.
+    ``shards``, ``backend``
+        Shares the short list among workers of joblib's back-ends "loky", "dask" (its current
+        client) or "ray"; model, loader and metric must pickle. Workers time on their machines.
     ``log``, ``progress``
-        A JSON-lines file to go on from; ``progress(done, total, what)``.
+        A JSON-lines file to go on from (each shard's ends in its number);
+        ``progress(done, total, what)``.
 
     Multiply-adds are those of torch's FlopCounterMode, and of what it counts as nothing. Errors:
     ParameterError; among them models that neither torch.export nor torch.fx can trace.
     """
     check_plain(model)
     network = TorchNetwork(model, loader, layers, samples)
-    return explore_network(
-        network, metric=metric, profiles=profiles, link=link, edge_speed=edge_speed,
-        cloud_speed=cloud_speed, max_loss=max_loss, few=few, shortlist=shortlist, pixels=pixels,
-        log=log, progress=progress,
+    options = {
+        "metric": metric, "profiles": profiles, "link": link, "edge_speed": edge_speed,
+        "cloud_speed": cloud_speed, "max_loss": max_loss, "pixels": pixels,
+    }  # fmt: skip
+    whole = explore_network(
+        network, few=few, shortlist=shortlist if shards < 2 else 0, baselines=baselines, log=log,
+        progress=progress, **options,
     )  # fmt: skip
+    chosen = [cut.at for cut in short_list(whole, shortlist)] if shards > 1 else []
+    parts = [chosen[i::shards] for i in range(min(shards, len(chosen)))]
+    if not parts:
+        return whole
+    run = Shard(model, network.loader(), {"samples": samples, "few": 1} | options, log)
+    return merge([whole, in_shards(run, parts, backend)])
 
 
-class TorchNetwork:
-    """A traced model and its samples, as :class:`lwfc.split.Network`. A batch is (args, kwargs)."""
+class Shard:
+    """One worker's share of the short list. Pickles."""
 
-    def __init__(self, model: nn.Module, loader: Any, layers: Any, samples: int) -> None:
-        self.model, self.name = model, type(model).__name__
-        self.batches = _batches(model, loader, samples)
-        args, kwargs = self.first(self.batches[0])
-        self.cutter = traced(model, args, kwargs)
-        self.way = self.cutter.found.way
-        with evaluating(model):
-            macs = count_macs(self.cutter.found, pytree.tree_leaves((args, kwargs)))
-        self.macs = sum(macs.values())
-        self.plans: dict[str, Plan] = {}
-        for plan in _plans(self.cutter, layers):
-            ahead = sum(macs.get(node, 0) for node in plan.head)
-            cut = Cut(plan.cut.name, plan.cut.at, plan.cut.tensors, (ahead, self.macs - ahead))
-            plan.cut = cut
-            self.plans[cut.name] = plan
-        self.cuts = [plan.cut for plan in self.plans.values()]
-        self.fingerprint = fingerprint(
-            self.name, [cut.to_dict() for cut in self.cuts], _hash(model.state_dict().values()),
-            [_hash(pytree.tree_leaves(batch)) for batch in self.batches],
-        )  # fmt: skip
+    def __init__(self, model: nn.Module, loader: list[Any], options: dict[str, Any], log: Any):
+        self.model, self.loader, self.options, self.log = model, loader, options, log
 
-    def size(self, batch: Any) -> int:
-        return batch_of(pytree.tree_leaves(batch))
-
-    def first(self, batch: Any) -> Any:
-        return resize(batch, self.size(batch), 1)
-
-    def image(self, batch: Any) -> np.ndarray | None:
-        tensors = [leaf for leaf in pytree.tree_leaves(batch) if isinstance(leaf, Tensor)]
-        return tensors[0].float().cpu().numpy() if len(tensors) == 1 else None
-
-    def with_image(self, batch: Any, image: np.ndarray) -> Any:
-        def swap(leaf: Any) -> Any:
-            same = isinstance(leaf, Tensor)
-            return torch.from_numpy(image).to(leaf.device, leaf.dtype) if same else leaf
-
-        return pytree.tree_map(swap, batch)
-
-    def whole(self, batch: Any) -> list[np.ndarray]:
-        args, kwargs = batch
-        with evaluating(self.model), torch.no_grad():
-            return outputs_of(self.model(*args, **kwargs))
-
-    def open(self, cut: Cut) -> "Opened":
-        return Opened(*make_halves(self.cutter, self.plans[cut.name]))
-
-    def survey(self, cuts: Sequence[Cut], samples: int, progress: Progress | None) -> Survey:
-        ones = (
-            pytree.tree_leaves(self._one(batch, i))
-            for batch in self.batches
-            for i in range(self.size(batch))
-        )
-        chosen = [one for one, _ in zip(ones, range(samples), strict=False)]
-        batch = self.batches[0]
-        count = min(PROJECTED, self.size(batch))
-        together = pytree.tree_leaves(resize(batch, self.size(batch), count))
-        plans = {cut.name: self.plans[cut.name] for cut in cuts}
-        return survey(self.cutter.found, plans, chosen, together, progress)
-
-    def _one(self, batch: Any, i: int) -> Any:
-        size = self.size(batch)
-
-        def pick(leaf: Any) -> Any:
-            counts = isinstance(leaf, Tensor) and leaf.ndim and len(leaf) == size
-            return leaf[i : i + 1] if counts else leaf
-
-        return pytree.tree_map(pick, batch)
-
-    def evaluate(self, metric: Callable, opened: "Opened | None", code: Callable | None) -> float:
-        with evaluating(self.model), torch.no_grad():
-            if code is None:
-                return float(metric(self.model))
-            if opened is None:
-                return float(metric(Recoded(self, code)))
-            return float(metric(Joined(opened.edge, opened.cloud, code)))
-
-
-class Opened:
-    """Two halves, as the engine runs them."""
-
-    def __init__(self, edge: Edge, cloud: Cloud) -> None:
-        self.edge, self.cloud = edge, cloud
-
-    def head(self, batch: Any) -> dict[str, Tensor]:
-        args, kwargs = batch
-        return self.edge.tensors(*args, **kwargs)
-
-    def tail(self, tensors: Mapping[str, Tensor]) -> list[np.ndarray]:
-        return outputs_of(self.cloud(tensors))
-
-
-class Joined(nn.Module):
-    """The network with coded features, for a metric."""
-
-    def __init__(self, edge: Edge, cloud: Cloud, code: Callable) -> None:
-        super().__init__()
-        self.edge, self.cloud, self.code = edge, cloud, code
-        self.training = False
-
-    def train(self, mode: bool = True) -> "Joined":
-        return self
-
-    def forward(self, *args: Any, **kwargs: Any) -> Any:
-        return self.cloud(self.code(self.edge.tensors(*args, **kwargs)))
-
-
-class Recoded(nn.Module):
-    """The network on coded images, for a metric."""
-
-    def __init__(self, network: TorchNetwork, code: Callable) -> None:
-        super().__init__()
-        self.network, self.model, self.code = network, network.model, code
-
-    def forward(self, *args: Any, **kwargs: Any) -> Any:
-        image = self.code(self.network.image((args, kwargs)))
-        args, kwargs = self.network.with_image((args, kwargs), image)
-        return self.model(*args, **kwargs)
-
-
-def _plans(cutter: Cutter, layers: str | Sequence[str]) -> list[Plan]:
-    """The cuts asked for."""
-    if layers == "auto":
-        return cutter.all()
-    found: dict[str, Plan] = {}
-    for pattern in [layers] if isinstance(layers, str) else layers:
-        names = fnmatch.filter(cutter.named, pattern) if pattern not in cutter.named else [pattern]
-        for name in names or [pattern]:
-            plan = cutter.plan((name,))
-            if any(tensor.is_input for tensor in plan.cut.tensors):
-                if names != [name]:
-                    continue  # a glob takes what is legal
-                raise ParameterError(f"behind {name!r} the network still needs its own input")
-            found.setdefault(name, plan)
-    return list(found.values())
-
-
-def _batches(model: nn.Module, loader: Any, samples: int) -> list[tuple[tuple, dict[str, Any]]]:
-    """The first samples, in at least two batches where there are two samples."""
-    if isinstance(loader, Tensor):
-        loader = loader[:samples].split(max(1, min(BATCH, -(-min(len(loader), samples) // 2))))
-    found: list[Any] = []
-    left = samples
-    for batch in loader:
-        if isinstance(batch, (tuple, list)):
-            batch = batch[0]  # labels, or whatever follows
-        args, kwargs = arguments(model, batch)
-        size = batch_of(pytree.tree_leaves((args, kwargs)))
-        taken = min(size, left)
-        found.append(resize((args, kwargs), size, taken))
-        left -= taken
-        if not left:
-            break
-    if len(found) == 1:
-        (whole,) = found
-        size = batch_of(pytree.tree_leaves(whole))
-        if size > 1:
-            half = size // 2
-
-            def part(leaf: Any, ends: slice) -> Any:
-                counts = isinstance(leaf, Tensor) and leaf.ndim and len(leaf) == size
-                return leaf[ends] if counts else leaf
-
-            found = [pytree.tree_map(lambda x, s=s: part(x, s), whole)
-                     for s in (slice(0, half), slice(half, size))]  # fmt: skip
-    if not found:
-        raise ParameterError("the loader gives no batch")
-    return found
-
-
-def _hash(tensors: Iterable[Any]) -> str:
-    """A fingerprint of tensors' values."""
-    parts = [x.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
-             for x in tensors if isinstance(x, Tensor)]  # fmt: skip
-    return fingerprint(*parts)
+    def __call__(self, part: Sequence[tuple[str, ...]], number: int) -> Exploration:
+        log = None if self.log is None else f"{os.fspath(self.log)}.{number}"
+        return explore(self.model, self.loader, layers=part, shortlist=len(part), log=log,
+                       baselines=False, **self.options)  # fmt: skip
