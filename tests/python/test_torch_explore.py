@@ -157,6 +157,7 @@ def test_cuts_of_several_tensors(name, cut):
     edge, cloud = lt.split(model, rows[cut]["at"], example=x)
     assert len(edge.cut.tensors) == 2
     kinds = {row["kind"] for row in result.rows}
+    assert all(row["head_macs"] for row in rows.values())  # tokens looked up are still tokens
     assert kinds == ({"split", "device", "cloud"} if name == "branches" else {"split", "device"})
 
 

@@ -58,8 +58,8 @@ def explore(
         ``metric(model)``, larger is better, called with modules that run the network with coded
         features; on labelled samples of your choice.
     ``layers``
-        "auto": every cut whose tensors hold no raw input. Names or globs of layers otherwise,
-        and tuples of names for one cut behind several.
+        "auto": every cut that follows some multiply-add and sends no raw input. Names or globs of
+        layers otherwise, and tuples of names for one cut behind several.
     ``profiles``
         "auto", names among "paper", "rans", "context", or a mapping of names to options of
         :func:`lwfc.calibrate`.

@@ -41,6 +41,8 @@ class TorchNetwork:
         self.plans: dict[str, Plan] = {}
         for plan in _plans(self.cutter, layers):
             ahead = sum(macs.get(node, 0) for node in plan.head)
+            if layers == "auto" and not ahead:
+                continue  # the input, padded or looked up: nothing was computed yet
             cut = Cut(plan.cut.name, plan.cut.at, plan.cut.tensors, (ahead, self.macs - ahead))
             plan.cut = cut
             self.plans[cut.name] = plan
