@@ -30,8 +30,9 @@ def test_activation_is_recognised(activation):
     x = laplace(activation)
     codec = lwfc.calibrate(x, levels=4)
     assert codec.metadata["activation"] == activation
-    named = lwfc.calibrate(x, levels=4, activation=activation)
-    assert named == codec
+    if activation != "leaky_relu":  # whose named lower end is 0, the guessed one's the best there is
+        assert lwfc.calibrate(x, levels=4, activation=activation) == codec
+    assert codec.metadata["law"] == "model"
     assert guess_activation(lwfc.moments(x), x.ravel()) == activation
 
 
@@ -69,7 +70,7 @@ def test_lower_end():
     m = lwfc.moments(x)
     model = lwfc.ActivationModel.fit(m.mean, m.variance, activation="leaky_relu")
     for clip_lo, lo in ((None, 0.0), (-0.1, -0.1), ("free", None)):
-        codec = lwfc.calibrate(x, levels=4, clip_lo=clip_lo)
+        codec = lwfc.calibrate(x, levels=4, clip_lo=clip_lo, activation="leaky_relu")
         expected = model.clip_range(4, lo=lo)
         assert (codec.values.min(), codec.values.max()) == pytest.approx(expected, rel=1e-5)
     wide = lwfc.calibrate(x, levels=4, clip_lo=-0.1, clip_scale=2)
@@ -182,7 +183,9 @@ def test_statistics_that_no_model_fits():
     x = laplace("identity") - 5
     with pytest.warns(lwfc.CalibrationWarning, match="mean"):
         codec = lwfc.calibrate(x, levels=4, activation="relu")
-    assert (codec.values.min(), codec.values.max()) == (x.min(), x.max())
+    best = lwfc.calibrate(x, levels=4, activation="identity", clip="mse")
+    assert np.allclose(codec.values, best.values, rtol=1e-6)
+    assert codec.metadata["law"] == "samples"
     top = np.where(np.arange(1000) % 2, 6.0, 0.0)
     with pytest.warns(lwfc.CalibrationWarning):
         lwfc.calibrate(top, levels=4, activation="relu6")
@@ -294,7 +297,8 @@ def test_centroids_lower_the_error():
     assert not better.bound
     for symbol in range(3):
         cell = x[plain.symbols(x) == symbol]
-        assert better.values[0, symbol] == pytest.approx(cell.mean(), rel=1e-4)
+        mean = cell.mean() if symbol else 0  # where most values are 0 exactly
+        assert better.values[0, symbol] == pytest.approx(mean, rel=1e-4)
 
 
 def test_progress_is_told():

@@ -299,7 +299,8 @@ def test_narrow_types_never_overflow():
 
 def test_per_channel_quantizers():
     x = features() * np.linspace(0.2, 3, 8, dtype=np.float32)[:, None, None]
-    codec = lwfc.calibrate(x, levels=4, granularity="channel", coder="cabac")
+    assert lwfc.calibrate(x, levels=4, granularity="channel").bound
+    codec = lwfc.calibrate(x, levels=4, granularity="channel", coder="cabac", bound=False)
     assert codec.thresholds.shape == (8, 3)
     y = codec.decode(codec.encode(x))
     assert np.array_equal(y, expected_values(codec, x))

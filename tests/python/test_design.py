@@ -17,12 +17,12 @@ from lwfc import _core  # noqa: E402
 from lwfc.base.errors import ParameterError  # noqa: E402
 from lwfc.model.activation import ActivationModel  # noqa: E402
 from lwfc.model.design import (  # noqa: E402
-    _sort_samples,
     clip_range_samples,
     deadzone_quantizer,
     design_ecsq,
     uniform_quantizer,
 )
+from lwfc.model.empirical import sort_samples  # noqa: E402
 
 LAYER = model_ref.Model(0.7716595, -1.4350621, 0.5, 0.1)
 SAMPLES = LAYER.sample_y(50_000, np.random.default_rng(1))
@@ -51,7 +51,7 @@ def test_design_against_reference(lengths, pinned, levels, weight):
     if live.all():
         np.testing.assert_allclose(got.thresholds, thresholds, atol=2e-6)
         lagrangian = _core.samples_design(
-            _sort_samples(SAMPLES), levels, 0.0, 9.0, weight, pinned, int(lengths != "entropy"),
+            sort_samples(SAMPLES), levels, 0.0, 9.0, weight, pinned, int(lengths != "entropy"),
             1e-9, 500,
         )[5]  # fmt: skip
         assert lagrangian == pytest.approx(history[-1], rel=1e-10)
@@ -120,7 +120,7 @@ def test_lagrangian_never_rises(seed, levels, weight, pinned, lengths, of_model)
         run = _core.model_design
     else:
         y = LAYER.sample_y(int(rng.integers(1, 2000)), rng)
-        source, run = _sort_samples(np.round(y, int(rng.integers(1, 8)))), _core.samples_design
+        source, run = sort_samples(np.round(y, int(rng.integers(1, 8)))), _core.samples_design
     before = math.inf
     for count in range(1, 16):
         j = run(source, levels, lo, hi, weight, pinned, lengths, 0.0, count)[5]
@@ -172,7 +172,7 @@ def test_deadzone_quantizer():
 
 
 def test_samples_error():
-    samples = _sort_samples(SAMPLES)
+    samples = sort_samples(SAMPLES)
     for lo, hi, levels in ((0.0, 5.0, 2), (-0.2, 9.0, 5), (0.4, 12.0, 256)):
         index = model_ref.quantise(SAMPLES, lo, hi, levels)
         want = np.square(SAMPLES - model_ref.dequantise(index, lo, hi, levels)).mean()
@@ -182,7 +182,7 @@ def test_samples_error():
 
 @pytest.mark.parametrize("levels", [2, 3, 4, 8, 64])
 def test_range_of_least_squares(levels):
-    samples = _sort_samples(SAMPLES)
+    samples = sort_samples(SAMPLES)
     lo, hi = clip_range_samples(SAMPLES, levels, "mse")
     assert lo == 0.0
     error = _core.samples_error(samples, lo, hi, levels)

@@ -1,30 +1,26 @@
 """calibrate: from sample activations of a layer to its Codec."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from ..base.checks import check_number, choose
+from ..base.checks import channel_axis_of, check_number, choose
 from ..base.errors import ParameterError
 from ..base.threads import blas_limit, thread_count
 from ..codec.codec import Codec
 from ..codec.names import CODERS, NAN_POLICIES
 from ..codec.stages import check_levels
-from ..model.design import design_ecsq, uniform_quantizer
-from ..model.ranges import ACTIVATIONS, RangeChoice, choose_range, guess_activation
+from ..model.ranges import ACTIVATIONS, RangeChoice, guess_activation
 from .fitting import Fitting, fit_parts
+from .quantizers import QUANTIZERS, make_quantizers
 from .samples import Batches, Progress
-from .statistics import Group, Statistics, measure
+from .statistics import Statistics, measure
 
 __all__ = ["calibrate"]
 
-QUANTIZERS = ("uniform", "ecsq", "deadzone")
 RESTORATIONS = ("none", "centroid", "local", "linear")
 GRANULARITIES = ("tensor", "channel")
 BOUNDS = {"relu": (0.0, np.inf), "relu6": (0.0, 6.0)}  # no restored value leaves these
-DEAD_ZONE = 1 / 6  # of a step: rounding by thirds instead of halves, as video coders do
-DESIGN_SAMPLES = 1 << 18  # values an entropy-constrained design is made from
 
 
 def calibrate(
@@ -58,15 +54,19 @@ def calibrate(
     ``levels``
         Number of symbols, 2 to 256. Entropy-constrained designs may end with fewer.
     ``activation``, ``slope``, ``kappa``
-        "relu", "relu6", "leaky_relu" with its ``slope``, "identity", or "auto", which decides from
-        the values (see ``lwfc.ranges.guess_activation``); ``kappa`` is the model's skew, None:
-        0.5 as in the paper, 1 for "identity".
+        "relu", "relu6", "leaky_relu" with its ``slope``, "identity": the paper's model of it, with
+        a warning where the samples do not follow it. "auto" guesses the activation from the
+        values and takes its model where that fits the samples, else their own law (SiLU, GELU,
+        BatchNorm after ReLU, offsets); ``metadata["law"]`` says which. ``kappa`` is the model's
+        skew, None: 0.5 as in the paper, 1 for "identity".
     ``clip``
-        The range: "model" (least squared error under the activation model), "mse" (the same on
-        the samples), "aciq", "minmax", "percentile" (99.9), or a pair (lo, hi). The lower end is
-        0 but for "identity"; ``clip_lo`` gives another, or "free" to choose it as well (networks
-        may need the negative values of a leaky ReLU). ``clip_scale`` stretches the range: at its
-        upper end, for "identity" at both.
+        The range: "model" (least squared error under the model or the samples' own law), "mse"
+        (on the samples), "aciq", "minmax", "percentile" (99.9), or a pair (lo, hi). The lower end
+        is 0 after a named (leaky) ReLU, else chosen; ``clip_lo`` gives another, or "free" to
+        choose it as well (networks may need the negative values of a leaky ReLU). Where 0 is a
+        mass point of the samples and the lower end is chosen, a level is exactly 0, and other
+        levels may lie unevenly. ``clip_scale`` stretches the range: at its upper end where there
+        is a floor, from 0 where that is kept, else at both ends.
     ``quantizer``
         "uniform"; "ecsq", entropy-constrained with the outer values kept; "deadzone", uniform
         values with thresholds moved a sixth of a step away from zero.
@@ -120,16 +120,25 @@ def calibrate(
         )
         _check_samples(statistics, nan)
         whole = statistics.tensor
-        if activation == "auto":
+        auto = activation == "auto"
+        if auto:
             activation = guess_activation(whole.moments, whole.sample)
-        choice = RangeChoice(levels, activation, slope, kappa, clip, clip_scale, clip_lo)
+        choice = RangeChoice(levels, activation, slope, kappa, clip, clip_scale, clip_lo, auto)
         variance = whole.moments.variance
-        thresholds, values = _quantizers(statistics, choice, quantizer, rate_weight * variance)
+        made = make_quantizers(
+            statistics,
+            choice,
+            quantizer,
+            rate_weight * variance,
+            restored=restore != "none",
+            channel_axis=channel_axis_of(1 + len(statistics.inner_shape), channel_axis),
+        )
         notes = {
             "activation": activation,
             "clip": clip if isinstance(clip, str) else [float(end) for end in clip],
             "clip_scale": float(clip_scale),
-            "range": [float(values.min()), float(values.max())],
+            "range": [float(made.values.min()), float(made.values.max())],
+            "law": made.law,
             "quantizer": quantizer,
             "restore": restore,
             "restore_strength": float(restore_strength),
@@ -139,8 +148,8 @@ def calibrate(
             "variance": variance,
         }
         plain = Codec(
-            thresholds,
-            values,
+            made.thresholds,
+            made.values,
             coder="rans" if coder == "context" else coder,
             channel_axis=channel_axis,
             inner_shape=statistics.inner_shape,
@@ -153,11 +162,14 @@ def calibrate(
             strength=float(restore_strength),
             rate_weight=rate_weight * variance,
             bounds=BOUNDS.get(activation, (-np.inf, np.inf)),
+            zeros=made.zeros,
             progress=progress,
             num_threads=num_threads,
         )
         with blas_limit(num_threads):
             parts = fit_parts(plain, batches, fitting)
+    if bound is None and len(made.values) > 1:
+        bound = True  # a table for each channel is far larger than what it decodes
     return plain.replace(bound=bound, **parts)
 
 
@@ -169,34 +181,3 @@ def _check_samples(statistics: Statistics, nan: str) -> None:
         )
     if not moments.count:
         raise ParameterError("the samples hold no finite value: nothing to calibrate on")
-
-
-def _quantizers(
-    statistics: Statistics, choice: RangeChoice, quantizer: str, weight: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """(thresholds, values), a row for each group."""
-    groups: Sequence[Group] = statistics.channels or (statistics.tensor,)
-    rows = []
-    for number, own in enumerate(groups):
-        where = f"channel {number}: " if statistics.channels else ""
-        group = own if own.moments.count else statistics.tensor
-        lo, hi = choose_range(choice, group.moments, group.sample, where)
-        rows.append(_make(quantizer, choice, group, lo, hi, weight))
-    thresholds, values = zip(*rows, strict=True)
-    return np.stack(thresholds), np.stack(values)
-
-
-def _make(
-    quantizer: str, choice: RangeChoice, group: Group, lo: float, hi: float, weight: float
-) -> tuple[np.ndarray, np.ndarray]:
-    if quantizer == "ecsq" and group.moments.min < group.moments.max:
-        sample = group.sample[:: -(-len(group.sample) // DESIGN_SAMPLES)]
-        design = design_ecsq(sample, choice.levels, lo, hi, rate_weight=weight, pinned=True)
-        return design.thresholds, design.values
-    thresholds, values = uniform_quantizer(lo, hi, choice.levels)
-    if quantizer == "deadzone":
-        step = (hi - lo) / (choice.levels - 1)
-        zero = int(np.argmin(np.abs(values)))
-        away = np.where(np.arange(choice.levels - 1) >= zero, DEAD_ZONE, -DEAD_ZONE)
-        thresholds = (thresholds + step * away).astype(np.float32)
-    return thresholds, values

@@ -18,13 +18,15 @@ STEPS = 100  # of the context model's progress
 
 @dataclass(frozen=True, slots=True)
 class Fitting:
-    """What to fit: the names of ``lwfc.calibrate``; ``rate_weight`` in squared error per bit."""
+    """What to fit: the names of ``lwfc.calibrate``; ``rate_weight`` in squared error per bit;
+    ``zeros``: of which quantizers 0 is a mass point."""
 
     context: bool
     restore: str
     strength: float
     rate_weight: float
     bounds: tuple[float, float]
+    zeros: np.ndarray
     progress: Progress | None
     num_threads: int
 
@@ -69,7 +71,11 @@ def _walk(codec: Codec, batches: Batches, fitting: Fitting, restore: str) -> dic
         values = planes(x, codec.channel_axis)
         if restore in ("local", "linear"):
             weights = weights or RestorationFitter(
-                codec.levels, channels, restore, bounds=fitting.bounds
+                codec.levels,
+                channels,
+                restore,
+                bounds=fitting.bounds,
+                reference=codec.values,
             )
             weights.update(values, symbols)
         elif restore == "centroid":
@@ -91,8 +97,8 @@ def _finish(
         blob = context.finish(lambda share: say(int(share * STEPS), STEPS, "context model"))
         changes |= {"coder": "context", "context": blob}
     if centroids is not None:
-        values = centroids.finish(per_channel=len(codec.values) > 1)
-        changes["values"] = np.maximum.accumulate(values, axis=-1)
+        zero = np.count_nonzero(codec.thresholds <= 0, axis=-1)
+        changes["values"] = centroids.table(codec.values, fitting.zeros, zero)
     if weights is not None:
         changes["restore"] = weights.finish(
             fitting.strength, lambda text: say(0, None, f"restoration: {text}")

@@ -7,6 +7,7 @@ import numpy as np
 from ..base.checks import channel_axis_of
 from ..base.errors import ParameterError
 from ..model.moments import Moments, moments
+from .outliers import Slices
 from .samples import Batches, Thinned
 
 __all__ = ["Group", "Statistics", "measure"]
@@ -26,13 +27,14 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
-    """What one walk tells. ``channels`` is empty unless asked for; ``inner_shape`` is () if
-    the samples differ in shape."""
+    """What one walk tells. ``channels`` is empty unless asked for, and without them ``slices``
+    look for outliers; ``inner_shape`` is () if the samples differ in shape."""
 
     tensor: Group
     channels: tuple[Group, ...]
     inner_shape: tuple[int, ...]
     nsamples: int
+    slices: Slices
 
 
 class _Gatherer:
@@ -56,11 +58,13 @@ def measure(
     parts: list[_Gatherer] = []
     shapes: set[tuple[int, ...]] = set()
     nsamples = 0
+    slices = Slices()
     for x in batches.walk("statistics"):
         whole.add(x, num_threads)
         shapes.add(x.shape[1:])
         nsamples += len(x)
         if not channels:
+            slices.add(x)
             continue
         axis = channel_axis_of(x.ndim, channel_axis)
         count = 0 if axis is None else x.shape[axis]
@@ -75,4 +79,4 @@ def measure(
         for part, plane in zip(parts, np.moveaxis(x, axis, 0), strict=True):
             part.add(plane, num_threads)
     inner = shapes.pop() if len(shapes) == 1 else ()
-    return Statistics(whole.group(), tuple(part.group() for part in parts), inner, nsamples)
+    return Statistics(whole.group(), tuple(part.group() for part in parts), inner, nsamples, slices)

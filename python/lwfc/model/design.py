@@ -16,6 +16,7 @@ from .activation import (
     check_lower,
     check_one_levels,
 )
+from .empirical import SampleLaw, sort_samples
 
 __all__ = [
     "QuantizerDesign",
@@ -106,19 +107,6 @@ def deadzone_quantizer(
     return (lo + steps * (hi - lo) / (values.size - 1)).astype(np.float32), values
 
 
-def _sort_samples(samples: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Sorted float64 samples and their running sums, as the extension takes them."""
-    y = np.array(samples, np.float64).ravel()
-    if not y.size:
-        raise ParameterError("samples is empty")
-    if not np.isfinite(y).all():
-        raise ParameterError("samples hold NaN or infinity")
-    y.sort()
-    sums, squares = np.empty(y.size + 1), np.empty(y.size + 1)
-    _core.samples_sum((y, sums, squares))
-    return y, sums, squares
-
-
 def clip_range_samples(
     samples: Any,
     levels: int,
@@ -158,7 +146,7 @@ def clip_range_samples(
     levels = check_one_levels(levels)
     lo = check_lower(lo)
     full = activation_shape(activation, slope)[0] == 1.0
-    sorted_samples, sums, squares = _sort_samples(samples)
+    sorted_samples, sums, _ = sort_samples(samples)
     mean = sums[-1] / sorted_samples.size
     if method == "model":
         variance = np.square(sorted_samples - mean).mean()
@@ -174,7 +162,8 @@ def clip_range_samples(
         lower, upper = np.percentile(sorted_samples, [100.0 - percentile, percentile])
         ends = (lower if lo is None else lo, upper)
     elif method == "mse":
-        ends = _core.samples_range((sorted_samples, sums, squares), levels, lo)
+        found = SampleLaw(sorted_samples).best(levels, lo)
+        ends = None if found is None else (found.lo, found.hi)
     else:
         raise ParameterError(
             f"method={method!r}: must be 'model', 'aciq', 'minmax', 'percentile' or 'mse'"
@@ -232,7 +221,7 @@ def design_ecsq(
     if isinstance(samples_or_model, ActivationModel):
         result = _core.model_design(samples_or_model._law, *options)
     else:
-        result = _core.samples_design(_sort_samples(samples_or_model), *options)
+        result = _core.samples_design(sort_samples(samples_or_model), *options)
     if result is None:
         raise ParameterError("the squares of the samples overflow")
     thresholds, values, probabilities, rate, distortion = result[:5]

@@ -40,7 +40,11 @@ class Rows:
 
 @dataclass
 class Task:
-    """What to fit: ``values`` (N,) level bytes; ``centroids``, ``low``, ``high`` (N,)."""
+    """What to fit: ``values`` (N,) level bytes; ``low``, ``high`` (N,).
+
+    ``centroids`` (C, N): of all samples; ``towards`` (C, N): what they are shrunk towards;
+    ``reference`` (1 or C, N) or None: the quantizer's values.
+    """
 
     channels: int
     levels: int
@@ -49,8 +53,10 @@ class Task:
     bounds: tuple[float, float]
     values: np.ndarray
     centroids: np.ndarray
+    towards: np.ndarray
     low: np.ndarray
     high: np.ndarray
+    reference: np.ndarray | None = None
 
 
 @dataclass
@@ -125,7 +131,7 @@ def low_rank(gram: np.ndarray, weights: np.ndarray) -> np.ndarray:
 def fit_tables(rows: Rows, score: np.ndarray, levels: int, shrink: np.ndarray) -> _Tables:
     """Least squares of the values on ``score`` (rows, C) within each channel and symbol.
 
-    ``shrink`` (N,) are the tensor's centroids; a rare symbol keeps slope 0.
+    ``shrink`` (C, N) is what rare symbols, whose slope is 0, are drawn towards.
     """
     channels = rows.x.shape[1]
     out = _Tables(*(np.zeros((channels, levels)) for _ in range(3)))
@@ -142,7 +148,7 @@ def fit_tables(rows: Rows, score: np.ndarray, levels: int, shrink: np.ndarray) -
             szz += np.einsum("ij,ij->j", z, zm)
             szx += np.einsum("ij,ij->j", z, x)
         safe = np.maximum(n, 1.0)
-        centroid = (sx + PRIOR * shrink[s]) / (n + PRIOR)
+        centroid = (sx + PRIOR * shrink[:, s]) / (n + PRIOR)
         variance = szz / safe - (sz / safe) ** 2
         covariance = szx / safe - sz * sx / safe**2
         usable = (n >= PRIOR) & (variance > 1e-9)
@@ -154,16 +160,22 @@ def fit_tables(rows: Rows, score: np.ndarray, levels: int, shrink: np.ndarray) -
     return out
 
 
-def _estimate(rows: Rows, score: np.ndarray, tables: _Tables, limits: np.ndarray) -> np.ndarray:
+def estimate(rows: Rows, score: np.ndarray, tables: _Tables, limits: np.ndarray) -> np.ndarray:
     channel = np.arange(rows.x.shape[1])
     out = tables.offset.astype(np.float32)[channel, rows.s]
     out += tables.slope.astype(np.float32)[channel, rows.s] * score
     return np.clip(out, limits[0][rows.s], limits[1][rows.s])
 
 
-def _errors(rows: Rows, estimate: np.ndarray) -> np.ndarray:
+def squared_errors(rows: Rows, found: np.ndarray) -> np.ndarray:
     """Mean squared error per channel."""
-    return np.mean((estimate - rows.x) ** 2, axis=0, dtype=np.float64)
+    return np.mean((found - rows.x) ** 2, axis=0, dtype=np.float64)
+
+
+def reference_errors(task: Task, rows: Rows) -> np.ndarray:
+    """Mean squared error per channel of the quantizer's values."""
+    table = np.broadcast_to(task.reference, (task.channels, task.levels))
+    return squared_errors(rows, table[np.arange(task.channels), rows.s])
 
 
 def fit_own(rows: Rows, score: np.ndarray | None, levels: int) -> np.ndarray:
@@ -216,13 +228,13 @@ def _ranks(task: Task) -> list[int]:
 def choose(task: Task, train: Rows, test: Rows, say: Callable[[str], None]) -> Choice:
     """Ridge, rank and each channel's mode by squared error on the held-out samples."""
     levels, values, limits = task.levels, task.values, value_limits(task)
-    shrink = task.centroids
+    shrink = task.towards
     every = train
     (train,), (test,) = thin(train), thin(test)
 
     def judge(score_train, score_test):
         tables = fit_tables(train, score_train, levels, shrink)
-        return _errors(test, _estimate(test, score_test, tables, limits))
+        return squared_errors(test, estimate(test, score_test, tables, limits))
 
     zero_train, zero_test = np.zeros_like(train.x), np.zeros_like(test.x)
     centroid = judge(zero_train, zero_test)

@@ -45,10 +45,14 @@ class CentroidFitter:
                 self.low[s] = min(self.low[s], float(np.min(values, initial=np.inf, where=mask)))
                 self.high[s] = max(self.high[s], float(np.max(values, initial=-np.inf, where=mask)))
 
-    def finish(self, per_channel: bool = False, prior: float = PRIOR) -> np.ndarray:
+    def finish(
+        self, per_channel: bool = False, prior: float = PRIOR, values: np.ndarray | None = None
+    ) -> np.ndarray:
         """float32 (levels,), or (channels, levels) shrunk towards the tensor's by ``prior`` counts.
 
-        A level that calibration never met takes a value between its neighbours'.
+        A level that calibration never met takes a value between its neighbours'. ``values``,
+        (1 or channels, levels), are the quantizer's: no channel's values are further from the means
+        than they, and a quantizer of each channel's own is what that channel's are shrunk towards.
         """
         counts, sums = self.counts.sum(0), self.sums.sum(0)
         seen = np.flatnonzero(counts)
@@ -57,7 +61,40 @@ class CentroidFitter:
         tensor = np.interp(np.arange(self.levels), seen, sums[seen] / counts[seen])
         if not per_channel:
             return tensor.astype(np.float32)
-        return ((self.sums + prior * tensor) / (self.counts + prior)).astype(np.float32)
+        towards = tensor if values is None or len(values) == 1 else values
+        drawn = (self.sums + prior * towards) / (self.counts + prior)
+        if values is not None:
+            mean = np.where(self.counts > 0, self.sums / np.maximum(self.counts, 1), drawn)
+            reach = np.abs(values - mean)
+            drawn = np.where(self.counts > 0, np.clip(drawn, mean - reach, mean + reach), drawn)
+        return drawn.astype(np.float32)
+
+    def table(self, values: np.ndarray, zeros: np.ndarray, zero: np.ndarray) -> np.ndarray:
+        """What symbols decode to in place of ``values`` (groups, levels): float32, ascending, and
+        in no group of more squared error than these.
+
+        Groups with ``zeros`` true have 0 as a mass point, in the cell of the symbol ``zero``:
+        that one stays 0 exactly, for the means of what is nearly always 0 light up silent places.
+        """
+        grouped = len(values) > 1
+        found = np.atleast_2d(self.finish(grouped, values=values if grouped else None))
+        axis = () if grouped else (0,)
+        counts, sums = self.counts.sum(axis), self.sums.sum(axis)
+        counts, sums = np.atleast_2d(counts), np.atleast_2d(sums)
+
+        def excess(table: np.ndarray) -> np.ndarray:
+            """Squared error of each cell, less what all tables share."""
+            return counts * table.astype(np.float64) ** 2 - 2 * sums * table
+
+        rows = np.arange(len(values))
+        pinned = zeros & (excess(0 * found)[rows, zero] <= excess(values)[rows, zero])
+        for g in np.flatnonzero(pinned):
+            found[g, : zero[g]] = np.minimum(found[g, : zero[g]], 0)
+            found[g, zero[g] :] = np.maximum(found[g, zero[g] :], 0)
+            found[g, zero[g]] = 0
+        found = np.maximum.accumulate(found, axis=-1)
+        worse = excess(found).sum(-1) > excess(values).sum(-1)
+        return np.where(worse[:, None], values, found).astype(np.float32)
 
 
 class RestorationFitter:
@@ -66,6 +103,8 @@ class RestorationFitter:
     Keeps at most ``rows`` randomly drawn positions, equally many of each sample (default: about
     16 million values, 65,536 positions at most). ``bounds`` are the activation's (0, inf) for ReLU,
     (0, 6) for ReLU6. ``rank``: "auto", 0 (one weight per output and feature) or a multiple of 4.
+    ``reference``, (1 or channels, levels): the quantizer's values, of which no channel's estimates
+    may have more squared error on the positions kept.
     """
 
     def __init__(
@@ -77,6 +116,7 @@ class RestorationFitter:
         rank: int | str = "auto",
         rows: int | None = None,
         seed: int = 0,
+        reference: np.ndarray | None = None,
     ) -> None:
         if kind not in ("local", "linear"):
             raise ParameterError(f'kind must be "local" or "linear", not {kind!r}')
@@ -88,6 +128,7 @@ class RestorationFitter:
         self.rank = rank
         self.rows = rows or int(min(65536, max(2**24 // channels, 12 * channels)))
         self.centroids = CentroidFitter(levels, channels)
+        self._reference = reference
         self.samples = 0
         self._values = level_values(levels)
         self._random = np.random.default_rng(seed)
@@ -143,6 +184,11 @@ class RestorationFitter:
         x = np.ascontiguousarray(packed[:, :, 4:]).view(np.float32)[:, :, 0]
         return Rows(*planes, x), owner % HOLD_OUT == 0
 
+    def _towards(self) -> np.ndarray:
+        """What rare levels are drawn towards: the tensor's, or each channel's quantizer's."""
+        own = self._reference is not None and len(self._reference) > 1
+        return self._reference if own else self.centroids.finish()
+
     def finish(self, strength: float = 1.0, progress: Callable[[str], None] | None = None) -> bytes:
         """The blob. ``strength`` 0..1 blends from the centroids (0) to the estimate (1)."""
         if not 0.0 <= strength <= 1.0:
@@ -160,7 +206,9 @@ class RestorationFitter:
             rank=self.rank,
             bounds=self.bounds,
             values=self._values,
-            centroids=self.centroids.finish(),
+            centroids=self.centroids.finish(True, values=self._reference),
+            towards=np.broadcast_to(self._towards(), (self.channels, self.levels)),
+            reference=self._reference,
             low=self.centroids.low,
             high=self.centroids.high,
         )

@@ -9,13 +9,16 @@ from .fit import (
     Choice,
     Rows,
     Task,
+    estimate,
     feature_rows,
     fit_own,
     fit_tables,
     low_rank,
     normal_equations,
     own_score,
+    reference_errors,
     ridge_solve,
+    squared_errors,
     thin,
     value_limits,
 )
@@ -95,11 +98,15 @@ def assemble(task: Task, rows: Rows, choice: Choice, strength: float) -> bytes:
             second = rows_int
         else:
             first = rows_int
-    tables = fit_tables(rows, score, levels, task.centroids)
+    tables = fit_tables(rows, score, levels, task.towards)
+    tables.centroid = task.centroids.astype(np.float64)
+    low, high = limits = value_limits(task)
     off = choice.mode == 0
+    if task.reference is not None:
+        found = squared_errors(rows, estimate(rows, score, tables, limits))
+        off |= found > reference_errors(task, rows)
     tables.slope[off] = 0.0
     tables.offset[off] = tables.centroid[off]
-    low, high = value_limits(task)
     return Restoration(
         kind=LOCAL if not task.linear else LINEAR,
         strength=int(round(strength * STRENGTH_ONE)),
