@@ -30,7 +30,7 @@ def test_activation_is_recognised(activation):
     x = laplace(activation)
     codec = lwfc.calibrate(x, levels=4)
     assert codec.metadata["activation"] == activation
-    if activation != "leaky_relu":  # whose named lower end is 0, the guessed one's the best there is
+    if activation != "leaky_relu":  # whose lower end is 0 if named, the best if guessed
         assert lwfc.calibrate(x, levels=4, activation=activation) == codec
     assert codec.metadata["law"] == "model"
     assert guess_activation(lwfc.moments(x), x.ravel()) == activation

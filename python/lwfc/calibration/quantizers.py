@@ -53,7 +53,7 @@ def make_quantizers(
     groups = [group if group.moments.count else whole for group in statistics.channels or (whole,)]
     ranges = [choose_range(choice, group.moments, group.sample) for group in groups]
     _warn(ranges, bool(statistics.channels))
-    ends = [found.scaled(choice.clip_scale) for found in ranges]
+    ends = [found.scaled(choice) for found in ranges]
     rows = [_make(quantizer, choice, *pair, weight) for pair in zip(groups, ends, strict=True)]
     if choice.clip_scale != 1:
         plain = [_make(quantizer, choice, group, found.ends, weight)

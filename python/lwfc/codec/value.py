@@ -179,7 +179,7 @@ class CodecValue:
         return {
             "levels": self.levels,
             "range": f"[{lo:.6g}, {hi:.6g}]",
-            "range from": self.metadata.get("law", "outside"),
+            "range from": self.metadata.get("law", "given"),
             "quantizer per": groups,
             "coder": self.coder,
             "restoration": self.metadata.get("restore", "none" if not self.restore else "yes"),

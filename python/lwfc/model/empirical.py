@@ -20,13 +20,18 @@ NEAR = 2  # how many other numbers of levels below 0 are tried, in either direct
 
 def sort_samples(samples: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Sorted float64 samples and their running sums, as the extension takes them."""
-    y = np.array(samples, np.float64).ravel()
+    y = _sorted(samples)
+    return y, *_running_sums(y)
+
+
+def _sorted(samples: Any) -> np.ndarray:
+    y = np.asarray(samples)
+    y = y if y.dtype == np.float32 else y.astype(np.float64)  # which sorts faster
     if not y.size:
         raise ParameterError("samples is empty")
     if not np.isfinite(y).all():
         raise ParameterError("samples hold NaN or infinity")
-    y.sort()
-    return y, *_running_sums(y)
+    return np.sort(y, axis=None).astype(np.float64)
 
 
 def _running_sums(y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -63,12 +68,14 @@ class Ends:
     keep: float | None = None
     values: np.ndarray | None = None
 
-    def scaled(self, scale: float, about: float) -> "Ends":
+    def scaled(self, scale: float, about: float, levels: int) -> "Ends":
         """Every level's distance from ``about`` times scale."""
         if scale == 1:
             return self
-        if self.keep == 0 and self.values is None and self.lo < 0:  # 0 stays exact
-            scale *= _round_step(-self.lo * scale) / (-self.lo * scale)
+        if self.keep == 0 and self.values is None:  # 0 stays exact
+            step = (self.hi - self.lo) / (levels - 1)
+            below, step = round(-self.lo / step), _round_step(step * scale)
+            return Ends(-below * step, (levels - 1 - below) * step, np.nan, 0.0)
         lo, hi = about + (self.lo - about) * scale, about + (self.hi - about) * scale
         values = None if self.values is None else about + (self.values - about) * scale
         return Ends(lo, hi, np.nan, self.keep, values)
@@ -84,7 +91,7 @@ class SampleLaw:
     """The law that gives every sample equal weight. samples: array_like, finite."""
 
     def __init__(self, samples: Any) -> None:
-        y, _, _ = sort_samples(samples)
+        y = _sorted(samples)
         self.low, self.high = float(y[0]), float(y[-1])
         self._centre = float(y.mean())  # a common offset would cost digits
         self._y = y - self._centre
@@ -140,11 +147,11 @@ class SampleLaw:
         A mass point may cost 5 % of the error. 0 may cost anything where values stop at it, and
         where it has a tenth of them and there are more than two levels; these may be uneven.
         """
+        if zeros >= MASS and self.low >= 0:
+            return self._from_floor(levels, 0.0)
         free = self.best(levels)
         if free is None:
             return None
-        if zeros >= MASS and self.low >= 0:
-            return self._from_floor(levels, 0.0) or free
         if zeros >= MASS:
             found = self._with_zero(levels, free)
             firm = levels > 2 and zeros >= FIRM

@@ -62,9 +62,9 @@ class Range:
     law: str
     trouble: tuple[str, str] | None = None
 
-    def scaled(self, scale: float) -> Ends:
+    def scaled(self, choice: RangeChoice) -> Ends:
         """The ends stretched by ``clip_scale``."""
-        return self.ends.scaled(scale, self.about)
+        return self.ends.scaled(choice.clip_scale, self.about, choice.levels)
 
 
 def guess_activation(moments: Moments, sample: np.ndarray) -> str:
@@ -188,8 +188,12 @@ def _by_name(
             sample, choice.levels, choice.clip, choice.lo, choice.activation, slope=slope
         )
         ends = Ends(*found)
-    inside = ends.lo < 0 < ends.hi and choice.lo is None and choice.levels > 2
-    if not inside or zeros < MASS or choice.clip == "aciq":
+    within = ends.lo <= 0 <= ends.hi and choice.lo is None and zeros >= MASS
+    if not within or choice.clip == "aciq":
+        return ends
+    if ends.lo == 0 or ends.hi == 0:
+        return Ends(ends.lo, ends.hi, keep=0.0)
+    if choice.levels == 2:
         return ends
     values = snap(np.linspace(ends.lo, ends.hi, choice.levels), 0.0)
     return Ends(float(values[0]), float(values[-1]), keep=0.0, values=values)
