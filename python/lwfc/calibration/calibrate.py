@@ -77,17 +77,20 @@ def calibrate(
         "raw", "cabac", "rans" or "context"; see :class:`lwfc.Codec`.
     ``restore``
         What the decoder puts back: "none" the quantizer's values, "centroid" the mean of each
-        cell, "local" and "linear" least-squares estimates from decoded neighbours, of the own
-        channel and of all. ``restore_strength`` 0..1 blends from centroid to estimate.
+        cell (but 0 where that is a mass point), "local" and "linear" least-squares estimates from
+        decoded neighbours, of the own channel and of all; no channel's error is larger than with
+        its quantizer's values. ``restore_strength`` 0..1 blends from centroid to estimate.
     ``granularity``, ``channel_axis``
         One quantizer for the "tensor" or for each "channel"; None: the axis is chosen by rank.
     ``nan``, ``bound``
-        As for :class:`lwfc.Codec`; "raise" also refuses samples with NaN or infinities.
+        As for :class:`lwfc.Codec`; "raise" also refuses samples with NaN or infinities. None
+        binds the streams of ``granularity="channel"``, whose tables would outweigh what they code.
     ``progress``
         Called as ``progress(done, total, what)``; total is None while unknown.
 
-    Statistics no model fits (constant samples, a mean not above 0 after a ReLU) give the range of
-    the samples, or [c, c + max(1, |c|)] for a constant c, and a CalibrationWarning.
+    Statistics no model has (a mean not above 0 after a named ReLU) give the samples' best range,
+    a constant c gives [c, c + max(1, |c|)], both with a CalibrationWarning; so does one channel or
+    token that takes the range from all others.
     Errors: ParameterError, naming the parameter.
     """
     check_levels(levels)

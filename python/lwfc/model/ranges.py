@@ -176,9 +176,7 @@ def _by_samples(choice: RangeChoice, law: SampleLaw, zeros: float) -> Ends | Non
     return law.best_with_mass(choice.levels, zeros)
 
 
-def _by_name(
-    choice: RangeChoice, moments: Moments, sample: np.ndarray, zeros: float
-) -> Ends:
+def _by_name(choice: RangeChoice, moments: Moments, sample: np.ndarray, zeros: float) -> Ends:
     """minmax, percentile, aciq; a level on 0 where that is a mass point inside a free range."""
     if choice.clip == "minmax":
         ends = Ends(moments.min if choice.lo is None else choice.lo, moments.max)
@@ -209,9 +207,7 @@ def _models(choice: RangeChoice, moments: Moments, law: SampleLaw) -> list[Ends]
     if choice.auto and choice.clip_lo is None:
         lows = {"identity": [None], "leaky_relu": [0.0, None]}.get(choice.activation, [0.0])
     ranges = [model.clip_range(choice.levels, lo=lo) for lo in lows]
-    return [
-        Ends(lo, hi, float(law.error(np.linspace(lo, hi, choice.levels)))) for lo, hi in ranges
-    ]
+    return [Ends(lo, hi, float(law.error(np.linspace(lo, hi, choice.levels)))) for lo, hi in ranges]
 
 
 def _by_model(choice: RangeChoice, moments: Moments, law: SampleLaw, zeros: float) -> Range:
