@@ -12,8 +12,10 @@ big-endian                             converted to the machine's order
 complex, object, text                  refused with ParameterError
 =====================================  ==========================================================
 
-All arithmetic is float32's; the decoder gives back the type used here. PyTorch is looked up in
-``sys.modules`` only: a caller who has a tensor has imported it.
+Arrays of other libraries come in by ``__array__``, the array interface, a buffer, or DLPack, from
+a device too. What a masked array masks counts as NaN. All arithmetic is float32's; the decoder
+gives back the type used here. PyTorch is looked up in ``sys.modules`` only: a caller who has a
+tensor has imported it.
 """
 
 import sys
@@ -28,6 +30,7 @@ __all__ = [
     "as_float32",
     "as_tensor",
     "from_bits",
+    "is_array",
     "is_torch",
     "saturate",
     "torch_like",
@@ -74,11 +77,62 @@ def torch_view(tensor: Any) -> Tensor:
     return Tensor(tensor.numpy(), False)
 
 
+def is_array(x: Any) -> bool:
+    """Whether x is one array or tensor, of whatever library; lists and numbers are none."""
+    if isinstance(x, (np.ndarray, Tensor)) or is_torch(x):
+        return True
+    names = ("__array__", "__array_interface__", "__dlpack__", "__cuda_array_interface__")
+    if isinstance(x, (type, np.generic)):
+        return False
+    return any(hasattr(x, name) for name in names) or (
+        hasattr(x, "shape") and hasattr(x, "dtype") and hasattr(x, "__getitem__")
+    )
+
+
+def _without_mask(x: np.ma.MaskedArray) -> np.ndarray:
+    """NaN for what is masked; float types stay, others become float32."""
+    mask = np.ma.getmaskarray(x)
+    if not mask.any():
+        return x.data
+    floats = x.dtype.kind == "f" or x.dtype.name == "bfloat16"
+    return np.where(mask, np.nan, x.data).astype(x.dtype if floats else np.float32)
+
+
+def _asarray(x: Any) -> np.ndarray:
+    """x as an array of NumPy's, by whatever protocol x follows."""
+    if type(x) is np.ndarray:
+        return x
+    if isinstance(x, (list, tuple)) and any(
+        is_array(item) and type(item) is not np.ndarray for item in x
+    ):
+        x = [as_float32(item) for item in x]
+    problem: Exception | None = None
+    for read in (np.asanyarray, _by_dlpack, np.from_dlpack, _by_get):
+        try:
+            array = read(x)
+        except (TypeError, ValueError, RuntimeError, AttributeError, BufferError) as error:
+            problem = problem or error
+            continue
+        if isinstance(array, np.ma.MaskedArray):
+            return _without_mask(array)
+        if array.dtype != object or not is_array(x) or isinstance(x, np.ndarray):
+            return np.asarray(array)
+    raise ParameterError(f"a {type(x).__name__} is no array of numbers: {problem}")
+
+
+def _by_dlpack(x: Any) -> np.ndarray:
+    return np.from_dlpack(x, device="cpu")  # copies from a device, where the library can
+
+
+def _by_get(x: Any) -> np.ndarray:
+    return np.asarray(x.get())  # CuPy
+
+
 def as_tensor(x: Any) -> Tensor:
-    """x (array, PyTorch tensor, anything ``np.asarray`` takes) for the extension; see above."""
+    """x (array, tensor, anything ``np.asarray`` takes) for the extension; see above."""
     if isinstance(x, Tensor):
         return x
-    array, bfloat16 = torch_view(x) if is_torch(x) else (np.asarray(x), False)
+    array, bfloat16 = torch_view(x) if is_torch(x) else (_asarray(x), False)
     if array.ndim > 8:
         raise ParameterError(f"a tensor of {array.ndim} axes: at most 8; reshape it")
     if bfloat16:
@@ -93,6 +147,15 @@ def as_tensor(x: Any) -> Tensor:
         return Tensor(array.astype(np.float64), False)
     if kind in "biu" or (kind == "V" and array.dtype.name.startswith("float")):
         return Tensor(array.astype(np.float32), False)
+    if array.dtype.names:
+        raise ParameterError(
+            f"arrays of fields {', '.join(map(repr, array.dtype.names))} cannot be coded; "
+            f"pass one, as x[{array.dtype.names[0]!r}]"
+        )
+    if kind == "O":
+        raise ParameterError(
+            f"a {type(x).__name__} makes an array of type object: pass a dense array of numbers"
+        )
     if kind == "V" and size <= 2:
         real = "bfloat16" if size == 2 else "float8_e4m3fn"
         raise ParameterError(

@@ -13,7 +13,7 @@ from ..codec.stages import check_levels
 from ..model.ranges import ACTIVATIONS, RangeChoice, guess_activation
 from .fitting import Fitting, fit_parts
 from .quantizers import QUANTIZERS, make_quantizers
-from .samples import Batches, Progress
+from .samples import Progress, opened
 from .statistics import Statistics, measure
 
 __all__ = ["calibrate"]
@@ -43,14 +43,22 @@ def calibrate(
     nan: str = "zero",
     bound: bool | None = None,
     progress: Progress | None = None,
+    batched: bool | None = None,
+    sample_axis: int = 0,
     num_threads: int | None = 1,
 ) -> Codec:
     """A codec for tensors like the samples; neither labels nor gradients are needed.
 
     ``samples``
-        One array or tensor whose axis 0 counts samples, or an iterable of such batches. Memory
-        does not grow with their number: what can be iterated again is, up to three times; a
-        generator is consumed once, into a temporary file.
+        One array or tensor whose axis 0 counts samples (of any library, or of an HDF5 or zarr
+        file, which is read in slices), or an iterable of such batches or of single samples: a
+        list, a data set, a data loader. Labels beside the features are left out. Memory does not
+        grow with their number: what can be iterated again is, up to three times; a generator is
+        consumed once, into a temporary file.
+    ``batched``, ``sample_axis``
+        Whether axis 0 of each array counts samples; None: seen from the first ones, with a
+        warning where nothing tells. ``sample_axis`` is 1 for (time, samples, channels): samples
+        are then read, and to be coded, as ``numpy.moveaxis(x, 1, 0)``.
     ``levels``
         Number of symbols, 2 to 256. Entropy-constrained designs may end with fewer.
     ``activation``, ``slope``, ``kappa``
@@ -81,7 +89,9 @@ def calibrate(
         decoded neighbours, of the own channel and of all; no channel's error is larger than with
         its quantizer's values. ``restore_strength`` 0..1 blends from centroid to estimate.
     ``granularity``, ``channel_axis``
-        One quantizer for the "tensor" or for each "channel"; None: the axis is chosen by rank.
+        One quantizer for the "tensor" or for each "channel". ``channel_axis=None`` measures which
+        axis holds the channels: the one that codes best; ``repr`` and ``metadata["channels"]`` say
+        which. A warning (CalibrationWarning) names two that code alike.
     ``nan``, ``bound``
         As for :class:`lwfc.Codec`; "raise" also refuses samples with NaN or infinities. None
         binds the streams of ``granularity="channel"``, whose tables would outweigh what they code.
@@ -114,7 +124,9 @@ def calibrate(
             'use granularity="tensor"'
         )
     num_threads = thread_count(num_threads)
-    with Batches(samples, progress) as batches:
+    with opened(samples, progress, batched=batched, sample_axis=sample_axis) as batches:
+        layout = batches.layout(channel_axis)
+        channel_axis = layout.channel_axis
         statistics = measure(
             batches,
             channels=granularity == "channel",
@@ -134,7 +146,7 @@ def calibrate(
             quantizer,
             rate_weight * variance,
             restored=restore != "none",
-            channel_axis=channel_axis_of(1 + len(statistics.inner_shape), channel_axis),
+            channel_axis=layout.axis,
         )
         notes = {
             "activation": activation,
@@ -142,6 +154,7 @@ def calibrate(
             "clip_scale": float(clip_scale),
             "range": [float(made.values.min()), float(made.values.max())],
             "law": made.law,
+            "channels": layout.note,
             "quantizer": quantizer,
             "restore": restore,
             "restore_strength": float(restore_strength),
@@ -150,14 +163,17 @@ def calibrate(
             "mean": whole.moments.mean,
             "variance": variance,
         }
+        arguments = dict(channel_axis=channel_axis, inner_shape=statistics.inner_shape, nan=nan)
+        arguments |= dict(metadata=notes)
+        if bound is None and len(made.values) > 1:
+            bound = True  # a table for each channel is far larger than what it decodes
+        if coder != "context" and restore == "none":
+            return Codec(made.thresholds, made.values, coder=coder, bound=bound, **arguments)
         plain = Codec(
             made.thresholds,
             made.values,
             coder="rans" if coder == "context" else coder,
-            channel_axis=channel_axis,
-            inner_shape=statistics.inner_shape,
-            nan=nan,
-            metadata=notes,
+            **arguments,
         )
         fitting = Fitting(
             context=coder == "context",
@@ -171,8 +187,6 @@ def calibrate(
         )
         with blas_limit(num_threads):
             parts = fit_parts(plain, batches, fitting)
-    if bound is None and len(made.values) > 1:
-        bound = True  # a table for each channel is far larger than what it decodes
     return plain.replace(bound=bound, **parts)
 
 

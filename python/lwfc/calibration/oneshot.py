@@ -6,9 +6,12 @@ from typing import Any
 import numpy as np
 
 from ..base.arrays import as_tensor, widen
+from ..base.checks import channel_axis_of
 from ..base.errors import CalibrationWarning, ParameterError
 from ..codec.stages import check_levels
 from .calibrate import calibrate
+from .layout import Layout, one_shot_axis
+from .samples import Batches
 
 __all__ = ["encode"]
 
@@ -36,8 +39,9 @@ def encode(
 
     The clip range is fitted to x itself: ``lo`` and ``hi`` (or ``clip=(lo, hi)``) fix it. All
     other options are those of :func:`lwfc.calibrate`, where the calibrated parts (coder
-    "context", restoration) need samples. Tensors with a single value decode exactly; empty ones,
-    and those without a finite value, are coded over [0, 1].
+    "context", restoration) need samples. ``channel_axis=None``: "rans" measures the axis on a part
+    of x; the stream records it (``lwfc.inspect``). Tensors with a single value decode exactly;
+    empty ones, and those without a finite value, are coded over [0, 1].
 
     Streams may end in NULs, which NumPy's bytes type drops (``np.array([data])``, ``np.savez``,
     fixed strings of HDF5): keep them as ``np.frombuffer(data, np.uint8)``.
@@ -59,11 +63,13 @@ def encode(
     if not np.isfinite(values).any():
         codec = calibrate(np.array([0, 1], np.float32), levels=levels, clip=(0, 1), **options)
         return codec.encode(x, num_threads=num_threads)
+    samples = Batches(np.atleast_1d(values), batched=True)
+    samples.set_layout(channel_axis, Layout(channel_axis, channel_axis_of(np.ndim(values), channel_axis), "of one tensor"))
     with warnings.catch_warnings():
         # A single value decodes exactly, whatever range it has.
         warnings.filterwarnings("ignore", ".*all values are equal", CalibrationWarning)
         codec = calibrate(
-            np.atleast_1d(values),
+            samples,
             levels=levels,
             clip=clip,
             clip_scale=clip_scale,
@@ -76,4 +82,8 @@ def encode(
             num_threads=num_threads,
             **options,
         )
+    if channel_axis is None and coder == "rans" and values.ndim > 1:
+        axis = one_shot_axis(values, codec)
+        if axis != channel_axis_of(values.ndim, None):
+            codec = codec.replace(channel_axis=axis)
     return codec.encode(x, num_threads=num_threads)

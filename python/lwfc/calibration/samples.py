@@ -1,57 +1,91 @@
 """Walking calibration samples: any source, in batches, as often as needed, in bounded memory."""
 
+import contextlib
+import errno
+import itertools
+import os
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
-from ..base.arrays import Tensor, as_tensor, is_torch, widen
-from ..base.checks import channel_axis_of
-from ..base.errors import ParameterError
+from ..base.arrays import Tensor, is_array, widen
+from ..base.errors import LwfcError, ParameterError
+from .layout import Layout, find_layout, one_sample_each
+from .sources import Item, Source
 
-__all__ = ["Batches", "Progress", "Thinned", "planes"]
+__all__ = ["Batches", "Progress", "Thinned", "opened"]
 
 # Called as progress(done, total, what): batches done, their number or None, and the stage's name.
 Progress = Callable[[int, int | None, str], None]
 
-CHUNK = 1 << 22  # elements of a large array that are looked at together
+HEAD_ITEMS, HEAD = 8, 1 << 18  # items, and elements, that are looked at before all others
+STACK = 1 << 18  # elements of single samples that are handed on together
+
+
+class SpoolError(LwfcError, OSError):
+    """Samples did not fit into their temporary file."""
 
 
 class Batches:
     """Batches of samples, axis 0 counting samples, each a float32 array; may be walked again.
 
-    ``source``: one array or tensor, or an iterable of them. Arrays, lists and anything else that
-    gives a new iterator each time are walked again; a one-shot iterator (a generator) is written
-    to a temporary file during its first walk, so memory does not grow with the sample count.
+    ``source``: see :mod:`lwfc.calibration.sources`. What gives a new iterator each time is walked
+    again; a one-shot iterator (a generator) is written to a temporary file during its first walk,
+    so memory does not grow with the sample count. ``batched`` says whether axis 0 of an item
+    counts samples; None: known by the kind of source, or seen from the first items.
     """
 
-    def __init__(self, source: Any, progress: Progress | None = None) -> None:
-        if isinstance(source, (str, bytes, dict)):
-            raise ParameterError(
-                f"samples are a {type(source).__name__}: pass an array, or an iterable of arrays"
-            )
+    def __init__(
+        self,
+        source: Any,
+        progress: Progress | None = None,
+        *,
+        batched: bool | None = None,
+        sample_axis: int = 0,
+    ) -> None:
         self._progress = progress
+        self._array = source if is_array(source) else None
+        # One array of which nobody has said that axis 0 counts samples.
+        self._undeclared = self._array is not None and batched is None and sample_axis == 0
+        self._layouts: dict[int | None, Layout] = {}
         self._spool: Any = None
-        self._kinds: list[bool] = []  # of each spooled batch: is it bfloat16
-        self._source: Any = source
-        self._total: int | None = None
-        if isinstance(source, np.ndarray) or is_torch(source) or not isinstance(source, Iterable):
-            tensor = as_tensor(source)
-            if not tensor.array.ndim:
-                raise ParameterError("samples are a single number: axis 0 must count samples")
-            self._source = tensor
-            self._step = max(1, CHUNK // max(1, tensor.array[:1].size))
-            self._total = -(-len(tensor.array) // self._step)
-        elif iter(source) is source:
-            self._spool = tempfile.TemporaryFile(prefix="lwfc-")  # noqa: SIM115
+        self._spooled: list[list[tuple[bool, bool | None]]] = []
+        self._single: bool | None = None  # what was seen of items of which nothing is known
+        self._begun: tuple[list[Any], Iterator[Any]] | None = None
+        self._count: int | None = None  # samples of the first walk
+        if batched is False and self._array is not None:
+            self._take(Source([source]), False)
         else:
-            self._total = len(source) if hasattr(source, "__len__") else None
+            self._take(Source(source, sample_axis), batched)
+
+    def _take(self, source: Source, batched: bool | None) -> None:
+        self._source, self._begun = source, None
+        self._total = source.total
+        if batched is not None:
+            source.batched = bool(batched)
+
+    def layout(self, channel_axis: int | None) -> Layout:
+        """Where the channels are, measured once; from now on all may count as one sample."""
+        if channel_axis not in self._layouts:
+            layout = find_layout(self.head(), channel_axis, self._undeclared)
+            self.set_layout(channel_axis, layout)
+            if layout.one:
+                self._undeclared = False
+                self._take(Source([self._array]), False)
+        return self._layouts[channel_axis]
+
+    def set_layout(self, channel_axis: int | None, layout: Layout) -> None:
+        """What ``layout`` is to answer."""
+        self._layouts[channel_axis] = layout
 
     def close(self) -> None:
         """Drop the temporary file, if there is one."""
-        if self._spool is not None:
-            self._spool.close()
+        spool, self._spool = self._spool, None
+        if spool is not None:
+            with contextlib.suppress(OSError):  # a full disk, again
+                spool.close()
 
     def __enter__(self) -> "Batches":
         return self
@@ -63,41 +97,123 @@ class Batches:
         """The batches, for those who take any iterable."""
         return self.walk("samples")
 
+    def head(self) -> list[np.ndarray]:
+        """The first batches, a few thousand values at least; the next walk goes on from there."""
+        if self._begun is None:
+            walk, kept, size = self._batches(), [], 0
+            for step in walk:
+                kept.append(step)
+                size += step[0].size
+                if size >= HEAD or len(kept) >= HEAD_ITEMS:
+                    break
+            self._begun = kept, walk
+        return [batch for batch, _ in self._begun[0]]
+
     def walk(self, what: str) -> Iterator[np.ndarray]:
         """The batches once more, reporting progress under the name ``what``."""
-        done = 0
-        for tensor in self._tensors():
-            if not tensor.array.ndim:
-                raise ParameterError("a batch is a single number: axis 0 must count samples")
-            yield (
-                widen(tensor.array)
-                if tensor.bfloat16
-                else tensor.array.astype(np.float32, copy=False)
-            )
-            done += 1
+        begun, self._begun = self._begun, None
+        walk = self._batches() if begun is None else itertools.chain(*begun)
+        del begun
+        count = done = 0
+        rank: int | None = None
+        for batch, done in walk:
+            if rank not in (None, batch.ndim):
+                raise ParameterError(
+                    f"the samples hold arrays of {rank} and of {batch.ndim} axes: pass those of "
+                    "the features alone"
+                )
+            rank = batch.ndim
+            count += len(batch)
+            yield batch
             if self._progress is not None:
                 self._progress(done, self._total, what)
         self._total = done
+        if self._count is None:
+            self._count = count
+        elif count < 0.9 * self._count:
+            raise ParameterError(
+                f"the samples could be walked once only: {self._count} of them, then {count}; pass "
+                "a list, or iter(samples), which keeps them in a temporary file"
+            )
 
-    def _tensors(self) -> Iterator[Tensor]:
-        if isinstance(self._source, Tensor):
-            array, bfloat16 = self._source
-            for start in range(0, len(array), self._step):
-                yield Tensor(array[start : start + self._step], bfloat16)
+    def _batches(self) -> Iterator[tuple[np.ndarray, int]]:
+        """Batches, and how many items of the source have been used up."""
+        items = enumerate(self._items(), 1)
+        if self._single is None:
+            kept, unknown = [], []
+            for number, item in items:
+                kept.append((number, item))
+                unknown += [tensor for tensor, batched in item if batched is None]
+                if number >= HEAD_ITEMS or sum(t.array.size for t in unknown) > HEAD:
+                    break
+            arrays = [_floats(tensor) for tensor in unknown]
+            self._single = one_sample_each(arrays, self._source.stacks)
+            items = itertools.chain(kept, items)
+        waiting: list[np.ndarray] = []
+        for number, item in items:
+            for tensor, batched in item:
+                array = _floats(tensor)
+                if not (batched is False or (batched is None and self._single)):
+                    yield array, number
+                    continue
+                if waiting and waiting[0].shape != array.shape:
+                    yield np.stack(waiting), number - 1
+                    waiting = []
+                waiting.append(array)
+                if len(waiting) * array.size >= STACK:
+                    yield np.stack(waiting), number
+                    waiting = []
+        if waiting:
+            yield np.stack(waiting), number
+
+    def _items(self) -> Iterator[list[Item]]:
+        if not self._source.once:
+            yield from self._source.items()
         elif self._spool is None:
-            yield from map(as_tensor, self._source)
-        elif self._source is not None:
-            source, self._source = self._source, None
-            for item in source:
-                tensor = as_tensor(item)
-                np.lib.format.write_array(self._spool, tensor.array, allow_pickle=False)
-                self._kinds.append(tensor.bfloat16)
-                yield tensor
+            try:
+                self._spool = tempfile.TemporaryFile(prefix="lwfc-")  # noqa: SIM115
+            except OSError as error:
+                raise _spool_error(error, 0) from error
+            for item in self._source.items():
+                self._write(item)
+                yield item
         else:
             self._spool.seek(0)
-            for bfloat16 in self._kinds:
-                array = np.lib.format.read_array(self._spool, allow_pickle=False)
-                yield Tensor(array, bfloat16)
+            for kinds in self._spooled:
+                yield [
+                    (Tensor(np.lib.format.read_array(self._spool), bfloat16), batched)
+                    for bfloat16, batched in kinds
+                ]
+
+    def _write(self, item: list[Item]) -> None:
+        try:
+            for tensor, _ in item:
+                np.lib.format.write_array(self._spool, tensor.array, allow_pickle=False)
+            self._spool.flush()
+        except OSError as error:
+            raise _spool_error(error, os.fstat(self._spool.fileno()).st_size) from error
+        self._spooled.append([(tensor.bfloat16, batched) for tensor, batched in item])
+
+
+def _spool_error(error: OSError, nbytes: int) -> SpoolError:
+    folder = tempfile.tempdir or os.environ.get("TMPDIR", "the folder for temporary files")
+    return SpoolError(
+        error.errno or errno.EIO,
+        f"{error.strerror or error}, after {nbytes / 1e6:.1f} MB: samples that can be iterated "
+        f"once go to a temporary file in {folder!r}; set TMPDIR to a folder with room, or pass "
+        "samples that can be iterated again (an array, a list, a DataLoader)",
+    )
+
+
+def _floats(tensor: Tensor) -> np.ndarray:
+    return widen(tensor.array) if tensor.bfloat16 else tensor.array.astype(np.float32, copy=False)
+
+
+def opened(samples: Any, progress: Progress | None = None, **options: Any) -> Any:
+    """A context with the samples as Batches, which are left open if they were that before."""
+    if isinstance(samples, Batches):
+        return contextlib.nullcontext(samples)
+    return Batches(samples, progress, **options)
 
 
 class Thinned:
@@ -133,18 +249,3 @@ class Thinned:
     def values(self) -> np.ndarray:
         """The kept values, float32."""
         return np.concatenate(self._kept) if self._kept else np.empty(0, np.float32)
-
-
-def planes(array: np.ndarray, channel_axis: int | None) -> np.ndarray:
-    """array as [samples][channels][height][width], the coder's view of it; a view if possible."""
-    axis = channel_axis_of(array.ndim, channel_axis)
-    if axis is None:
-        return array.reshape(1, 1, 1, -1)
-    if axis == array.ndim - 1:
-        first = 1 if array.ndim > 2 else 0
-        array = np.moveaxis(array, axis, first)
-        axis = first
-    samples, spatial = array.shape[:axis], array.shape[axis + 1 :]
-    width = spatial[-1] if spatial else 1
-    height = int(np.prod(spatial[:-1], dtype=np.int64))
-    return array.reshape(int(np.prod(samples, dtype=np.int64)), array.shape[axis], height, width)
