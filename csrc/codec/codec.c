@@ -303,11 +303,22 @@ enum lwfc_status lwfc_plan_make(const struct lwfc_tensor *tensor, int channel_ax
     return LWFC_OK;
 }
 
+/* The codec's axis for a tensor: one of its inner shape is a sample without the first axis. */
+static int channel_axis_for(const struct lwfc_codec_options *o, const struct lwfc_tensor *tensor)
+{
+    int sample = tensor->rank == o->inner_rank;
+    for (int i = 0; sample && i < o->inner_rank; i++) {
+        sample = tensor->shape[i] == o->inner_shape[i];
+    }
+    const int axis = sample ? lwfc_channel_axis_resolve(o->channel_axis, o->inner_rank + 1) : 0;
+    return axis > 0 ? axis - 1 : o->channel_axis;
+}
+
 enum lwfc_status lwfc_codec_plan(const struct lwfc_codec *codec, const struct lwfc_tensor *tensor,
                                  int num_threads, struct lwfc_plan *plan)
 {
     struct lwfc_tensor t = *tensor;
-    int axis = codec->options.channel_axis;
+    int axis = channel_axis_for(&codec->options, tensor);
     const int resolved = lwfc_channel_axis_resolve(axis, t.rank);
     if (codec->transform != NULL && resolved > 0) {
         axis = resolved;

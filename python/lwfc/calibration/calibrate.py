@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from ..base.checks import channel_axis_of, check_number, choose
+from ..base.checks import check_number, choose
 from ..base.errors import ParameterError
 from ..base.threads import blas_limit, thread_count
 from ..codec.codec import Codec

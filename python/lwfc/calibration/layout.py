@@ -70,10 +70,21 @@ def axis_costs(x: np.ndarray, codec: Codec, axes: Sequence[int]) -> dict[int, in
     return {axis: len(codec.encode(planes(x, axis))) for axis in axes}
 
 
-def preferred_axis(costs: dict[int, int]) -> int:
-    """The first of the axes that codes about as well as any; they stand in order of likelihood."""
-    enough = min(costs.values()) * (1 + CLEAR)
-    return next(axis for axis, cost in costs.items() if cost <= enough)
+def preferred_axis(costs: dict[int, int], unlike: Sequence[float]) -> int:
+    """The first axis, in order of likelihood, that codes about as well as any and whose neighbours
+    differ about as much: channels differ more than frames, of which both may be true."""
+    enough = [axis for axis, cost in costs.items() if cost <= min(costs.values()) * (1 + CLEAR)]
+    most = max(unlike[axis] for axis in enough)
+    return next(axis for axis in enough if unlike[axis] >= ALIKE * most)
+
+
+def _unlike(symbols: np.ndarray) -> list[float]:
+    """The share of neighbours along each axis that differ."""
+    shares = []
+    for axis in range(symbols.ndim):
+        lines = symbols.swapaxes(0, axis)
+        shares.append(np.count_nonzero(lines[1:] != lines[:-1]) / max(1, lines[1:].size))
+    return shares
 
 
 def one_shot_axis(x: np.ndarray, codec: Codec) -> int:
@@ -86,17 +97,12 @@ def one_shot_axis(x: np.ndarray, codec: Codec) -> int:
     if x.size < LEAST:
         return usual
     part = cropped(x, GLIMPSE)
-    symbols = codec.symbols(part)
-    unlike = []
-    for axis in range(part.ndim):
-        lines = symbols.swapaxes(0, axis)
-        count = max(1, lines[1:].size)
-        unlike.append(np.count_nonzero(lines[1:] != lines[:-1]) / count)
+    unlike = _unlike(codec.symbols(part))
     most = max(unlike)
     if unlike[usual] >= ALIKE * most:
         return usual
     axes = [axis for axis in [*usual_axes(x.ndim), 0] if unlike[axis] >= ALIKE * most]
-    return preferred_axis(axis_costs(cropped(x, 2 * GLIMPSE), codec, [usual, *axes]))
+    return preferred_axis(axis_costs(cropped(x, 2 * GLIMPSE), codec, [*axes, usual]), unlike)
 
 
 def usual_axes(rank: int) -> list[int]:
@@ -216,8 +222,10 @@ def find_layout(head: Sequence[np.ndarray], channel_axis: int | None, is_array: 
             "for one sample; pass (n, channels, ...), or batched=True if axis 0 counts samples"
         )
         return Layout(-rank, 1, text, one=True)
-    axis = preferred_axis(costs)
-    _warn_if_close(axis, costs, codec.symbols(x), head[0].shape)
+    symbols = codec.symbols(x)
+    unlike = _unlike(symbols)
+    axis = preferred_axis(costs, unlike)
+    _warn_if_close(axis, costs, unlike, symbols, head[0].shape)
     note = f"axis {axis} of (n, {shape}), measured"
     return Layout(None if axis == usual else axis - rank, axis, note)
 
@@ -230,12 +238,17 @@ def _is_one_sample(x: np.ndarray, codec: Codec, costs: dict[int, int]) -> bool:
     """Whether axis 0 are the channels of one sample; warns of other signs that it is no batch."""
     symbols = codec.symbols(x)
     ordered = [_is_ordered(symbols, axis) for axis in range(x.ndim)]
-    if x.ndim == 2:
-        return ordered == [False, True] and axis_costs(x, codec, [0])[0] < min(costs.values()) * (
-            1 - LIKELY
+    first = axis_costs(x, codec, [0])[0] < min(costs.values()) * (1 - LIKELY)
+    if x.ndim == 3 and ordered[1:] == [True, True] and not ordered[0]:
+        return first
+    if x.ndim == 2 and ordered == [False, True] and first:
+        _warn(
+            f"samples of shape {x.shape} looked at: axis 1 has an order, as time has and channels "
+            "have not: pass one (channels, time) sample as x[None], flattened maps unflattened; "
+            "batched=True if axis 0 counts samples and axis 1 channels"
         )
-    if ordered == [False, True, True]:
-        return axis_costs(x, codec, [0])[0] < min(costs.values()) * (1 - LIKELY)
+    if x.ndim == 2:
+        return False
     if ordered[0]:
         _warn(
             f"axis 0 of the samples, shape {x.shape} looked at, has an order, as time and rows "
@@ -245,15 +258,19 @@ def _is_one_sample(x: np.ndarray, codec: Codec, costs: dict[int, int]) -> bool:
     return False
 
 
-def _warn_if_close(axis: int, costs: dict[int, int], symbols: np.ndarray, shape: tuple) -> None:
+def _warn_if_close(
+    axis: int, costs: dict[int, int], unlike: list[float], symbols: np.ndarray, shape: tuple
+) -> None:
     """Nothing tells two axes apart where both code alike though neighbours matter."""
-    rank = symbols.ndim
-    other = next((a for a in usual_axes(rank)[:2] if a != axis), axis)
+    other = next((a for a in usual_axes(symbols.ndim)[:2] if a != axis), axis)
     counts = np.bincount(symbols.ravel())
     shares = counts[counts > 0] / symbols.size
     unaware = -(shares * np.log2(shares)).sum() * symbols.size / 8
-    close = abs(costs[other] - costs[axis]) <= CLEAR * costs[axis]
-    if other != axis and close and costs[axis] < (1 - LIKELY) * unaware:
+    close = (
+        abs(costs[other] - costs[axis]) <= CLEAR * costs[axis] < CLEAR * (1 - LIKELY) * unaware
+        and ALIKE * unlike[axis] < unlike[other]
+    )
+    if other != axis and close:
         _warn(
             f"samples of shape {shape}: axes {axis} and {other} code alike as channels; took "
             f"{axis}: name the right one with channel_axis"

@@ -64,7 +64,8 @@ def encode(
         codec = calibrate(np.array([0, 1], np.float32), levels=levels, clip=(0, 1), **options)
         return codec.encode(x, num_threads=num_threads)
     samples = Batches(np.atleast_1d(values), batched=True)
-    samples.set_layout(channel_axis, Layout(channel_axis, channel_axis_of(np.ndim(values), channel_axis), "of one tensor"))
+    axis = channel_axis_of(values.ndim, channel_axis) if values.ndim else None
+    samples.set_layout(channel_axis, Layout(channel_axis, axis, "of one tensor"))
     with warnings.catch_warnings():
         # A single value decodes exactly, whatever range it has.
         warnings.filterwarnings("ignore", ".*all values are equal", CalibrationWarning)

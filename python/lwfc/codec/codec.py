@@ -45,7 +45,8 @@ class Codec(CodecValue):
         True: streams are shorter, but decode with this codec only. False: they decode with
         nothing else. None: as the calibrated parts demand.
     ``inner_shape``
-        The usual shape without the first axis; saves header bytes of bound streams.
+        The usual shape without the first axis; saves header bytes of bound streams. A tensor of
+        just this shape is one sample: its channel axis is that of samples, less one.
     ``rate_weight``
         Squared error one bit is worth in the encoder's rate-distortion pass; 0: no such pass.
     ``nan``

@@ -26,6 +26,10 @@ def notes_bytes(metadata: Mapping[str, Any] | None) -> bytes:
         raise ParameterError(f"metadata: must be a mapping of JSON-able values ({error})") from None
 
 
+def _axis_text(axis: int | None) -> str:
+    return "axis 1 of four or more, the last of fewer" if axis is None else f"axis {axis}"
+
+
 class CodecValue:
     """An immutable view of the extension's codec, ``_handle``."""
 
@@ -181,6 +185,7 @@ class CodecValue:
             "range": f"[{lo:.6g}, {hi:.6g}]",
             "range from": self.metadata.get("law", "given"),
             "quantizer per": groups,
+            "channels": self.metadata.get("channels", _axis_text(self.channel_axis)),
             "coder": self.coder,
             "restoration": self.metadata.get("restore", "none" if not self.restore else "yes"),
             "streams": "bound" if self.bound else "self-contained",
@@ -194,8 +199,9 @@ class CodecValue:
                 "thresholds": self.thresholds[0].tolist(),
                 "values": self.values[0].tolist(),
             }
-            arguments.pop("metadata")
-            defaults = {"channel_axis": None, "bound": False, "inner_shape": ()}
+            channels = arguments["metadata"].get("channels")
+            arguments["metadata"] = {"channels": channels} if channels else {}
+            defaults = {"channel_axis": None, "bound": False, "inner_shape": (), "metadata": {}}
             defaults |= {"rate_weight": 0.0, "nan": "zero", **dict.fromkeys(BLOBS)}
             shown = [
                 f"{k}={v!r}" for k, v in arguments.items() if k not in defaults or v != defaults[k]

@@ -42,7 +42,7 @@ def calibrate(
     Errors: ParameterError, as there and for :func:`features`; also for masks that do not fit.
     """
     samples = walk(model, layer, loader, select=select, forward=forward, mask=mask)
-    return calibrate_samples(samples, **options)
+    return calibrate_samples(samples, **({"batched": True} | options))
 
 
 def walk(

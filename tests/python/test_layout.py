@@ -1,0 +1,102 @@
+"""Channel axes that nobody names: measured, said, warned of; encoded as calibrated."""
+
+import warnings
+
+import numpy as np
+import pytest
+from layouts import clips, maps, tokens, video
+
+import lwfc
+
+MAPS, CLIPS, TOKENS, VIDEO = maps(), clips(), tokens(), video()
+# name -> features, channel axis
+BATCHES = {
+    "nchw": (MAPS, 1),
+    "nhwc": (np.moveaxis(MAPS, 1, -1).copy(), 3),
+    "nct": (CLIPS, 1),
+    "ntc": (TOKENS, 2),
+    "ntc-smooth": (np.moveaxis(CLIPS, 1, 2).copy(), 2),
+    "ntchw": (np.moveaxis(VIDEO, 1, 2).copy(), 2),
+    "nthwc": (np.moveaxis(VIDEO, 1, -1).copy(), 4),
+    "ncthw": (VIDEO, 1),
+}
+SINGLE = {"chw": (MAPS[0], 0), "hwc": (BATCHES["nhwc"][0][0], 2), "ct": (CLIPS[0], 0)}
+
+
+@pytest.mark.parametrize("name", BATCHES)
+@pytest.mark.parametrize("options", [{}, {"coder": "context"}], ids=["rans", "context"])
+def test_calibrate_finds_the_axis(name, options):
+    x, axis = BATCHES[name]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        codec = lwfc.calibrate(x, levels=4, **options)
+    named = lwfc.calibrate(x, levels=4, channel_axis=axis, **options)
+    assert lwfc.inspect(codec.encode(x), codec).channel_axis == axis
+    assert len(codec.encode(x)) == len(named.encode(x))
+    assert codec.metadata["channels"].startswith(f"axis {axis} of")
+    assert f"axis {axis} of" in repr(codec) and "measured" in repr(codec)
+    assert "given" in repr(named)
+
+
+@pytest.mark.parametrize("name", BATCHES | SINGLE)
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+def test_encode_finds_the_axis(name, dtype):
+    x, axis = (BATCHES | SINGLE)[name]
+    x = x.astype(dtype)
+    data = lwfc.encode(x, levels=4)
+    assert lwfc.inspect(data).channel_axis == axis
+    named = [len(lwfc.encode(x, levels=4, channel_axis=a)) for a in range(x.ndim)]
+    assert len(data) == named[axis] <= 1.05 * min(named)
+    assert lwfc.decode(data).shape == x.shape
+
+
+def test_the_axis_given_holds():
+    x, _ = BATCHES["nhwc"]
+    assert lwfc.inspect(lwfc.encode(x, channel_axis=2)).channel_axis == 2
+    codec = lwfc.calibrate(x, channel_axis=1)
+    assert lwfc.inspect(codec.encode(x)).channel_axis == 1 and codec.channel_axis == 1
+
+
+def test_one_sample_for_a_batch():
+    x = MAPS[0]
+    with pytest.warns(lwfc.CalibrationWarning, match="one sample"):
+        codec = lwfc.calibrate(x, levels=4, coder="context")
+    assert codec.metadata["samples"] == 1 and codec.inner_shape == x.shape
+    assert lwfc.inspect(codec.encode(x), codec).channel_axis == 0
+    assert lwfc.inspect(codec.encode(MAPS), codec).channel_axis == 1
+    for given in (0, -3):
+        assert lwfc.calibrate(x, levels=4, coder="context", channel_axis=given) == codec
+    assert lwfc.calibrate(x, levels=4, batched=False).inner_shape == x.shape
+    with pytest.warns(lwfc.CalibrationWarning, match=r"x\[None\]"):
+        lwfc.calibrate(SINGLE["hwc"][0])
+    with pytest.warns(lwfc.CalibrationWarning, match=r"x\[None\], flattened"):
+        lwfc.calibrate(CLIPS[0])
+    with pytest.warns(lwfc.CalibrationWarning, match="sample_axis"):
+        lwfc.calibrate(np.moveaxis(TOKENS, 1, 0))
+
+
+def test_two_axes_that_code_alike_are_named():
+    spectra = maps(64, 2, 16)[:, 0]  # smooth both ways, as (n, time, frequency) is
+    with pytest.warns(lwfc.CalibrationWarning, match="axes 2 and 1 code alike"):
+        lwfc.calibrate(spectra, levels=4, batched=True)
+
+
+def test_no_structure_no_warning(recwarn):
+    x = np.random.default_rng(0).random((16, 8, 8), np.float32)
+    assert lwfc.calibrate(x).channel_axis is None
+    assert lwfc.calibrate(x[0]).channel_axis is None
+    lwfc.calibrate(np.arange(12.0).reshape(3, 4))
+    assert not recwarn.list
+
+
+@pytest.mark.parametrize("options", [{}, {"coder": "context"}, {"restore": "linear"},
+                                     {"granularity": "channel"}])  # fmt: skip
+@pytest.mark.parametrize("name", ["nchw", "nct", "ntc"])
+def test_a_sample_is_coded_like_its_batch(name, options):
+    x, axis = BATCHES[name]
+    codec = lwfc.calibrate(x, levels=3, **options)
+    data = codec.encode(x[0])
+    assert lwfc.inspect(data, codec).channel_axis == axis - 1
+    assert np.array_equal(codec.decode(data), codec.simulate(x[:1])[0])
+    assert np.array_equal(codec.simulate(x[0]), codec.decode(data))
+    assert len(data) <= len(codec.encode(x[:1])) + 2
