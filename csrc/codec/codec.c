@@ -303,29 +303,31 @@ enum lwfc_status lwfc_plan_make(const struct lwfc_tensor *tensor, int channel_ax
     return LWFC_OK;
 }
 
-/* The codec's axis for a tensor: one of its inner shape is a sample without the first axis. */
-static int channel_axis_for(const struct lwfc_codec_options *o, const struct lwfc_tensor *tensor)
+int lwfc_codec_channel_axis(const struct lwfc_codec *codec, const struct lwfc_tensor *tensor)
 {
+    const struct lwfc_codec_options *o = &codec->options;
     int sample = tensor->rank == o->inner_rank;
     for (int i = 0; sample && i < o->inner_rank; i++) {
         sample = tensor->shape[i] == o->inner_shape[i];
     }
     const int axis = sample ? lwfc_channel_axis_resolve(o->channel_axis, o->inner_rank + 1) : 0;
-    return axis > 0 ? axis - 1 : o->channel_axis;
+    return lwfc_channel_axis_resolve(axis > 0 ? axis - 1 : o->channel_axis, tensor->rank);
 }
 
 enum lwfc_status lwfc_codec_plan(const struct lwfc_codec *codec, const struct lwfc_tensor *tensor,
                                  int num_threads, struct lwfc_plan *plan)
 {
     struct lwfc_tensor t = *tensor;
-    int axis = channel_axis_for(&codec->options, tensor);
-    const int resolved = lwfc_channel_axis_resolve(axis, t.rank);
-    if (codec->transform != NULL && resolved > 0) {
-        axis = resolved;
+    int axis = lwfc_codec_channel_axis(codec, tensor);
+    if (axis < -1) {
+        return LWFC_ERROR_SHAPE;
+    }
+    if (codec->transform != NULL && axis > 0) {
         lwfc_transform_split(codec->transform, t.shape, t.strides, &t.rank, &axis);
     }
     const enum lwfc_status status =
-        lwfc_plan_make(&t, axis, lwfc_codec_whole_samples(codec), num_threads, plan);
+        lwfc_plan_make(&t, axis < 0 ? LWFC_AXIS_AUTO : axis, lwfc_codec_whole_samples(codec),
+                       num_threads, plan);
     return status == LWFC_OK ? lwfc_codec_tables(codec, &plan->view, &plan->tables)
                              : status;
 }

@@ -93,7 +93,7 @@ static void describe(const struct lwfc_codec *codec, const struct lwfc_tensor *x
     h->coder = o->coder;
     h->dtype = x->dtype;
     h->rank = x->rank;
-    h->channel_axis = lwfc_channel_axis_resolve(o->channel_axis, x->rank);
+    h->channel_axis = lwfc_codec_channel_axis(codec, x);
     h->digest_tag = (uint32_t)codec->digest;
     h->levels = o->levels;
     const int uniform = codec->uniform && codec->values[x->dtype] == o->values;
