@@ -63,11 +63,12 @@ def efficientnet(args):
 def explore(args, make):
     model, loader, metric = make(args)
     pixels = (0.0, 1.0) if make is resnet else (-127 / 128, 1.0)
+    clock = time.process_time if args.cpu_time else time.perf_counter
     with Bar() as bar:
         result = lwfc.torch.explore(
             model, loader, metric, link=Link(args.mbit_s, args.rtt_ms), edge_speed=args.edge_speed,
             max_loss=args.max_loss, samples=args.samples, shortlist=args.shortlist, pixels=pixels,
-            log=args.log, progress=bar,
+            log=args.log, progress=bar, clock=clock,
         )  # fmt: skip
     if args.html:
         result.to_html(args.html)
@@ -128,7 +129,9 @@ def cost(args):
     rounds = []
     for _ in range(args.rounds):
         plain, _ = clock(forward)
-        looked, survey = clock(lambda: network.survey(network.cuts, len(x), None))
+        looked, survey = clock(
+            lambda: network.survey(network.cuts, len(x), None, time.perf_counter)
+        )
 
         def drafts(survey=survey):
             made = Drafts(survey)
@@ -232,6 +235,7 @@ def main():
     parser.add_argument("--mbit-s", type=float, default=5.0)
     parser.add_argument("--rtt-ms", type=float, default=20.0)
     parser.add_argument("--edge-speed", type=float, default=0.1)
+    parser.add_argument("--cpu-time", action="store_true", help="on a machine others use")
     parser.add_argument("--estimates", action="store_true", help="print these rows as well")
     for name in ("log", "html", "plot", "json"):
         parser.add_argument(f"--{name}")

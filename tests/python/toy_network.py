@@ -58,7 +58,7 @@ class Toy:
         self.opened.append(cut.name)
         return Halves(self, cut)
 
-    def survey(self, cuts, samples, progress):
+    def survey(self, cuts, samples, progress, clock):
         found = self.stages(np.concatenate(self.batches)[:samples])
         times = dict(zip([cut.name for cut in cuts], (1.0, 2.0, 2.5), strict=True))
         return Survey(3.0, times, found, dict.fromkeys(found, 1e-3))

@@ -17,14 +17,16 @@ PLAIN = (int, float, str, type(None))
 TIMED = 7  # runs a time is the shortest of
 
 
-def timed(action: Callable[[], Any], runs: int = TIMED) -> float:
+def timed(
+    action: Callable[[], Any], clock: Callable[[], float] = time.perf_counter, runs: int = TIMED
+) -> float:
     """Milliseconds of the shortest of some runs, which other work on the machine disturbs least."""
     action()
     times = []
     for _ in range(runs):
-        started = time.perf_counter()
+        started = clock()
         action()
-        times.append((time.perf_counter() - started) * 1e3)
+        times.append((clock() - started) * 1e3)
     return min(times)
 
 
@@ -50,8 +52,11 @@ def first_allowed(count: int, start: int, allowed: Callable[[int], bool]) -> int
 class Halves:
     """One cut's two halves on the samples: features before it, outputs behind it."""
 
-    def __init__(self, network: Any, cut: Cut, wholes: Sequence[Any], fitted: int) -> None:
-        self.network, self.cut = network, cut
+    def __init__(
+        self, network: Any, cut: Cut, wholes: Sequence[Any], fitted: int,
+        clock: Callable[[], float],
+    ) -> None:  # fmt: skip
+        self.network, self.cut, self.clock = network, cut, clock
         self.opened = network.open(cut)
         self.head, self.tail = self.opened.head, self.opened.tail
         features = [self.head(batch) for batch in network.batches]
@@ -60,8 +65,8 @@ class Halves:
         one = network.first(network.batches[-1])
         self.sample = self.head(one)
         self.times = {
-            "head": timed(lambda: self.head(one)),
-            "tail": timed(lambda: self.tail(self.sample)),
+            "head": timed(lambda: self.head(one), clock),
+            "tail": timed(lambda: self.tail(self.sample), clock),
         }
 
     def codecs(self, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -127,8 +132,8 @@ def exact(
             samples += 1
     data = wire.encode(halves.sample)
     times = halves.times | {
-        "encode": timed(lambda: wire.encode(halves.sample)),
-        "decode": timed(lambda: wire.decode(data)),
+        "encode": timed(lambda: wire.encode(halves.sample), halves.clock),
+        "decode": timed(lambda: wire.decode(data), halves.clock),
     }
     settings = profile.at(rung).items()
     entry = {

@@ -2,6 +2,7 @@
 
 import math
 import os
+import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
@@ -67,7 +68,10 @@ class Network(Protocol):
     def open(self, cut: Cut) -> Opened:
         """The halves at a cut."""
 
-    def survey(self, cuts: Sequence[Cut], samples: int, progress: Progress | None) -> Survey:
+    def survey(
+        self, cuts: Sequence[Cut], samples: int, progress: Progress | None,
+        clock: Callable[[], float],
+    ) -> Survey:  # fmt: skip
         """One run over the first samples that keeps what the estimates need."""
 
     def evaluate(self, metric: Callable, opened: Opened | None, code: Callable | None) -> float:
@@ -88,6 +92,7 @@ def explore(
     shortlist: int = 4,
     pixels: Any = None,
     baselines: bool = True,
+    clock: Callable[[], float] = time.perf_counter,
     log: str | os.PathLike | None = None,
     progress: Progress | None = None,
 ) -> Exploration:
@@ -105,6 +110,9 @@ def explore(
         The link, and how many times as fast as this machine each side is.
     ``baselines``
         Whether to measure the rows without a cut.
+    ``clock``
+        What times are read from, in seconds: wall time, or ``time.process_time`` where other work
+        shares the machine and the network runs on one thread of its CPU.
     ``log``
         A JSON-lines file; an exploration that was cut off goes on from it. Its lines carry a
         fingerprint of network, samples and settings; others are left alone.
@@ -128,8 +136,8 @@ def explore(
                              "others, so give at least two batches")  # fmt: skip
     mark = fingerprint(VERSION, network.fingerprint, max_loss, few, repr(pixels),
                        [[p.name, repr(sorted(p.options.items())), p.knob, list(p.ladder)]
-                        for p in chosen], metric is not None)  # fmt: skip
-    run = _Run(network, metric, chosen, max_loss, Journal(log, mark), progress)
+                        for p in chosen], metric is not None, clock.__name__)  # fmt: skip
+    run = _Run(network, metric, chosen, max_loss, Journal(log, mark), progress, clock)
     result = Exploration([], network.cuts, link, edge_speed, cloud_speed, {
         "network": network.name, "way": network.way, "macs": network.macs, "max_loss": max_loss,
         "samples": sum(map(network.size, network.batches)), "complete": False,
@@ -180,7 +188,9 @@ class _Run:
         max_loss: float,
         journal: Journal,
         progress: Progress | None,
+        clock: Callable[[], float],
     ) -> None:
+        self.clock = clock
         self.network, self.metric, self.profiles = network, metric, profiles
         self.max_loss, self.journal, self.progress = max_loss, journal, progress
         self.fitted = max(1, len(network.batches) // 2)
@@ -206,7 +216,7 @@ class _Run:
     def estimates(self, few: int) -> list[dict[str, Any]]:
         entries = self.journal.get("estimates")
         if entries is None:
-            survey = self.network.survey(self.network.cuts, int(few), self.progress)
+            survey = self.network.survey(self.network.cuts, int(few), self.progress, self.clock)
             drafts = Drafts(survey)
             entries = []
             for cut in self.network.cuts:
@@ -248,7 +258,7 @@ class _Run:
         entry = {
             "kind": "device", "cut": "output", "profile": "", "pass": "exact", "loss": 0.0,
             "settings": {}, "coded_bytes": None, "agreement": None,
-            "measured": {"head": timed(lambda: self.network.whole(one))},
+            "measured": {"head": timed(lambda: self.network.whole(one), self.clock)},
         }  # fmt: skip
         if self.metric is not None:
             entry["metric"] = self.network.evaluate(self.metric, None, None)
@@ -260,7 +270,7 @@ class _Run:
 
         def measure(profile: Profile) -> dict[str, Any]:
             if not halves:
-                halves.append(Halves(self.network, cut, self.wholes, self.fitted))
+                halves.append(Halves(self.network, cut, self.wholes, self.fitted, self.clock))
             start = self.rungs.get((cut.name, profile.name))
             return exact(halves[0], profile, start, self.max_loss, self.metric)
 

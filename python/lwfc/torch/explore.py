@@ -1,6 +1,7 @@
 """explore on a PyTorch model: what the engine of lwfc.split needs to know of it."""
 
 import os
+import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -36,6 +37,7 @@ def explore(
     baselines: bool = True,
     shards: int = 1,
     backend: str = "loky",
+    clock: Callable[[], float] = time.perf_counter,
     log: str | os.PathLike | None = None,
     progress: Progress | None = None,
 ) -> Exploration:
@@ -78,6 +80,9 @@ def explore(
     ``shards``, ``backend``
         Shares the short list among workers of joblib's back-ends "loky", "dask" (its current
         client) or "ray"; model, loader and metric must pickle. Workers time on their machines.
+    ``clock``
+        What times are read from: wall time, or ``time.process_time`` where other work shares the
+        machine and PyTorch runs one thread on its CPU.
     ``log``, ``progress``
         A JSON-lines file to go on from (each shard's ends in its number);
         ``progress(done, total, what)``.
@@ -89,7 +94,7 @@ def explore(
     network = TorchNetwork(model, loader, layers, samples)
     options = {
         "metric": metric, "profiles": profiles, "link": link, "edge_speed": edge_speed,
-        "cloud_speed": cloud_speed, "max_loss": max_loss, "pixels": pixels,
+        "cloud_speed": cloud_speed, "max_loss": max_loss, "pixels": pixels, "clock": clock,
     }  # fmt: skip
     whole = explore_network(
         network, few=few, shortlist=shortlist if shards < 2 else 0, baselines=baselines, log=log,

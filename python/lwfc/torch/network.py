@@ -82,7 +82,10 @@ class TorchNetwork:
     def open(self, cut: Cut) -> "Opened":
         return Opened(*make_halves(self.cutter, self.plans[cut.name]))
 
-    def survey(self, cuts: Sequence[Cut], samples: int, progress: Progress | None) -> Survey:
+    def survey(
+        self, cuts: Sequence[Cut], samples: int, progress: Progress | None,
+        clock: Callable[[], float],
+    ) -> Survey:  # fmt: skip
         ones = (
             pytree.tree_leaves(self._one(batch, i))
             for batch in self.batches
@@ -93,7 +96,7 @@ class TorchNetwork:
         count = min(PROJECTED, self.size(batch))
         together = pytree.tree_leaves(resize(batch, self.size(batch), count))
         plans = {cut.name: self.plans[cut.name] for cut in cuts}
-        return survey(self.cutter.found, plans, chosen, together, progress)
+        return survey(self.cutter.found, plans, chosen, together, progress, clock)
 
     def _one(self, batch: Any, i: int) -> Any:
         size = self.size(batch)

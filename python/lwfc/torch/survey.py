@@ -1,7 +1,6 @@
 """The explorer's quick look at a traced model: times, features and the outputs' sensitivity."""
 
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -24,15 +23,15 @@ DRAWS = 1  # random projections of their outputs
 class Timer(Watch):
     """Runs the graph; seconds by node, and the values of some."""
 
-    def __init__(self, found: Trace, wanted: set[fx.Node]) -> None:
+    def __init__(self, found: Trace, wanted: set[fx.Node], clock: Callable[[], float]) -> None:
         super().__init__(found)
-        self.wanted, self.values = wanted, {}
+        self.wanted, self.values, self.clock = wanted, {}, clock
         self.seconds: dict[fx.Node, float] = {}
 
     def run_node(self, n: fx.Node) -> Any:
-        started = time.perf_counter()
+        started = self.clock()
         value = super().run_node(n)
-        self.seconds[n] = time.perf_counter() - started
+        self.seconds[n] = self.clock() - started
         return value
 
     def saw(self, node: fx.Node, value: Any) -> None:
@@ -72,6 +71,7 @@ def survey(
     samples: Sequence[Sequence[Any]],
     together: Sequence[Any],
     progress: Progress | None,
+    clock: Callable[[], float],
 ) -> Survey:
     """Run every one of ``samples`` (flattened inputs), and ``together`` once with gradients."""
     names = {node: tensor.name for plan in plans.values()
@@ -82,7 +82,7 @@ def survey(
     kept: list[dict[fx.Node, Tensor]] = []
     with torch.no_grad():
         for i, leaves in enumerate(samples):
-            timer = Timer(found, set(names) if i < KEPT else set())
+            timer = Timer(found, set(names) if i < KEPT else set(), clock)
             timer.run_on(leaves)
             runs.append(timer.seconds)
             if timer.values:
