@@ -2,6 +2,7 @@
 #include "base/memory.h"
 #include "codec/block_codec.h"
 #include "codec/blocks.h"
+#include "codec/order.h"
 #include "codec/symbols.h"
 #include "codec/transform_codec.h"
 #include "container/header.h"
@@ -14,6 +15,7 @@ struct job {
     struct lwfc_plan plan;
     struct lwfc_extent *extents;
     float *values; /* of a self-contained stream */
+    uint8_t *symbols; /* where they are wanted instead of values, or NULL */
     const struct lwfc_header *header;
 };
 
@@ -29,7 +31,9 @@ static enum lwfc_status decode_block(void *context, int64_t block, struct lwfc_s
     const enum lwfc_status status =
         lwfc_block_decode(job->codec, extent->data, extent->nbytes, &region.extent,
                           job->plan.tables.levels, scratch->symbols, scratch->workspace);
-    if (status == LWFC_OK) {
+    if (status == LWFC_OK && job->symbols != NULL) {
+        lwfc_order_scatter(geometry, &region, scratch->symbols, job->symbols);
+    } else if (status == LWFC_OK) {
         lwfc_symbols_restore(job->codec, &job->plan, &region, scratch);
     }
     return status;
@@ -198,11 +202,14 @@ static enum lwfc_status find_tables(struct job *job, const struct lwfc_header *h
     return LWFC_OK;
 }
 
-enum lwfc_status lwfc_decode(const uint8_t *data, size_t nbytes, const struct lwfc_codec *codec,
-                             const struct lwfc_tensor *out, int num_threads)
+/* Decodes into out, or where that is wanted its symbols alone. */
+static enum lwfc_status decode_tensor(const uint8_t *data, size_t nbytes,
+                                      const struct lwfc_codec *codec,
+                                      const struct lwfc_tensor *out, uint8_t *symbols,
+                                      int num_threads)
 {
     struct lwfc_header h;
-    struct job job = {.codec = codec, .header = &h};
+    struct job job = {.codec = codec, .symbols = symbols, .header = &h};
     enum lwfc_status status = read_header(data, nbytes, &job.codec, &h);
     if (status != LWFC_OK) {
         return status;
@@ -212,6 +219,9 @@ enum lwfc_status lwfc_decode(const uint8_t *data, size_t nbytes, const struct lw
     }
     if (!lwfc_tensor_matches(out, h.dtype, h.rank, h.shape)) {
         return LWFC_ERROR_MISMATCH;
+    }
+    if (symbols != NULL && h.transform != LWFC_TRANSFORM_NONE) {
+        return LWFC_ERROR_ARGUMENT;
     }
     int axis = h.channel_axis < 0 ? LWFC_AXIS_AUTO : h.channel_axis;
     struct lwfc_tensor tensor = *out;
@@ -245,4 +255,17 @@ enum lwfc_status lwfc_decode(const uint8_t *data, size_t nbytes, const struct lw
     lwfc_free(job.values);
     lwfc_free(job.extents);
     return status;
+}
+
+enum lwfc_status lwfc_decode(const uint8_t *data, size_t nbytes, const struct lwfc_codec *codec,
+                             const struct lwfc_tensor *out, int num_threads)
+{
+    return decode_tensor(data, nbytes, codec, out, NULL, num_threads);
+}
+
+enum lwfc_status lwfc_decode_symbols(const uint8_t *data, size_t nbytes,
+                                     const struct lwfc_codec *codec, const struct lwfc_tensor *like,
+                                     int num_threads, uint8_t *symbols)
+{
+    return decode_tensor(data, nbytes, codec, like, symbols, num_threads);
 }

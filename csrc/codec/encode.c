@@ -3,6 +3,7 @@
 #include "base/memory.h"
 #include "codec/block_codec.h"
 #include "codec/blocks.h"
+#include "codec/order.h"
 #include "codec/symbols.h"
 #include "codec/transform_codec.h"
 #include "container/header.h"
@@ -14,16 +15,30 @@ struct job {
     const struct lwfc_codec *codec;
     struct lwfc_plan plan;
     struct lwfc_extent *extents; /* each block's bytes, allocated */
+    const uint8_t *symbols;      /* the caller's, or NULL */
     int is_compact;
     int lane_code; /* of a compact stream's block */
 };
+
+/* Fills scratch->symbols. */
+static enum lwfc_status find_symbols(const struct job *job, const struct lwfc_region *region,
+                                     struct lwfc_scratch *scratch)
+{
+    if (job->symbols == NULL) {
+        return lwfc_symbols_make(job->codec, &job->plan, region, scratch);
+    }
+    return lwfc_order_gather(&job->plan.view.geometry, region, job->symbols,
+                             job->plan.tables.levels, scratch->symbols) == 0
+               ? LWFC_OK
+               : LWFC_ERROR_ARGUMENT;
+}
 
 static enum lwfc_status encode_block(void *context, int64_t block, struct lwfc_scratch *scratch)
 {
     const struct job *job = context;
     const struct lwfc_geometry *geometry = &job->plan.view.geometry;
     const struct lwfc_region region = lwfc_geometry_region(geometry, block);
-    const enum lwfc_status status = lwfc_symbols_make(job->codec, &job->plan, &region, scratch);
+    const enum lwfc_status status = find_symbols(job, &region, scratch);
     if (status != LWFC_OK) {
         return status;
     }
@@ -147,10 +162,12 @@ static enum lwfc_status assemble(const struct job *job, const struct lwfc_tensor
     return LWFC_OK;
 }
 
-enum lwfc_status lwfc_encode(const struct lwfc_codec *codec, const struct lwfc_tensor *x,
-                             int num_threads, uint8_t **data, size_t *nbytes)
+/* Codes x, or where there are symbols these, as those of a tensor that x describes. */
+static enum lwfc_status encode_tensor(const struct lwfc_codec *codec, const struct lwfc_tensor *x,
+                                      const uint8_t *symbols, int num_threads, uint8_t **data,
+                                      size_t *nbytes)
 {
-    struct job job = {.codec = codec};
+    struct job job = {.codec = codec, .symbols = symbols};
     enum lwfc_status status = lwfc_codec_plan(codec, x, num_threads, &job.plan);
     if (status != LWFC_OK) {
         return status;
@@ -177,6 +194,22 @@ enum lwfc_status lwfc_encode(const struct lwfc_codec *codec, const struct lwfc_t
     }
     lwfc_free(job.extents);
     return status;
+}
+
+enum lwfc_status lwfc_encode(const struct lwfc_codec *codec, const struct lwfc_tensor *x,
+                             int num_threads, uint8_t **data, size_t *nbytes)
+{
+    return encode_tensor(codec, x, NULL, num_threads, data, nbytes);
+}
+
+enum lwfc_status lwfc_encode_symbols(const struct lwfc_codec *codec, const struct lwfc_tensor *like,
+                                     const uint8_t *symbols, int num_threads, uint8_t **data,
+                                     size_t *nbytes)
+{
+    if (codec->transform != NULL) {
+        return LWFC_ERROR_ARGUMENT;
+    }
+    return encode_tensor(codec, like, symbols, num_threads, data, nbytes);
 }
 
 void lwfc_free_bytes(uint8_t *data)

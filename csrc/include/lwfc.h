@@ -136,6 +136,17 @@ enum lwfc_status lwfc_inspect(const uint8_t *data, size_t nbytes, const struct l
 enum lwfc_status lwfc_decode(const uint8_t *data, size_t nbytes, const struct lwfc_codec *codec,
                              const struct lwfc_tensor *out, int num_threads);
 
+/* The same two for symbols, for those who quantize and look up values elsewhere, as
+ * on an accelerator. `like` describes the tensor that is meant; its data is not
+ * touched, and `symbols` are bytes in C order, each below the codec's levels.
+ * LWFC_ERROR_ARGUMENT for other symbols, and for codecs with a transform. */
+enum lwfc_status lwfc_encode_symbols(const struct lwfc_codec *codec, const struct lwfc_tensor *like,
+                                     const uint8_t *symbols, int num_threads, uint8_t **data,
+                                     size_t *nbytes);
+enum lwfc_status lwfc_decode_symbols(const uint8_t *data, size_t nbytes,
+                                     const struct lwfc_codec *codec, const struct lwfc_tensor *like,
+                                     int num_threads, uint8_t *symbols);
+
 /* out = decode(encode(x)), without bytes. Shapes and dtypes are equal. */
 enum lwfc_status lwfc_simulate(const struct lwfc_codec *codec, const struct lwfc_tensor *x,
                                const struct lwfc_tensor *out, int num_threads);

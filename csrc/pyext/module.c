@@ -15,7 +15,8 @@ static int module_exec(PyObject *module)
         return -1;
     }
     return lwfc_py_add_stages(module) < 0 || lwfc_py_add_codec(module) < 0 ||
-                   lwfc_py_add_model(module) < 0 || lwfc_py_add_transform(module) < 0
+                   lwfc_py_add_symbols(module) < 0 || lwfc_py_add_model(module) < 0 ||
+                   lwfc_py_add_transform(module) < 0
                ? -1
                : 0;
 }

@@ -38,6 +38,7 @@ int lwfc_py_codec(PyObject *object, int optional, const struct lwfc_codec **code
 int lwfc_py_add_stages(PyObject *module);
 int lwfc_py_add_codec(PyObject *module);
 int lwfc_py_add_model(PyObject *module);
+int lwfc_py_add_symbols(PyObject *module);
 int lwfc_py_add_transform(PyObject *module);
 
 #endif

@@ -79,5 +79,15 @@ def transform_reconstruct(codec: Any, coefficients: np.ndarray) -> np.ndarray:
 def transform_dct(n: int) -> tuple[np.ndarray, int]:
     """The integer DCT of n = 1 .. 64: int16 (n, n), rows are frequencies, and its fraction bits."""
 
+# --- symbols quantized elsewhere (csrc/pyext/py_symbols.c); dtype: 0 float32, 1 float16,
+# 2 bfloat16, 3 float64, the tensor's that is meant ------------------------------------------------
+def encode_symbols(codec: Any, symbols: np.ndarray, dtype: int, num_threads: int = 1) -> bytes:
+    """Codes uint8 symbols in C order; ParameterError if one is not below the codec's levels."""
+
+def decode_symbols(
+    data: Buffer, codec: Any | None, out: np.ndarray, dtype: int, num_threads: int = 1
+) -> None:
+    """Fills uint8 `out` of the stream's shape with its symbols."""
+
 # --- the model (csrc/pyext/py_model.c): see python/lwfc/activation.py and design.py ------------
 def __getattr__(name: str) -> Any: ...

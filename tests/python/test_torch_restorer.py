@@ -36,8 +36,49 @@ def test_equals_the_definition(kind, levels, channels, options):
     want = Restoration.from_bytes(blob).apply(s)
     got = Restorer(blob)(torch.from_numpy(s)).numpy()
     assert got.dtype == np.float32
-    # one rounding of the product and one of the sum, where a device fuses them
-    np.testing.assert_allclose(got, want, rtol=2e-7, atol=2e-7 * float(np.abs(want).max()))
+    np.testing.assert_array_equal(got.view(np.uint32), want.view(np.uint32))
+
+
+def heavy(rank, channels=900):
+    """Weights whose sums pass 2**24, so that float32 would round them."""
+    rng = np.random.default_rng(3)
+    width = (channels + 1) // 2 * 4
+    first = rng.integers(100, 128, size=(rank or channels, width)).astype(np.int8)
+    tables = rng.normal(size=(channels, 26, 3)).astype(np.float32)
+    tables[:, :, 1] *= 1e-9
+    return Restoration(
+        kind=2,
+        strength=256,
+        values=np.arange(26, dtype=np.uint8),
+        low=np.full(26, -10, np.float32),
+        high=np.full(26, 10, np.float32),
+        own=rng.integers(-32767, 32768, size=(channels, 3)).astype(np.int16),
+        tables=tables,
+        first=first,
+        bias=rng.integers(-(2**29), 2**29, size=rank).astype(np.int32),
+        shift=rng.integers(0, 24, size=rank).astype(np.uint8),
+        second=rng.integers(-127, 128, size=(channels, rank)).astype(np.int8),
+    )
+
+
+@pytest.mark.parametrize("rank", [0, 8])
+def test_large_sums_stay_exact(rank):
+    blob = heavy(rank)
+    s = np.random.default_rng(4).integers(20, 26, size=(1, 900, 3, 4)).astype(np.uint8)
+    restorer = Restorer(blob.to_bytes())
+    assert restorer.sums == torch.float64
+    np.testing.assert_array_equal(restorer(torch.from_numpy(s)).numpy(), blob.apply(s))
+
+
+def test_casting_a_network_around_it_changes_nothing():
+    blob = make_blob("linear", 3, rank=0)
+    s = torch.from_numpy(quantize(features(2, seed=8), 3))
+    want = Restorer(blob)(s)
+    for cast in (torch.nn.Module.half, torch.nn.Module.bfloat16, torch.nn.Module.double):
+        network = cast(torch.nn.Sequential(Restorer(blob)))
+        assert torch.equal(network[0](s), want)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(Restorer(blob)(s), want)
 
 
 def test_takes_a_codec_and_refuses_one_without():

@@ -19,6 +19,7 @@ from .gradient import straight_through
 from .names import CODERS, NAN_POLICIES
 from .stages import check_levels
 from .stream import decode
+from .symbols import decode_symbols, encode_symbols
 from .value import BLOBS, CodecValue, notes_bytes
 
 __all__ = ["Codec", "codec_from_bytes"]
@@ -185,6 +186,25 @@ class Codec(CodecValue):
         With a transform: int16 (samples, blocks of a sample, live coefficients of a block).
         """
         return _core.symbols(self._handle, as_tensor(x).array, thread_count(num_threads))
+
+    def encode_symbols(
+        self, symbols: np.ndarray, *, dtype: str = "float32", num_threads: int | None = 1
+    ) -> bytes:
+        """``encode`` for a tensor of type ``dtype`` that was quantized elsewhere to these symbols.
+
+        uint8, below ``levels``, of the tensor's shape; the rate-distortion pass is the caller's.
+        Errors: ParameterError; also for codecs with a transform.
+        """
+        return encode_symbols(self, symbols, dtype, num_threads)
+
+    def decode_symbols(
+        self, data: Any, *, max_nbytes: int = 2**30, num_threads: int | None = 1
+    ) -> tuple[np.ndarray, str]:
+        """(symbols, dtype) of a stream, for those who look up the values elsewhere.
+
+        ``max_nbytes`` limits the symbols, a byte each. Errors: FormatError; ParameterError.
+        """
+        return decode_symbols(self, data, max_nbytes, num_threads)
 
     def replace(self, **changes: Any) -> "Codec":
         """A codec with some constructor arguments changed."""

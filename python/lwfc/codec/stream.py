@@ -20,7 +20,7 @@ from ..base.threads import thread_count
 from .names import CODERS, DTYPES, TRANSFORMS
 from .value import CodecValue
 
-__all__ = ["StreamInfo", "decode", "decode_tensor", "inspect"]
+__all__ = ["StreamInfo", "decode", "decode_tensor", "inspect", "read"]
 
 SHOWN = {"bfloat16": "float32"}  # what decode gives where NumPy has no such type
 NULS_MAX = 64  # at the end of a stream that NumPy's bytes type may have dropped
@@ -92,7 +92,7 @@ def _buffer(data: Any) -> memoryview:
     raise ParameterError(f"a {type(data).__name__} holds no stream: pass bytes, {remedy}")
 
 
-def _read(data: Any, call: Callable[[memoryview], Any]) -> Any:
+def read(data: Any, call: Callable[[memoryview], Any]) -> Any:
     """``call`` on data's bytes, errors made plain.
 
     Items of NumPy's bytes arrays have lost the NULs at their end: the checksum tells how many.
@@ -124,7 +124,7 @@ def decode_tensor(
 ) -> Tensor:
     """:func:`decode` for callers that keep bfloat16 apart, as 16-bit patterns."""
     handle, limit, threads = _handle(codec), _limit(max_nbytes), thread_count(num_threads)
-    array = _read(data, lambda buffer: _core.decode(buffer, handle, None, limit, threads))
+    array = read(data, lambda buffer: _core.decode(buffer, handle, None, limit, threads))
     return Tensor(array, array.dtype.kind == "u")
 
 
@@ -135,7 +135,7 @@ def _decode_into(target: Output, data: Any, codec: CodecValue | None, threads: i
         if np.may_share_memory(memory, np.frombuffer(_buffer(data), np.uint8)):
             data = bytes(data)
         try:
-            _read(data, lambda buffer: _core.decode(buffer, handle, memory, 0, threads))
+            read(data, lambda buffer: _core.decode(buffer, handle, memory, 0, threads))
             return
         except ParameterError:
             pass  # another shape or type, or bfloat16 to be given as float32
@@ -185,7 +185,7 @@ def inspect(data: Any, codec: CodecValue | None = None) -> StreamInfo:
     Bound streams show their levels only with their codec.
     """
     handle = _handle(codec)
-    found = _read(data, lambda buffer: _core.inspect(buffer, handle))
+    found = read(data, lambda buffer: _core.inspect(buffer, handle))
     shape = found["shape"]
     if shape is not None:
         shape = tuple(None if n < 0 else n for n in shape)

@@ -15,6 +15,7 @@ from torch import Tensor
 from ..base.errors import ParameterError
 from ..codec.codec import Codec
 from ..codec.stream import inspect
+from .ondevice import on_device, takes
 from .report import Counts, Recorder
 
 __all__ = ["code", "enter", "record_under", "register"]
@@ -78,18 +79,9 @@ def code(
         raise ParameterError(
             f"no codec of digest {digest} in this process: lwfc.torch.register(lwfc.load(path))"
         )
-    source = x.detach().cpu()
-    data = None
-    started = time.perf_counter_ns()
-    if bitstream:
-        data = codec.encode(source)
-        encoded = time.perf_counter_ns()
-        decoded = torch.empty_like(source)
-        codec.decode(data, out=decoded, max_nbytes=max(1, decoded.numel() * decoded.element_size()))
-    else:
-        encoded = started
-        decoded = torch.empty_like(source).copy_(codec.simulate(source))
-    ended = time.perf_counter_ns()
+    # On the CPU the core is some fifty times as fast as PyTorch's operations.
+    inside = x.device.type != "cpu" and takes(codec, x.device)
+    y, data, times = (_on_device if inside else _in_core)(x.detach(), codec, bitstream)
     found = _recorders.get(recorder)
     if found is not None:
         counts = _counts(x, codec, data, lo, hi)
@@ -97,10 +89,44 @@ def code(
             samples = found.samples(x)
             counts.calls = counts.passes = 1
             counts.samples, counts.sampled = samples or 0, samples is not None
-        counts.encode_ns, counts.decode_ns = encoded - started, ended - encoded
+        counts.encode_ns, counts.decode_ns = times
         found.add(call if call >= 0 else ~call, counts)
-    result = decoded.to(x.device)
-    return result.clone() if result is x else result
+    return y
+
+
+# The coded tensor, its stream or None, and the times of encoding and decoding in nanoseconds.
+Coded = tuple[Tensor, bytes | None, tuple[int, int]]
+
+
+def _in_core(x: Tensor, codec: Codec, bitstream: bool) -> Coded:
+    """All of it by the C core; tensors of other devices are copied."""
+    source = x.cpu()
+    decoded = torch.empty_like(source)
+    started = time.perf_counter_ns()
+    if not bitstream:
+        return decoded.copy_(codec.simulate(source)).to(x.device), None, (0, 0)
+    data = codec.encode(source)
+    encoded = time.perf_counter_ns()
+    codec.decode(data, out=decoded, max_nbytes=max(1, decoded.numel() * decoded.element_size()))
+    ended = time.perf_counter_ns()
+    return decoded.to(x.device), data, (encoded - started, ended - encoded)
+
+
+def _on_device(x: Tensor, codec: Codec, bitstream: bool) -> Coded:
+    """Quantized and dequantized where x is; only symbols go to the coder and back."""
+    tables = on_device(codec, x.device)
+    started = time.perf_counter_ns()
+    symbols, data, encoded = tables.quantize(x), None, started
+    if bitstream:
+        data = codec.encode_symbols(
+            symbols.cpu().numpy(), dtype=str(x.dtype).removeprefix("torch.")
+        )
+        encoded = time.perf_counter_ns()
+        found, _ = codec.decode_symbols(data, max_nbytes=max(1, x.numel()))
+        symbols = torch.from_numpy(found).to(x.device)
+    y = torch.empty_like(x).copy_(tables.dequantize(symbols, x.dtype))
+    ended = time.perf_counter_ns()
+    return y, data, (encoded - started, ended - encoded) if bitstream else (0, 0)
 
 
 def _counts(x: Tensor, codec: Codec, data: bytes | None, lo: float, hi: float) -> Counts:

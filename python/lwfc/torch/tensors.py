@@ -1,15 +1,15 @@
 """encode and decode for those who have tensors and want tensors back."""
 
-import math
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from ..calibration.oneshot import encode as encode_array
 from ..codec.codec import Codec
-from ..codec.stream import decode as decode_stream
-from ..codec.stream import inspect
+from ..codec.stream import decode_tensor, inspect
+from .ondevice import on_device, takes
 
 __all__ = ["decode", "encode"]
 
@@ -19,17 +19,23 @@ DTYPES = {
     "bfloat16": torch.bfloat16,
     "float64": torch.float64,
 }
+NAMES = {dtype: name for name, dtype in DTYPES.items()}
 
 
 def encode(x: Tensor, codec: Codec | None = None, **options: Any) -> bytes:
     """The bytes of a float tensor on any device, by a calibrated codec or self-contained.
 
+    Quantized where the tensor is, so that a byte per value is copied to the CPU's coder.
     ``options`` are those of :meth:`lwfc.Codec.encode`, or of :func:`lwfc.encode` without a codec.
     Nested tensors are coded sample by sample: ``[encode(part, codec) for part in x.unbind()]``.
     Errors: ParameterError.
     """
     if codec is None:
         return encode_array(x, **options)
+    away = isinstance(x, Tensor) and x.device.type != "cpu"
+    if away and x.dtype in NAMES and takes(codec, x.device):
+        symbols = on_device(codec, x.device).quantize(x).cpu().numpy()
+        return codec.encode_symbols(symbols, dtype=NAMES[x.dtype], **options)
     return codec.encode(x, **options)
 
 
@@ -43,15 +49,20 @@ def decode(
 ) -> Tensor:
     """The tensor in a stream, in the shape and type that was encoded, bfloat16 included.
 
-    ``device``: where it shall be; None: the CPU. The others are those of :func:`lwfc.decode`.
+    ``device``: where it shall be, to which symbols are copied if the codec allows; None: the CPU.
+    The others are those of :func:`lwfc.decode`.
     Errors: FormatError for damaged bytes, or without the codec that they need; ParameterError.
     """
-    info = inspect(data, codec)
-    if info.shape is None or None in info.shape:  # the codec is missing, and decode says so
-        decode_stream(data, codec)
-    shape, dtype = info.shape, DTYPES[info.dtype]
-    if math.prod(shape) * dtype.itemsize > max_nbytes:
-        decode_stream(data, codec, max_nbytes=max_nbytes)
-    result = torch.empty(shape, dtype=dtype)
-    decode_stream(data, codec, out=result, max_nbytes=max_nbytes, num_threads=num_threads)
-    return result.to(device)
+    device = torch.device("cpu" if device is None else device)
+    threads = {"num_threads": num_threads}
+    if codec is not None and device.type != "cpu" and takes(codec, device):
+        info = inspect(data, codec)
+        if info.bound:
+            size = DTYPES[info.dtype].itemsize
+            symbols, _ = codec.decode_symbols(data, max_nbytes=max_nbytes // size, **threads)
+            there = torch.from_numpy(symbols).to(device)
+            return on_device(codec, device).dequantize(there, DTYPES[info.dtype])
+    array, bfloat16 = decode_tensor(data, codec, max_nbytes=max_nbytes, **threads)
+    if bfloat16:
+        return torch.from_numpy(array.view(np.int16)).view(torch.bfloat16).to(device)
+    return torch.from_numpy(array).to(device)
