@@ -145,3 +145,14 @@ def test_wrong_selections_name_what_is_there(select, text):
     model = Layer(lambda y: Pair(y, 1))
     with pytest.raises(lwfc.ParameterError, match=text):
         lt.calibrate(model, "", torch.rand(4, 5, 8), select=select)
+
+
+@pytest.mark.parametrize("dtype", [torch.int64, torch.bool, torch.float8_e4m3fn, torch.complex64])
+def test_other_types_are_refused(dtype):
+    layer, codec = nn.Identity(), lwfc.Codec([0.5], [0.0, 1.0])
+    for mode in ("bitstream", "simulate"):
+        with (
+            lt.attach(layer, {"": codec}, mode=mode),
+            pytest.raises(lwfc.ParameterError, match="only float tensors"),
+        ):
+            layer(torch.ones(3, 4).to(dtype))

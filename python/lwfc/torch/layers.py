@@ -55,8 +55,10 @@ def pick(output: Any, select: Select) -> torch.Tensor:
             f"the layer returns a {type(output).__name__}, not a tensor: name the tensor with "
             f"select=, one of {_names(output)}"
         )
-    if not output.is_floating_point():
-        raise ParameterError(f"the layer returns {output.dtype}: only float tensors are coded")
+    if not output.is_floating_point() or output.element_size() < 2:
+        raise ParameterError(
+            f"the layer returns {output.dtype}: only float tensors of 16 bits or more are coded"
+        )
     return output
 
 

@@ -21,7 +21,7 @@ class Restorer(nn.Module):
 
     ``source`` is a restoration blob, or an object with such a blob in its ``restore``
     attribute, as ``lwfc.Codec``. Sums are integers: in float32 where the weights cannot bring them
-    to 2**24, else in float64. The buffers are integers too, floats as their bits, so that ``half()``
+    to 2**24, else in float64. The buffers are integers too, floats as their bits: ``half()``
     or ``to(torch.bfloat16)`` on a network around it change nothing.
     """
 
