@@ -57,7 +57,7 @@ def enlarge(images):
     return large.expand(-1, 3, -1, -1).contiguous()
 
 
-def train(path, images=12_000, batch=64, seed=0):
+def train(path, images=8_000, batch=64, seed=0):
     """One pass over some training images; the weights go to ``path`` in half precision."""
     torch.manual_seed(seed)
     model = ResNet18()

@@ -163,6 +163,9 @@ def test_metric_sees_coded_features_and_images():
 def test_ways_out(found, tmp_path):
     same = Exploration.from_json(found.to_json())
     assert same.rows == found.rows and same.about == found.about
+    assert all(row["within"] == (row["loss"] <= 0.05) for row in same.rows)
+    strict = found.replace(max_loss=0.0)
+    assert "two (loss too high)" in strict.to_html() and "too high" not in found.to_html()
     frame = pytest.importorskip("pandas") and found.to_pandas()
     assert len(frame) == len(found.rows) and frame["total_ms"].notna().all()
     page = found.to_html(tmp_path / "page.html")

@@ -62,5 +62,7 @@ def label(row: dict[str, Any]) -> str:
     """A row's name on an axis."""
     if row["kind"] == "device":
         return "all on the device"
+    if not row["within"]:
+        row = row | {"cut": f"{row['cut']} (loss too high)"}
     name = f"{row['cut']} as {row['profile']}" if row["kind"] == "cloud" else row["cut"]
     return name if row["pass"] == "exact" else f"{name} (estimate)"

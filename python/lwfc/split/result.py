@@ -24,7 +24,8 @@ class Exploration:
     ``rows`` are plain dicts. ``kind`` is "split", "device" (everything on the device) or "cloud"
     (the input image to the cloud); ``pass`` is "exact" where codecs were calibrated and the
     network run behind them, "estimate" otherwise. Bytes are all those of one sample; milliseconds
-    are scaled to the two sides; ``loss`` is the relative squared error of the outputs.
+    are scaled to the two sides; ``loss`` is the relative squared error of the outputs, ``within``
+    whether it keeps to the bound that was asked for.
     """
 
     def __init__(
@@ -68,6 +69,7 @@ class Exploration:
             "tail_macs": macs[1],
             **latency(entry["measured"], nbytes, self.link, self.edge_speed, self.cloud_speed),
             "loss": entry["loss"],
+            "within": self._within(entry),
             "agreement": entry.get("agreement"),
             "metric": entry.get("metric"),
         }
