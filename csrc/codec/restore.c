@@ -3,6 +3,7 @@
 #include "base/bytes.h"
 #include "base/memory.h"
 #include "cpu/cpu.h"
+#include "kernels/quantize.h"
 #include "kernels/restore_kernels.h"
 
 #include <math.h>
@@ -109,12 +110,9 @@ int lwfc_restore_read(const uint8_t *blob, size_t n, struct lwfc_restore *out)
 
 /* How a workspace is cut; every part starts on a 64-byte boundary. */
 struct parts {
-    size_t tiles;
-    size_t features;
-    size_t latents;
-    size_t sums;
-    size_t planes;
-    size_t total;
+    size_t count; /* tiles */
+    size_t margin; /* zeros before and behind a plane, elements */
+    size_t values, plane, edges, tiles, latents, weights, sums, total; /* bytes */
 };
 
 static size_t round_64(size_t n)
@@ -122,20 +120,35 @@ static size_t round_64(size_t n)
     return lwfc_size_add(n, 63) / 64 * 64;
 }
 
+static int plain_values(const struct lwfc_restore *r)
+{
+    for (int32_t s = 0; s < r->levels; s++) {
+        if (r->values[s] != s) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
 static struct parts cut(const struct lwfc_restore *r, const struct lwfc_block *b)
 {
     struct parts c;
     const size_t positions = (size_t)b->height * (size_t)b->width;
-    c.tiles = (positions + LWFC_RESTORE_TILE - 1) / LWFC_RESTORE_TILE;
-    const size_t plane = lwfc_size_mul((size_t)b->height + 2, (size_t)b->width + 2);
-    const size_t rows = r->kind == LWFC_RESTORE_LINEAR ? LWFC_RESTORE_ROWS : 1;
-    c.features = lwfc_size_mul(c.tiles, r->quads * LWFC_RESTORE_TILE * 4);
-    c.latents = lwfc_size_mul(c.tiles, (size_t)r->rank * LWFC_RESTORE_TILE);
-    c.sums = lwfc_size_mul(c.tiles, rows * LWFC_RESTORE_TILE * sizeof(int32_t));
+    const int linear = r->kind == LWFC_RESTORE_LINEAR;
+    c.count = (positions + LWFC_RESTORE_TILE - 1) / LWFC_RESTORE_TILE;
+    c.margin = round_64((size_t)b->width + 1);
     /* the slack lets vectors run past the end of a plane */
-    c.planes = round_64(lwfc_size_add(plane, 64));
-    c.total = lwfc_size_add(lwfc_size_add(c.features, c.latents),
-                            lwfc_size_add(c.sums, lwfc_size_mul(c.planes, 2)));
+    c.values = plain_values(r) ? 0 : round_64(lwfc_size_mul((size_t)r->channels, positions)) + 64;
+    c.plane = 2 * c.margin + round_64(positions) + 64;
+    c.edges = round_64(positions) + 64;
+    c.tiles = linear ? lwfc_size_mul(c.count, (r->quads + 1) / 2 * LWFC_RESTORE_TILE * 4) : 0;
+    c.latents = lwfc_size_mul(c.count, (size_t)r->rank * LWFC_RESTORE_TILE);
+    c.weights = linear ? LWFC_RESTORE_ROWS * round_64(2 * r->quads + 2) : 0;
+    /* sums of positions, and of neighbourhoods with margins around them */
+    const size_t sums = c.count * LWFC_RESTORE_TILE;
+    c.sums = linear ? sizeof(int32_t) * ((LWFC_RESTORE_ROWS + 4) * sums + 8 * c.margin) : 0;
+    c.total = lwfc_size_add(lwfc_size_add(c.tiles, c.latents), lwfc_size_add(c.weights, c.sums));
+    c.total = lwfc_size_add(lwfc_size_add(c.total, c.values), c.plane + 2 * c.edges);
     return c;
 }
 
@@ -149,66 +162,166 @@ size_t lwfc_restore_workspace(const struct lwfc_restore *restore,
 struct job {
     const struct lwfc_restore *r;
     const struct lwfc_restore_kernels *kernels;
+    const struct lwfc_quantize_kernels *quantize;
+    struct lwfc_restore_map map;
     const uint8_t *symbols;
-    int32_t height;
-    int32_t width;
-    size_t tiles;
-    const uint8_t *values; /* NULL: symbols are their own values */
-    uint8_t *features;
-    uint8_t *latents;
-    int32_t *sums;
-    uint8_t *plane[2];
+    const uint8_t *values; /* of the symbols */
+    float *out;
+    size_t count, quads, weights_stride;
+    int most; /* the largest value */
+    uint8_t *plane;
+    uint8_t *tiles, *latents, *weights;
+    int32_t *sums[LWFC_RESTORE_ROWS];
+    int32_t *near[4];
 };
 
-static void pad_channel(struct job *job, size_t channel, uint8_t *plane)
+static void make_edges(uint8_t *left, uint8_t *right, size_t positions, size_t width)
 {
-    const size_t positions = (size_t)job->height * (size_t)job->width;
-    job->kernels->pad(job->symbols + channel * positions, job->height, job->width, job->values,
-                      plane);
+    memset(left, 0xff, positions);
+    memset(right, 0xff, positions);
+    for (size_t p = 0; p < positions; p += width) {
+        left[p] = 0;
+        right[p + width - 1] = 0;
+    }
 }
 
-static void make_features(struct job *job)
+static struct job begin(const struct lwfc_restore *r, const uint8_t *symbols,
+                        const struct lwfc_block *b, float *out, void *workspace)
 {
-    const size_t channels = (size_t)job->r->channels;
-    const size_t tile_stride = job->r->quads * LWFC_RESTORE_TILE * 4;
-    for (size_t c = 0; c < channels; c += 2) {
-        pad_channel(job, c, job->plane[0]);
-        if (c + 1 < channels) {
-            pad_channel(job, c + 1, job->plane[1]);
-        } else {
-            memset(job->plane[1], 0, ((size_t)job->height + 2) * ((size_t)job->width + 2));
-        }
-        job->kernels->pair(job->plane[0], job->plane[1], job->height, job->width,
-                           job->features + c / 2 * LWFC_RESTORE_TILE * 4, tile_stride);
+    const struct parts c = cut(r, b);
+    const size_t positions = (size_t)b->height * (size_t)b->width;
+    uint8_t *at = workspace;
+    struct job job = {
+        .r = r,
+        .kernels = lwfc_restore_kernels_for(lwfc_cpu_features()),
+        .quantize = lwfc_quantize_kernels_for(lwfc_cpu_features()),
+        .symbols = symbols,
+        .values = symbols,
+        .out = out,
+        .count = c.count,
+        .quads = (r->quads + 1) / 2,
+        .weights_stride = c.weights / LWFC_RESTORE_ROWS,
+    };
+    for (int32_t s = 0; s < r->levels; s++) {
+        job.most = r->values[s] > job.most ? r->values[s] : job.most;
     }
+    if (c.values != 0) {
+        for (size_t i = 0; i < (size_t)r->channels * positions; i++) {
+            at[i] = r->values[symbols[i]];
+        }
+        job.values = at;
+        at += c.values;
+    }
+    memset(at, 0, c.plane);
+    job.plane = at + c.margin;
+    at += c.plane;
+    make_edges(at, at + c.edges, positions, (size_t)b->width);
+    job.map = (struct lwfc_restore_map){positions, (size_t)b->width, at, at + c.edges};
+    at += 2 * c.edges;
+    job.tiles = at;
+    job.latents = job.tiles + c.tiles;
+    job.weights = job.latents + c.latents;
+    int32_t *sums = (int32_t *)(void *)(job.weights + c.weights);
+    const size_t each = c.count * LWFC_RESTORE_TILE;
+    if (c.sums != 0) {
+        for (int i = 0; i < LWFC_RESTORE_ROWS; i++, sums += each) {
+            job.sums[i] = sums;
+        }
+        for (int i = 0; i < 4; i++, sums += each + 2 * c.margin) {
+            memset(sums, 0, c.margin * sizeof *sums);
+            memset(sums + c.margin + each, 0, c.margin * sizeof *sums);
+            job.near[i] = sums + c.margin;
+        }
+    }
+    return job;
+}
+
+/* Weights of a position and of its neighbourhood, which alternate in the blob, apart. */
+static int split(const uint8_t *row, size_t channels, size_t padded, uint8_t *own, uint8_t *near)
+{
+    int any = 0;
+    for (size_t c = 0; c < channels; c++) {
+        own[c] = row[2 * c];
+        near[c] = row[2 * c + 1];
+        any |= near[c];
+    }
+    memset(own + channels, 0, padded - channels);
+    memset(near + channels, 0, padded - channels);
+    return any != 0;
+}
+
+/* Products of up to four rows of `first` with every position, into job->sums: those
+ * of the position, and into job->near those whose 3x3 sum belongs to it. Returns
+ * whether any of these differ from 0. */
+static int multiply(struct job *job, const size_t *row, size_t rows)
+{
+    const size_t stride = job->weights_stride;
+    const uint8_t *weights[LWFC_RESTORE_ROWS];
+    int32_t *sums[LWFC_RESTORE_ROWS];
+    int any = 0;
+    for (size_t i = 0; i < rows; i++) {
+        uint8_t *own = job->weights + i * stride;
+        uint8_t *near = job->weights + (rows + i) * stride;
+        any |= split(job->r->first + row[i] * 4 * job->r->quads, (size_t)job->r->channels,
+                     4 * job->quads, own, near);
+        weights[i] = own;
+        weights[rows + i] = near;
+        sums[i] = job->sums[i];
+        sums[rows + i] = job->near[i];
+    }
+    job->kernels->dot(job->tiles, job->count, job->quads, job->most, weights,
+                      (int)(any ? 2 * rows : rows), sums);
+    return any;
 }
 
 static void make_latents(struct job *job)
 {
     const struct lwfc_restore *r = job->r;
     const size_t rank = (size_t)r->rank;
-    const size_t sum_stride = job->tiles * LWFC_RESTORE_TILE;
-    for (size_t first = 0; first < rank; first += LWFC_RESTORE_ROWS) {
-        const size_t rows = rank - first < LWFC_RESTORE_ROWS ? rank - first : LWFC_RESTORE_ROWS;
-        job->kernels->dot(job->features, job->tiles, r->quads, r->first + first * 4 * r->quads,
-                          4 * r->quads, (int)rows, job->sums, sum_stride);
-        for (size_t i = 0; i < rows; i++) {
-            const size_t k = first + i;
-            job->kernels->latent(job->sums + i * sum_stride, job->tiles,
-                                 (int32_t)lwfc_load_u32(r->bias + 4 * k), r->shift[k],
-                                 job->latents + k / 4 * LWFC_RESTORE_TILE * 4 + k % 4,
-                                 rank * LWFC_RESTORE_TILE);
+    const int32_t *const sums[4] = {job->sums[0], job->sums[1], job->sums[2], job->sums[3]};
+    const int32_t *const near[4] = {job->near[0], job->near[1], job->near[2], job->near[3]};
+    for (size_t first = 0; first < rank; first += 4) {
+        int32_t bias[4];
+        int shift[4];
+        size_t row[4];
+        for (size_t i = 0; i < 4; i++) {
+            row[i] = first + i;
+            bias[i] = (int32_t)lwfc_load_u32(r->bias + 4 * row[i]);
+            shift[i] = r->shift[row[i]];
         }
+        const int any = multiply(job, row, 4);
+        job->kernels->latents(&job->map, sums, any ? near : NULL, bias, shift,
+                              job->latents + first * LWFC_RESTORE_TILE, rank * LWFC_RESTORE_TILE);
     }
 }
 
-static void finish_channel(struct job *job, size_t c, const int32_t *sums, float *out)
+/* The floats of a channel's symbols if they do not depend on sums; 0 if they do. */
+static int constant_channel(const struct lwfc_restore_channel *c, float table[LEVELS_MAX])
+{
+    for (int32_t s = 0; s < c->levels; s++) {
+        /* -0 may become +0 by a sum's sign */
+        if (c->slope[s] != 0.0F || (c->offset[s] == 0.0F && signbit(c->offset[s]))) {
+            return 0;
+        }
+        float x = c->offset[s];
+        x = x < c->low[s] ? c->low[s] : x;
+        x = x > c->high[s] ? c->high[s] : x;
+        if (c->strength != 1.0F) {
+            const float step = c->strength * (x - c->centroid[s]);
+            x = c->centroid[s] + step;
+        }
+        table[s] = x;
+    }
+    return 1;
+}
+
+static void finish_channel(struct job *job, size_t c, const int32_t *sums)
 {
     const struct lwfc_restore *r = job->r;
     const size_t levels = (size_t)r->levels;
-    const size_t positions = (size_t)job->height * (size_t)job->width;
+    const size_t positions = job->map.positions;
     float offset[LEVELS_MAX], slope[LEVELS_MAX], centroid[LEVELS_MAX];
-    float low[LEVELS_MAX], high[LEVELS_MAX];
+    float low[LEVELS_MAX], high[LEVELS_MAX], table[LEVELS_MAX];
     for (size_t s = 0; s < levels; s++) {
         const uint8_t *entry = r->tables + 12 * (c * levels + s);
         offset[s] = lwfc_load_f32(entry);
@@ -228,61 +341,84 @@ static void finish_channel(struct job *job, size_t c, const int32_t *sums, float
         .strength = (float)r->strength / LWFC_RESTORE_STRENGTH_ONE,
         .levels = r->levels,
     };
-    pad_channel(job, c, job->plane[0]);
-    job->kernels->finish(&channel, job->symbols + c * positions, job->plane[0], sums, job->height,
-                         job->width, out + c * positions);
+    const uint8_t *symbols = job->symbols + c * positions;
+    float *out = job->out + c * positions;
+    if (constant_channel(&channel, table)) {
+        job->quantize->dequantize(symbols, positions, table, r->levels, out);
+        return;
+    }
+    memcpy(job->plane, job->values + c * positions, positions);
+    job->kernels->finish(&channel, &job->map, symbols, job->plane, sums, out);
+}
+
+static int any_weight(const uint8_t *row, size_t n)
+{
+    int any = 0;
+    for (size_t i = 0; i < n; i++) {
+        any |= row[i];
+    }
+    return any != 0;
+}
+
+/* The channels that wait for a block of products. */
+struct waiting {
+    size_t channel[LWFC_RESTORE_ROWS];
+    size_t count;
+};
+
+static void finish_waiting(struct job *job, struct waiting *w)
+{
+    const size_t rank = (size_t)job->r->rank;
+    int any = 0;
+    if (w->count == 0) {
+        return;
+    }
+    if (rank == 0) {
+        any = multiply(job, w->channel, w->count);
+    } else {
+        const uint8_t *weights[LWFC_RESTORE_ROWS];
+        for (size_t i = 0; i < w->count; i++) {
+            weights[i] = job->r->second + w->channel[i] * rank;
+        }
+        job->kernels->dot(job->latents, job->count, rank / 4, LWFC_RESTORE_LATENT_MAX, weights,
+                          (int)w->count, job->sums);
+    }
+    for (size_t i = 0; i < w->count; i++) {
+        if (any) {
+            job->kernels->box(&job->map, job->near[i], job->sums[i]);
+        }
+        finish_channel(job, w->channel[i], job->sums[i]);
+    }
+    w->count = 0;
 }
 
 void lwfc_restore_apply(const struct lwfc_restore *restore, const uint8_t *symbols,
                         const struct lwfc_block *one_sample, float *out, void *workspace)
 {
-    const struct lwfc_restore *r = restore;
-    const struct parts c = cut(r, one_sample);
-    uint8_t *at = workspace;
-    struct job job = {
-        .r = r,
-        .kernels = lwfc_restore_kernels_for(lwfc_cpu_features()),
-        .symbols = symbols,
-        .height = one_sample->height,
-        .width = one_sample->width,
-        .tiles = c.tiles,
-        .features = at,
-        .latents = at + c.features,
-        .sums = (int32_t *)(void *)(at + c.features + c.latents),
-        .plane = {at + c.features + c.latents + c.sums,
-                  at + c.features + c.latents + c.sums + c.planes},
-    };
-    for (int32_t s = 0; s < r->levels; s++) {
-        if (r->values[s] != s) {
-            job.values = r->values;
-        }
-    }
-    const size_t channels = (size_t)r->channels;
-    const size_t sum_stride = c.tiles * LWFC_RESTORE_TILE;
-    if (r->kind == LWFC_RESTORE_LOCAL) {
-        memset(job.sums, 0, c.sums);
-        for (size_t k = 0; k < channels; k++) {
-            finish_channel(&job, k, job.sums, out);
+    struct job job = begin(restore, symbols, one_sample, out, workspace);
+    const size_t channels = (size_t)restore->channels;
+    if (restore->kind == LWFC_RESTORE_LOCAL) {
+        for (size_t c = 0; c < channels; c++) {
+            finish_channel(&job, c, NULL);
         }
         return;
     }
-    make_features(&job);
-    const uint8_t *features = job.features;
-    const uint8_t *weights = r->first;
-    size_t quads = r->quads;
-    if (r->rank != 0) {
-        make_latents(&job);
-        features = job.latents;
-        weights = r->second;
-        quads = (size_t)r->rank / 4;
-    }
-    for (size_t first = 0; first < channels; first += LWFC_RESTORE_ROWS) {
-        const size_t left = channels - first;
-        const size_t rows = left < LWFC_RESTORE_ROWS ? left : LWFC_RESTORE_ROWS;
-        job.kernels->dot(features, c.tiles, quads, weights + first * 4 * quads, 4 * quads,
-                         (int)rows, job.sums, sum_stride);
-        for (size_t i = 0; i < rows; i++) {
-            finish_channel(&job, first + i, job.sums + i * sum_stride, out);
+    job.kernels->tile(job.values, channels, job.map.positions, job.tiles);
+    make_latents(&job);
+    const size_t rank = (size_t)restore->rank;
+    const size_t nbytes = rank != 0 ? rank : 4 * restore->quads;
+    const uint8_t *const weights = rank != 0 ? restore->second : restore->first;
+    const size_t block = rank != 0 ? LWFC_RESTORE_ROWS : LWFC_RESTORE_ROWS / 2;
+    struct waiting waiting = {.count = 0};
+    for (size_t c = 0; c < channels; c++) {
+        if (!any_weight(weights + c * nbytes, nbytes)) {
+            finish_channel(&job, c, NULL);
+            continue;
+        }
+        waiting.channel[waiting.count++] = c;
+        if (waiting.count == block) {
+            finish_waiting(&job, &waiting);
         }
     }
+    finish_waiting(&job, &waiting);
 }

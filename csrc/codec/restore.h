@@ -46,8 +46,8 @@ size_t lwfc_restore_workspace(const struct lwfc_restore *restore,
                               const struct lwfc_block *one_sample);
 
 /* symbols [channels][height][width], all < levels, to floats of the same shape;
- * one_sample->channels must equal restore->channels. symbols, out and workspace
- * come from lwfc_alloc, or out and symbols are samples inside such a buffer. */
+ * one_sample->channels must equal restore->channels. workspace comes from lwfc_alloc,
+ * symbols too or are a sample inside such a buffer. */
 void lwfc_restore_apply(const struct lwfc_restore *restore, const uint8_t *symbols,
                         const struct lwfc_block *one_sample, float *out, void *workspace);
 

@@ -44,10 +44,14 @@ void lwfc_symbols_restore(const struct lwfc_codec *codec, const struct lwfc_plan
     struct lwfc_block sample = region->extent; /* codecs that restore cut whole samples */
     sample.samples = 1;
     const size_t size = lwfc_block_size(&sample);
+    float *const place = lwfc_view_floats(&plan->view, region);
+    float *const out = place != NULL ? place : scratch->values;
     for (int32_t i = 0; i < region->extent.samples; i++) {
         lwfc_restore_apply(&codec->restore, scratch->symbols + (size_t)i * size, &sample,
-                           scratch->values + (size_t)i * size, scratch->workspace);
+                           out + (size_t)i * size, scratch->workspace);
     }
-    limit(scratch->values, lwfc_block_size(&region->extent), plan->view.dtype);
-    lwfc_view_store(&plan->view, region, &plan->passes, scratch->values);
+    if (place == NULL) {
+        limit(scratch->values, lwfc_block_size(&region->extent), plan->view.dtype);
+        lwfc_view_store(&plan->view, region, &plan->passes, scratch->values);
+    }
 }

@@ -315,10 +315,10 @@ void lwfc_view_dequantize(const struct lwfc_view *v, const struct lwfc_region *r
     }
 }
 
-const float *lwfc_view_floats(const struct lwfc_view *v, const struct lwfc_region *r)
+float *lwfc_view_floats(const struct lwfc_view *v, const struct lwfc_region *r)
 {
     const struct run run = run_at(v, r, 0, 0);
-    return v->flat && is_plain(v, &run) ? (const float *)(const void *)run.data : NULL;
+    return v->flat && is_plain(v, &run) ? (float *)(void *)run.data : NULL;
 }
 
 void lwfc_view_load(const struct lwfc_view *v, const struct lwfc_region *r,

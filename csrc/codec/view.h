@@ -58,7 +58,7 @@ void lwfc_view_dequantize(const struct lwfc_view *view, const struct lwfc_region
                           const uint8_t *symbols);
 
 /* Where a region's values lie as float32 in C order anyway; NULL if they do not. */
-const float *lwfc_view_floats(const struct lwfc_view *view, const struct lwfc_region *region);
+float *lwfc_view_floats(const struct lwfc_view *view, const struct lwfc_region *region);
 
 /* 1 if one of a region's values is NaN or infinite. */
 int lwfc_view_has_nonfinite(const struct lwfc_view *view, const struct lwfc_region *region,

@@ -5,120 +5,96 @@
 
 #include <string.h>
 
-static void pad(const uint8_t *symbols, int32_t height, int32_t width, const uint8_t *values,
-                uint8_t *plane)
+static void tile(const uint8_t *values, size_t channels, size_t positions, uint8_t *tiles)
 {
-    const size_t w = (size_t)width;
-    const size_t pitch = w + 2;
-    memset(plane, 0, pitch);
-    for (int32_t y = 0; y < height; y++) {
-        uint8_t *row = plane + ((size_t)y + 1) * pitch;
-        const uint8_t *from = symbols + (size_t)y * w;
-        row[0] = 0;
-        if (values == NULL) {
-            memcpy(row + 1, from, w);
-        } else {
-            for (size_t x = 0; x < w; x++) {
-                row[x + 1] = values[from[x]];
-            }
-        }
-        row[w + 1] = 0;
-    }
-    memset(plane + ((size_t)height + 1) * pitch, 0, pitch);
-}
-
-/* `row` points at the value above and left of the wanted one. */
-LWFC_INLINE uint8_t sum_3x3(const uint8_t *row, size_t pitch)
-{
-    const uint8_t *mid = row + pitch;
-    const uint8_t *low = mid + pitch;
-    return (uint8_t)(row[0] + row[1] + row[2] + mid[0] + mid[1] + mid[2] + low[0] + low[1] +
-                     low[2]);
-}
-
-static void pair(const uint8_t *plane_a, const uint8_t *plane_b, int32_t height, int32_t width,
-                 uint8_t *features, size_t tile_stride)
-{
-    const size_t w = (size_t)width;
-    const size_t pitch = w + 2;
-    size_t p = 0;
-    for (int32_t y = 0; y < height; y++) {
-        const uint8_t *a = plane_a + (size_t)y * pitch;
-        const uint8_t *b = plane_b + (size_t)y * pitch;
-        for (size_t x = 0; x < w; x++, p++) {
-            uint8_t *quad = features + p / LWFC_RESTORE_TILE * tile_stride +
-                            p % LWFC_RESTORE_TILE * 4;
-            quad[0] = a[x + pitch + 1];
-            quad[1] = sum_3x3(a + x, pitch);
-            quad[2] = b[x + pitch + 1];
-            quad[3] = sum_3x3(b + x, pitch);
+    const size_t quads = (channels + 3) / 4;
+    const size_t count = (positions + LWFC_RESTORE_TILE - 1) / LWFC_RESTORE_TILE;
+    memset(tiles, 0, count * quads * LWFC_RESTORE_TILE * 4);
+    for (size_t c = 0; c < channels; c++) {
+        for (size_t p = 0; p < positions; p++) {
+            uint8_t *quad = tiles + (p / LWFC_RESTORE_TILE * quads + c / 4) * LWFC_RESTORE_TILE * 4;
+            quad[p % LWFC_RESTORE_TILE * 4 + c % 4] = values[c * positions + p];
         }
     }
-    for (; p % LWFC_RESTORE_TILE != 0; p++) {
-        memset(features + p / LWFC_RESTORE_TILE * tile_stride + p % LWFC_RESTORE_TILE * 4, 0, 4);
-    }
 }
 
-static void dot(const uint8_t *features, size_t tiles, size_t quads, const uint8_t *weights,
-                size_t weight_stride, int rows, int32_t *sums, size_t sum_stride)
+static void dot(const uint8_t *tiles, size_t count, size_t quads, int most,
+                const uint8_t *const *weights, int rows, int32_t *const *sums)
 {
-    for (size_t t = 0; t < tiles; t++) {
-        const uint8_t *tile = features + t * quads * LWFC_RESTORE_TILE * 4;
-        for (int r = 0; r < rows; r++) {
-            const uint8_t *row = weights + (size_t)r * weight_stride;
+    (void)most;
+    for (int r = 0; r < rows; r++) {
+        for (size_t t = 0; t < count; t++) {
             int32_t acc[LWFC_RESTORE_TILE] = {0};
             for (size_t q = 0; q < quads; q++) {
-                const uint8_t *f = tile + q * LWFC_RESTORE_TILE * 4;
+                const uint8_t *f = tiles + (t * quads + q) * LWFC_RESTORE_TILE * 4;
                 for (int i = 0; i < LWFC_RESTORE_TILE; i++) {
                     for (int k = 0; k < 4; k++) {
-                        acc[i] += f[4 * i + k] * (int8_t)row[4 * q + (size_t)k];
+                        acc[i] += f[4 * i + k] * (int8_t)weights[r][4 * q + (size_t)k];
                     }
                 }
             }
-            memcpy(sums + (size_t)r * sum_stride + t * LWFC_RESTORE_TILE, acc, sizeof acc);
+            memcpy(sums[r] + t * LWFC_RESTORE_TILE, acc, sizeof acc);
         }
     }
 }
 
-static void latent(const int32_t *sums, size_t tiles, int32_t bias, int shift, uint8_t *features,
-                   size_t tile_stride)
+/* The 3x3 sum at position p. */
+LWFC_INLINE int32_t box_at(const struct lwfc_restore_map *map, const int32_t *near, size_t p)
 {
-    for (size_t t = 0; t < tiles; t++) {
-        for (size_t i = 0; i < LWFC_RESTORE_TILE; i++) {
-            const int32_t v = sums[t * LWFC_RESTORE_TILE + i] + bias;
-            const int32_t u = v < 0 ? 0 : v >> shift;
-            features[t * tile_stride + 4 * i] =
-                (uint8_t)(u > LWFC_RESTORE_LATENT_MAX ? LWFC_RESTORE_LATENT_MAX : u);
+    const int32_t *const mid = near + p;
+    const int32_t *const up = mid - map->width;
+    const int32_t *const down = mid + map->width;
+    int32_t sum = up[0] + mid[0] + down[0];
+    sum += map->left[p] ? up[-1] + mid[-1] + down[-1] : 0;
+    return sum + (map->right[p] ? up[1] + mid[1] + down[1] : 0);
+}
+
+static void box(const struct lwfc_restore_map *map, const int32_t *near, int32_t *sums)
+{
+    for (size_t p = 0; p < map->positions; p++) {
+        sums[p] += box_at(map, near, p);
+    }
+}
+
+static void latents(const struct lwfc_restore_map *map, const int32_t *const *sums,
+                    const int32_t *const *near, const int32_t *bias, const int *shift,
+                    uint8_t *tiles, size_t tile_stride)
+{
+    for (size_t p = 0; p < map->positions; p++) {
+        uint8_t *quad = tiles + p / LWFC_RESTORE_TILE * tile_stride + p % LWFC_RESTORE_TILE * 4;
+        for (int k = 0; k < 4; k++) {
+            const int32_t v =
+                sums[k][p] + (near != NULL ? box_at(map, near[k], p) : 0) + bias[k];
+            const int32_t u = (v < 0 ? 0 : v) >> shift[k];
+            quad[k] = (uint8_t)(u > LWFC_RESTORE_LATENT_MAX ? LWFC_RESTORE_LATENT_MAX : u);
         }
     }
 }
 
-static void finish(const struct lwfc_restore_channel *channel, const uint8_t *symbols,
-                   const uint8_t *plane, const int32_t *sums, int32_t height, int32_t width,
-                   float *out)
+static void finish(const struct lwfc_restore_channel *channel, const struct lwfc_restore_map *map,
+                   const uint8_t *symbols, const uint8_t *plane, const int32_t *sums, float *out)
 {
-    const size_t w = (size_t)width;
-    const size_t pitch = w + 2;
-    size_t p = 0;
-    for (int32_t y = 0; y < height; y++) {
-        const uint8_t *up = plane + (size_t)y * pitch;
-        const uint8_t *mid = up + pitch;
-        const uint8_t *low = mid + pitch;
-        for (size_t x = 0; x < w; x++, p++) {
-            const uint8_t s = symbols[p];
-            const int32_t sum = sums[p] + channel->own[0] * (mid[x] + mid[x + 2]) +
-                                channel->own[1] * (up[x + 1] + low[x + 1]) +
-                                channel->own[2] * (up[x] + up[x + 2] + low[x] + low[x + 2]);
-            const float product = channel->slope[s] * (float)sum;
-            float v = channel->offset[s] + product;
-            v = v < channel->low[s] ? channel->low[s] : v;
-            v = v > channel->high[s] ? channel->high[s] : v;
-            if (channel->strength != 1.0F) {
-                const float step = channel->strength * (v - channel->centroid[s]);
-                v = channel->centroid[s] + step;
-            }
-            out[p] = v;
+    const uint8_t *const up = plane - map->width;
+    const uint8_t *const down = plane + map->width;
+    for (size_t p = 0; p < map->positions; p++) {
+        const int s = symbols[p];
+        const int32_t left = map->left[p] & 1;
+        const int32_t right = map->right[p] & 1;
+        const int32_t h = left * plane[(ptrdiff_t)p - 1] + right * plane[p + 1];
+        const int32_t v = up[p] + down[p];
+        const int32_t d = left * (up[(ptrdiff_t)p - 1] + down[(ptrdiff_t)p - 1]) +
+                          right * (up[p + 1] + down[p + 1]);
+        const int32_t sum = (sums != NULL ? sums[p] : 0) + channel->own[0] * h +
+                            channel->own[1] * v + channel->own[2] * d;
+        const float product = channel->slope[s] * (float)sum;
+        float x = channel->offset[s] + product;
+        x = x < channel->low[s] ? channel->low[s] : x;
+        x = x > channel->high[s] ? channel->high[s] : x;
+        if (channel->strength != 1.0F) {
+            const float step = channel->strength * (x - channel->centroid[s]);
+            x = channel->centroid[s] + step;
         }
+        out[p] = x;
     }
 }
 
@@ -129,12 +105,12 @@ static void finish(const struct lwfc_restore_channel *channel, const uint8_t *sy
 
 const struct lwfc_restore_kernels *lwfc_restore_kernels_for(uint32_t features)
 {
-    static const struct lwfc_restore_kernels scalar = {pad, pair, dot, latent, finish};
+    static const struct lwfc_restore_kernels scalar = {tile, dot, box, latents, finish};
 #if LWFC_X86
-    static const struct lwfc_restore_kernels avx2 = {pad, pair_avx2, dot_avx2, latent,
+    static const struct lwfc_restore_kernels avx2 = {tile_avx2, dot_avx2, box_avx2, latents_avx2,
                                                      finish_avx2};
-    static const struct lwfc_restore_kernels vnni = {pad, pair_avx2, dot_vnni, latent,
-                                                     finish_avx2};
+    static const struct lwfc_restore_kernels vnni = {tile_avx2, dot_vnni, box_vnni, latents_vnni,
+                                                     finish_vnni};
     /* byte dot products are not part of the AVX-512 level */
     if ((features & LWFC_CPU_AVX512) != 0 && __builtin_cpu_supports("avx512vnni")) {
         return &vnni;

@@ -1,10 +1,12 @@
 /* Arithmetic of restoration: estimates of floats from decoded symbols.
  *
  * A symbol counts as its level value, a byte up to 25 (LWFC_RESTORE_VALUE_MAX).
- * Features lie in tiles of 16 positions, [tile][quad][16][4]: a quad is four
- * feature bytes of one position, so that one 32-bit weight group meets them in
- * one byte dot product. All sums are int32 and exact; the only floats are in
- * `finish`, one multiply and one add per element. */
+ * Inputs of dot products lie in tiles of 16 positions, [tile][quad][16][4]: a quad
+ * is four bytes of one position (four channels, or four latents), so that one
+ * 32-bit weight group meets them in one byte dot product. Sums over 3x3
+ * neighbourhoods are taken after the products, whose number does not grow by
+ * them. All sums are int32 and exact; the only floats are in `finish`, one
+ * multiply and one add per element. */
 #ifndef LWFC_KERNELS_RESTORE_KERNELS_H
 #define LWFC_KERNELS_RESTORE_KERNELS_H
 
@@ -16,6 +18,15 @@ enum {
     LWFC_RESTORE_VALUE_MAX = 25, /* 10 * 25 * 128 stays below 2^15: no 16-bit saturation */
     LWFC_RESTORE_ROWS = 8,       /* outputs per call of `dot` */
     LWFC_RESTORE_LATENT_MAX = 127
+};
+
+/* A plane's positions in C order, and which have a neighbour: bytes 0xff, or 0 in
+ * the first (left) or last (right) column. They and whole vectors behind the last
+ * position can be read. */
+struct lwfc_restore_map {
+    size_t positions, width;
+    const uint8_t *left;
+    const uint8_t *right;
 };
 
 /* One output channel for `finish`; the tables have `levels` entries. */
@@ -31,26 +42,25 @@ struct lwfc_restore_channel {
 };
 
 struct lwfc_restore_kernels {
-    /* Level values of one channel, with a border of zeros: `plane` has
-     * (height + 2) rows of (width + 2) bytes. values NULL: symbols are their
-     * own values. */
-    void (*pad)(const uint8_t *symbols, int32_t height, int32_t width, const uint8_t *values,
-                uint8_t *plane);
-    /* The quad (own value, 3x3 sum) of two padded planes into its place of
-     * every tile; positions behind the last one become zero. */
-    void (*pair)(const uint8_t *plane_a, const uint8_t *plane_b, int32_t height, int32_t width,
-                 uint8_t *features, size_t tile_stride);
-    /* sums[row][position] = dot product of the position's quads with row
-     * `row` of the signed bytes `weights`; rows <= LWFC_RESTORE_ROWS. */
-    void (*dot)(const uint8_t *features, size_t tiles, size_t quads, const uint8_t *weights,
-                size_t weight_stride, int rows, int32_t *sums, size_t sum_stride);
-    /* One byte of a quad per position: clamp((sum + bias) >> shift, 0, 127). */
-    void (*latent)(const int32_t *sums, size_t tiles, int32_t bias, int shift, uint8_t *features,
-                   size_t tile_stride);
-    /* Floats of one channel from `sums` and its own neighbours in `plane`. */
-    void (*finish)(const struct lwfc_restore_channel *channel, const uint8_t *symbols,
-                   const uint8_t *plane, const int32_t *sums, int32_t height, int32_t width,
-                   float *out);
+    /* Tiles of quads of channels; `values` [channels][positions] are level values.
+     * Channels and positions that are not there count as zeros. */
+    void (*tile)(const uint8_t *values, size_t channels, size_t positions, uint8_t *tiles);
+    /* sums[row][position] = dot product of the position's quads with the signed
+     * bytes weights[row]; rows <= LWFC_RESTORE_ROWS, no byte of a tile above `most`. */
+    void (*dot)(const uint8_t *tiles, size_t count, size_t quads, int most,
+                const uint8_t *const *weights, int rows, int32_t *const *sums);
+    /* Adds to `sums` the 3x3 sums of `near`, whole tiles of it; before and behind
+     * these stand width + 1 zeros. */
+    void (*box)(const struct lwfc_restore_map *map, const int32_t *near, int32_t *sums);
+    /* One quad of every tile: clamp((sum + bias[k]) >> shift[k], 0, 127), k < 4, where
+     * the sum is sums[k], and the 3x3 sum of near[k] if `near` is not NULL. */
+    void (*latents)(const struct lwfc_restore_map *map, const int32_t *const *sums,
+                    const int32_t *const *near, const int32_t *bias, const int *shift,
+                    uint8_t *tiles, size_t tile_stride);
+    /* Floats of one channel from `sums` (NULL: zeros) and its own neighbours in
+     * `plane`, level values with width + 1 zeros before and behind. */
+    void (*finish)(const struct lwfc_restore_channel *channel, const struct lwfc_restore_map *map,
+                   const uint8_t *symbols, const uint8_t *plane, const int32_t *sums, float *out);
 };
 
 /* The best variants for these CPU features; every variant gives the same bits. */

@@ -173,6 +173,9 @@ struct emulated_512 {
     })
 #define _mm512_mask_storeu_epi8(to, k, p) MASK_STORE(uint8_t, to, k, p)
 #define _mm512_mask_storeu_epi16(to, k, p) MASK_STORE(uint16_t, to, k, p)
+#define _mm512_mask_storeu_ps(to, k, p) MASK_STORE(float, to, k, p)
+#define _mm512_loadu_ps(p) LOAD(__m512i, p)
+#define _mm512_storeu_ps(to, p) _mm512_storeu_si512(to, p)
 #define _mm512_castps_si512(p) (p)
 #define _mm512_castsi512_ps(p) (p)
 #define _mm512_castsi256_si512(p) _mm512_inserti64x4(_mm512_setzero_si512(), p, 0)
@@ -207,6 +210,9 @@ struct emulated_512 {
 #define _mm512_add_epi8(p, q) MAP2(__m512i, uint8_t, p, q, x + y)
 #define _mm512_add_epi16(p, q) MAP2(__m512i, uint16_t, p, q, x + y)
 #define _mm512_add_epi32(p, q) MAP2(__m512i, uint32_t, p, q, x + y)
+#define _mm512_max_epi32(p, q) MAP2(__m512i, int32_t, p, q, x > y ? x : y)
+#define _mm512_min_epi32(p, q) MAP2(__m512i, int32_t, p, q, x < y ? x : y)
+#define _mm512_or_si512(p, q) MAP2(__m512i, uint64_t, p, q, x | y)
 #define _mm512_sub_epi16(p, q) MAP2(__m512i, uint16_t, p, q, x - y)
 #define _mm512_sub_epi32(p, q) MAP2(__m512i, uint32_t, p, q, x - y)
 #define _mm512_and_si512(p, q) MAP2(__m512i, uint64_t, p, q, x & y)
@@ -219,6 +225,31 @@ struct emulated_512 {
 #define _mm512_srli_epi32(p, n) MAP(__m512i, uint32_t, p, x >> (n))
 #define _mm512_srli_epi64(p, n) MAP(__m512i, uint64_t, p, x >> (n))
 #define _mm512_srlv_epi32(p, q) MAP2(__m512i, uint32_t, p, q, y < 32 ? x >> y : 0)
+#define _mm512_srl_epi32(p, n) _mm512_srli_epi32(p, _mm_cvtsi128_si32(n))
+#define _mm512_sll_epi32(p, n) MAP(__m512i, uint32_t, p, x << _mm_cvtsi128_si32(n))
+#define _mm512_mul_ps(p, q) MAP2(__m512i, float, p, q, x * y)
+#define _mm512_add_ps(p, q) MAP2(__m512i, float, p, q, x + y)
+#define _mm512_max_ps(p, q) MAP2(__m512i, float, p, q, x > y ? x : y)
+#define _mm512_min_ps(p, q) MAP2(__m512i, float, p, q, x < y ? x : y)
+#define _mm512_cvtepi32_ps(p)                                                                     \
+    __extension__({                                                                               \
+        const __m512i from_ = (p);                                                                \
+        int32_t whole_[16];                                                                       \
+        memcpy(whole_, &from_, sizeof whole_);                                                    \
+        MAP(__m512i, float, from_, (float)whole_[i]);                                             \
+    })
+#define _mm512_permutexvar_ps(index, p) PERMUTE(__m512i, uint32_t, p, index, p, 16)
+/* src + signed 16-bit lanes of p times those of q, in pairs. */
+#define _mm512_dpwssd_epi32(src, p, q)                                                            \
+    __extension__({                                                                               \
+        const __m512i a_ = (p), b_ = (q);                                                         \
+        int16_t l_[32], h_[32];                                                                   \
+        memcpy(l_, &a_, sizeof l_);                                                               \
+        memcpy(h_, &b_, sizeof h_);                                                               \
+        MAP(__m512i, uint32_t, src,                                                               \
+            x + (uint32_t)(l_[2 * i] * h_[2 * i]) + (uint32_t)(l_[2 * i + 1] * h_[2 * i + 1]));   \
+    })
+#define _mm512_madd_epi16(p, q) _mm512_dpwssd_epi32(_mm512_setzero_si512(), p, q)
 /* src + unsigned bytes of p times signed bytes of q, in fours. */
 #define _mm512_dpbusd_epi32(src, p, q)                                                            \
     __extension__({                                                                               \
@@ -276,6 +307,9 @@ struct emulated_512 {
 #define _mm512_kunpackw(p, q) ((__mmask32)(((p) & 0xffffu) << 16 | ((q) & 0xffffu)))
 #define _mm512_mask_mov_epi8(src, k, p) WHERE(__m512i, uint8_t, src, k, p)
 #define _mm512_mask_mov_epi32(src, k, p) WHERE(__m512i, uint32_t, src, k, p)
+#define _mm512_maskz_mov_epi8(k, p) WHERE(__m512i, uint8_t, _mm512_setzero_si512(), k, p)
+#define _mm512_mask_add_epi8(src, k, p, q) WHERE(__m512i, uint8_t, src, k, _mm512_add_epi8(p, q))
+#define _mm512_mask_add_epi32(src, k, p, q) WHERE(__m512i, uint32_t, src, k, _mm512_add_epi32(p, q))
 #define _mm512_mask_add_epi16(src, k, p, q) WHERE(__m512i, uint16_t, src, k, _mm512_add_epi16(p, q))
 #define _mm512_mask_sub_epi16(src, k, p, q) WHERE(__m512i, uint16_t, src, k, _mm512_sub_epi16(p, q))
 #define _mm512_mask_srli_epi32(src, k, p, n)                                                      \

@@ -1,65 +1,113 @@
 /* AVX2 variants of kernels/restore_kernels.c, included by it. 16 positions are two
  * vectors; a quad times four weights is one vpmaddubsw, which cannot saturate
- * while level values stay within LWFC_RESTORE_VALUE_MAX. */
+ * while bytes stay within 127. */
 #ifndef LWFC_KERNELS_X86_RESTORE_AVX2_H
 #define LWFC_KERNELS_X86_RESTORE_AVX2_H
 
 #include <immintrin.h>
 
 LWFC_TARGET("avx2")
-static void pair_avx2(const uint8_t *plane_a, const uint8_t *plane_b, int32_t height,
-                      int32_t width, uint8_t *features, size_t tile_stride)
+LWFC_INLINE __m128i load_16(const uint8_t *p)
 {
-    const size_t w = (size_t)width;
-    const size_t pitch = w + 2;
-    uint8_t quads[64];
-    size_t p = 0;
-    for (int32_t y = 0; y < height; y++) {
-        const uint8_t *row[2] = {plane_a + (size_t)y * pitch, plane_b + (size_t)y * pitch};
-        for (size_t x = 0; x < w; x += 16) {
-            __m128i value_sum[2][2];
-            for (int k = 0; k < 2; k++) {
-                const uint8_t *at = row[k] + x;
-                __m128i sum = _mm_setzero_si128();
-                for (size_t i = 0; i < 3; i++) {
-                    for (size_t j = 0; j < 3; j++) {
-                        const void *from = at + i * pitch + j;
-                        sum = _mm_add_epi8(sum, _mm_loadu_si128((const __m128i *)from));
-                    }
-                }
-                const void *center = at + pitch + 1;
-                const __m128i own = _mm_loadu_si128((const __m128i *)center);
-                value_sum[k][0] = _mm_unpacklo_epi8(own, sum);
-                value_sum[k][1] = _mm_unpackhi_epi8(own, sum);
-            }
-            __m128i *to = (__m128i *)(void *)quads;
-            for (int h = 0; h < 2; h++) {
-                _mm_storeu_si128(to + 2 * h, _mm_unpacklo_epi16(value_sum[0][h], value_sum[1][h]));
-                _mm_storeu_si128(to + 2 * h + 1,
-                                 _mm_unpackhi_epi16(value_sum[0][h], value_sum[1][h]));
-            }
-            /* up to 16 quads, which lie in at most two tiles */
-            const size_t n = w - x < 16 ? w - x : 16;
-            const size_t room = LWFC_RESTORE_TILE - p % LWFC_RESTORE_TILE;
-            const size_t here = n < room ? n : room;
-            uint8_t *tile = features + p / LWFC_RESTORE_TILE * tile_stride;
-            memcpy(tile + p % LWFC_RESTORE_TILE * 4, quads, 4 * here);
-            if (n > here) {
-                memcpy(tile + tile_stride, quads + 4 * here, 4 * (n - here));
-            }
-            p += n;
-        }
-    }
-    if (p % LWFC_RESTORE_TILE != 0) {
-        memset(features + p / LWFC_RESTORE_TILE * tile_stride + p % LWFC_RESTORE_TILE * 4, 0,
-               4 * (LWFC_RESTORE_TILE - p % LWFC_RESTORE_TILE));
+    return _mm_loadu_si128((const __m128i *)(const void *)p);
+}
+
+LWFC_TARGET("avx2")
+LWFC_INLINE __m256i load_32(const void *p)
+{
+    return _mm256_loadu_si256((const __m256i *)p);
+}
+
+/* Four channels' bytes of 16 positions become one tile's quad. */
+LWFC_TARGET("avx2")
+LWFC_INLINE void store_quad(__m128i a, __m128i b, __m128i c, __m128i d, uint8_t *to)
+{
+    __m128i *out = (__m128i *)(void *)to;
+    const __m128i ab[2] = {_mm_unpacklo_epi8(a, b), _mm_unpackhi_epi8(a, b)};
+    const __m128i cd[2] = {_mm_unpacklo_epi8(c, d), _mm_unpackhi_epi8(c, d)};
+    for (int h = 0; h < 2; h++) {
+        _mm_storeu_si128(out + 2 * h, _mm_unpacklo_epi16(ab[h], cd[h]));
+        _mm_storeu_si128(out + 2 * h + 1, _mm_unpackhi_epi16(ab[h], cd[h]));
     }
 }
 
-/* One tile, `rows` outputs (a constant at every call). */
+/* Up to 16 bytes, then zeros. */
 LWFC_TARGET("avx2")
-LWFC_INLINE void dot_tile(const uint8_t *tile, size_t quads, const uint8_t *weights, size_t stride,
-                          const int rows, int32_t *sums, size_t sum_stride)
+LWFC_INLINE __m128i load_part(const uint8_t *p, size_t n)
+{
+    uint8_t part[16] = {0};
+    memcpy(part, p, n);
+    return load_16(part);
+}
+
+LWFC_TARGET("avx2")
+static void tile_avx2(const uint8_t *values, size_t channels, size_t positions, uint8_t *tiles)
+{
+    const size_t quads = (channels + 3) / 4;
+    for (size_t p = 0; p < positions; p += LWFC_RESTORE_TILE) {
+        const size_t n = positions - p < LWFC_RESTORE_TILE ? positions - p : LWFC_RESTORE_TILE;
+        for (size_t q = 0; q < quads; q++, tiles += LWFC_RESTORE_TILE * 4) {
+            const uint8_t *from = values + 4 * q * positions + p;
+            const size_t left = channels - 4 * q;
+            if (n == LWFC_RESTORE_TILE && left >= 4) {
+                store_quad(load_16(from), load_16(from + positions), load_16(from + 2 * positions),
+                           load_16(from + 3 * positions), tiles);
+                continue;
+            }
+            __m128i lanes[4];
+            for (size_t k = 0; k < 4; k++) {
+                lanes[k] = k < left ? load_part(from + k * positions, n) : _mm_setzero_si128();
+            }
+            store_quad(lanes[0], lanes[1], lanes[2], lanes[3], tiles);
+        }
+    }
+}
+
+/* One tile, `rows` outputs (a constant at every call). `run` quads add up in 16 bits. */
+LWFC_TARGET("avx2")
+LWFC_INLINE void dot_tile(const uint8_t *from, size_t quads, size_t run,
+                          const uint8_t *const *weights, const int rows, int32_t *const *sums,
+                          size_t at)
+{
+    const __m256i ones = _mm256_set1_epi16(1);
+    __m256i acc[4][2];
+    for (int r = 0; r < rows; r++) {
+        acc[r][0] = acc[r][1] = _mm256_setzero_si256();
+    }
+    for (size_t first = 0; first < quads; first += run) {
+        const size_t end = quads - first < run ? quads : first + run;
+        __m256i part[4][2];
+        for (int r = 0; r < rows; r++) {
+            part[r][0] = part[r][1] = _mm256_setzero_si256();
+        }
+        for (size_t q = first; q < end; q++) {
+            const __m256i f0 = load_32(from + q * LWFC_RESTORE_TILE * 4);
+            const __m256i f1 = load_32(from + q * LWFC_RESTORE_TILE * 4 + 32);
+            for (int r = 0; r < rows; r++) {
+                int32_t group;
+                memcpy(&group, weights[r] + 4 * q, sizeof group);
+                const __m256i w = _mm256_set1_epi32(group);
+                part[r][0] = _mm256_add_epi16(part[r][0], _mm256_maddubs_epi16(f0, w));
+                part[r][1] = _mm256_add_epi16(part[r][1], _mm256_maddubs_epi16(f1, w));
+            }
+        }
+        for (int r = 0; r < rows; r++) {
+            for (int h = 0; h < 2; h++) {
+                acc[r][h] = _mm256_add_epi32(acc[r][h], _mm256_madd_epi16(part[r][h], ones));
+            }
+        }
+    }
+    for (int r = 0; r < rows; r++) {
+        __m256i *to = (__m256i *)(void *)(sums[r] + at);
+        _mm256_storeu_si256(to, acc[r][0]);
+        _mm256_storeu_si256(to + 1, acc[r][1]);
+    }
+}
+
+/* The same where no two products add up in 16 bits. */
+LWFC_TARGET("avx2")
+LWFC_INLINE void dot_tile_large(const uint8_t *from, size_t quads, const uint8_t *const *weights,
+                                const int rows, int32_t *const *sums, size_t at)
 {
     const __m256i ones = _mm256_set1_epi16(1);
     __m256i acc[4][2];
@@ -67,12 +115,11 @@ LWFC_INLINE void dot_tile(const uint8_t *tile, size_t quads, const uint8_t *weig
         acc[r][0] = acc[r][1] = _mm256_setzero_si256();
     }
     for (size_t q = 0; q < quads; q++) {
-        const __m256i *f = (const __m256i *)(const void *)(tile + q * LWFC_RESTORE_TILE * 4);
-        const __m256i f0 = _mm256_loadu_si256(f);
-        const __m256i f1 = _mm256_loadu_si256(f + 1);
+        const __m256i f0 = load_32(from + q * LWFC_RESTORE_TILE * 4);
+        const __m256i f1 = load_32(from + q * LWFC_RESTORE_TILE * 4 + 32);
         for (int r = 0; r < rows; r++) {
             int32_t group;
-            memcpy(&group, weights + (size_t)r * stride + 4 * q, sizeof group);
+            memcpy(&group, weights[r] + 4 * q, sizeof group);
             const __m256i w = _mm256_set1_epi32(group);
             acc[r][0] = _mm256_add_epi32(
                 acc[r][0], _mm256_madd_epi16(_mm256_maddubs_epi16(f0, w), ones));
@@ -81,31 +128,84 @@ LWFC_INLINE void dot_tile(const uint8_t *tile, size_t quads, const uint8_t *weig
         }
     }
     for (int r = 0; r < rows; r++) {
-        __m256i *to = (__m256i *)(void *)(sums + (size_t)r * sum_stride);
+        __m256i *to = (__m256i *)(void *)(sums[r] + at);
         _mm256_storeu_si256(to, acc[r][0]);
         _mm256_storeu_si256(to + 1, acc[r][1]);
     }
 }
 
 LWFC_TARGET("avx2")
-static void dot_avx2(const uint8_t *features, size_t tiles, size_t quads, const uint8_t *weights,
-                     size_t weight_stride, int rows, int32_t *sums, size_t sum_stride)
+static void dot_avx2(const uint8_t *tiles, size_t count, size_t quads, int most,
+                     const uint8_t *const *weights, int rows, int32_t *const *sums)
 {
-    const size_t tile_bytes = quads * LWFC_RESTORE_TILE * 4;
-    int r = 0;
-    for (; r + 4 <= rows; r += 4) {
-        for (size_t t = 0; t < tiles; t++) {
-            dot_tile(features + t * tile_bytes, quads, weights + (size_t)r * weight_stride,
-                     weight_stride, 4, sums + (size_t)r * sum_stride + t * LWFC_RESTORE_TILE,
-                     sum_stride);
+    const size_t tile_nbytes = quads * LWFC_RESTORE_TILE * 4;
+    const size_t run = 32767U / (2U * 128U * (unsigned)(most > 0 ? most : 1));
+    for (size_t t = 0; t < count; t++) {
+        const uint8_t *from = tiles + t * tile_nbytes;
+        const size_t at = t * LWFC_RESTORE_TILE;
+        for (int r = 0; r < rows; r += 4) {
+            const int some = rows - r < 4 ? rows - r : 4;
+            if (run > 1 && some == 4) {
+                dot_tile(from, quads, run, weights + r, 4, sums + r, at);
+            } else if (some == 4) {
+                dot_tile_large(from, quads, weights + r, 4, sums + r, at);
+            } else {
+                for (int i = r; i < r + some; i++) {
+                    dot_tile_large(from, quads, weights + i, 1, sums + i, at);
+                }
+            }
         }
     }
-    for (; r < rows; r++) {
-        for (size_t t = 0; t < tiles; t++) {
-            dot_tile(features + t * tile_bytes, quads, weights + (size_t)r * weight_stride,
-                     weight_stride, 1, sums + (size_t)r * sum_stride + t * LWFC_RESTORE_TILE,
-                     sum_stride);
+}
+
+/* 3x3 sums of 8 positions. */
+LWFC_TARGET("avx2")
+LWFC_INLINE __m256i box_8(const struct lwfc_restore_map *map, const int32_t *near, size_t p)
+{
+    const int32_t *const mid = near + p;
+    const int32_t *const up = mid - map->width;
+    const int32_t *const down = mid + map->width;
+    __m256i column[3];
+    for (ptrdiff_t i = 0; i < 3; i++) {
+        column[i] = _mm256_add_epi32(_mm256_add_epi32(load_32(up + i - 1), load_32(mid + i - 1)),
+                                     load_32(down + i - 1));
+    }
+    const void *const left = map->left + p;
+    const void *const right = map->right + p;
+    const __m256i has_left = _mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)left));
+    const __m256i has_right = _mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)right));
+    return _mm256_add_epi32(column[1], _mm256_add_epi32(_mm256_and_si256(column[0], has_left),
+                                                        _mm256_and_si256(column[2], has_right)));
+}
+
+LWFC_TARGET("avx2")
+static void box_avx2(const struct lwfc_restore_map *map, const int32_t *near, int32_t *sums)
+{
+    for (size_t p = 0; p < map->positions; p += 8) {
+        const __m256i sum = _mm256_add_epi32(load_32(sums + p), box_8(map, near, p));
+        _mm256_storeu_si256((__m256i *)(void *)(sums + p), sum);
+    }
+}
+
+LWFC_TARGET("avx2")
+static void latents_avx2(const struct lwfc_restore_map *map, const int32_t *const *sums,
+                         const int32_t *const *near, const int32_t *bias, const int *shift,
+                         uint8_t *tiles, size_t tile_stride)
+{
+    const __m256i most = _mm256_set1_epi32(LWFC_RESTORE_LATENT_MAX);
+    for (size_t p = 0; p < map->positions; p += 8) {
+        __m256i quads = _mm256_setzero_si256();
+        for (int k = 0; k < 4; k++) {
+            __m256i v = _mm256_add_epi32(load_32(sums[k] + p), _mm256_set1_epi32(bias[k]));
+            if (near != NULL) {
+                v = _mm256_add_epi32(v, box_8(map, near[k], p));
+            }
+            v = _mm256_max_epi32(v, _mm256_setzero_si256());
+            v = _mm256_min_epi32(_mm256_srl_epi32(v, _mm_cvtsi32_si128(shift[k])), most);
+            quads = _mm256_or_si256(quads, _mm256_sll_epi32(v, _mm_cvtsi32_si128(8 * k)));
         }
+        uint8_t *to = tiles + p / LWFC_RESTORE_TILE * tile_stride + p % LWFC_RESTORE_TILE * 4;
+        _mm256_storeu_si256((__m256i *)(void *)to, quads);
     }
 }
 
@@ -135,12 +235,11 @@ LWFC_INLINE __m256 load_small(const float *table, int32_t levels)
 LWFC_TARGET("avx2")
 LWFC_INLINE __m256 finish_8(const struct lwfc_restore_channel *c,
                             const struct finish_avx2_tables *t, const uint8_t *symbols, __m128i hv,
-                            __m128i d, const int32_t *sums)
+                            __m128i d, __m256i sum)
 {
     const int is_small = c->levels <= 8;
     const __m256i index =
         _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)symbols));
-    __m256i sum = _mm256_loadu_si256((const __m256i *)(const void *)sums);
     sum = _mm256_add_epi32(sum, _mm256_madd_epi16(_mm256_cvtepu8_epi16(hv), t->own_hv));
     sum = _mm256_add_epi32(sum, _mm256_madd_epi16(_mm256_cvtepu8_epi32(d), t->own_d));
     __m256 v = _mm256_mul_ps(pick(c->slope, t->slope, is_small, index), _mm256_cvtepi32_ps(sum));
@@ -157,15 +256,9 @@ LWFC_INLINE __m256 finish_8(const struct lwfc_restore_channel *c,
 }
 
 LWFC_TARGET("avx2")
-LWFC_INLINE __m128i load_16(const uint8_t *p)
-{
-    return _mm_loadu_si128((const __m128i *)(const void *)p);
-}
-
-LWFC_TARGET("avx2")
-static void finish_avx2(const struct lwfc_restore_channel *channel, const uint8_t *symbols,
-                        const uint8_t *plane, const int32_t *sums, int32_t height, int32_t width,
-                        float *out)
+static void finish_avx2(const struct lwfc_restore_channel *channel,
+                        const struct lwfc_restore_map *map, const uint8_t *symbols,
+                        const uint8_t *plane, const int32_t *sums, float *out)
 {
     const int32_t levels = channel->levels;
     const struct finish_avx2_tables t = {
@@ -179,41 +272,38 @@ static void finish_avx2(const struct lwfc_restore_channel *channel, const uint8_
                                               (uint32_t)(uint16_t)channel->own[1] << 16)),
         .own_d = _mm256_set1_epi32((int32_t)(uint16_t)channel->own[2]),
     };
-    const size_t w = (size_t)width;
-    const size_t pitch = w + 2;
-    const size_t positions = (size_t)height * w;
-    for (int32_t y = 0; y < height; y++) {
-        for (size_t x = 0; x < w; x += 16) {
-            const uint8_t *up = plane + (size_t)y * pitch + x;
-            const uint8_t *mid = up + pitch;
-            const uint8_t *low = mid + pitch;
-            const size_t p = (size_t)y * w + x;
-            const __m128i h = _mm_add_epi8(load_16(mid), load_16(mid + 2));
-            const __m128i v = _mm_add_epi8(load_16(up + 1), load_16(low + 1));
-            const __m128i d = _mm_add_epi8(_mm_add_epi8(load_16(up), load_16(up + 2)),
-                                           _mm_add_epi8(load_16(low), load_16(low + 2)));
-            uint8_t index[16] = {0};
-            int32_t sum[16] = {0};
-            float buffer[16];
-            const uint8_t *from = symbols + p;
-            const int32_t *sum_from = sums + p;
-            float *to = out + p;
-            /* A row's surplus lands where the next row will be written; the
-             * last vectors of the plane go through a buffer. */
-            const size_t left = positions - p;
-            if (left < 16) {
-                memcpy(index, from, left);
-                memcpy(sum, sum_from, left * sizeof sum[0]);
-                from = index;
-                sum_from = sum;
-                to = buffer;
-            }
-            _mm256_storeu_ps(to, finish_8(channel, &t, from, _mm_unpacklo_epi8(h, v), d, sum_from));
-            _mm256_storeu_ps(to + 8, finish_8(channel, &t, from + 8, _mm_unpackhi_epi8(h, v),
-                                              _mm_srli_si128(d, 8), sum_from + 8));
-            if (left < 16) {
-                memcpy(out + p, buffer, left * sizeof buffer[0]);
-            }
+    for (size_t p = 0; p < map->positions; p += 16) {
+        const uint8_t *mid = plane + p;
+        const uint8_t *up = mid - map->width;
+        const uint8_t *down = mid + map->width;
+        const __m128i left = load_16(map->left + p);
+        const __m128i right = load_16(map->right + p);
+        const __m128i h = _mm_add_epi8(_mm_and_si128(left, load_16(mid - 1)),
+                                       _mm_and_si128(right, load_16(mid + 1)));
+        const __m128i v = _mm_add_epi8(load_16(up), load_16(down));
+        const __m128i d = _mm_add_epi8(
+            _mm_and_si128(left, _mm_add_epi8(load_16(up - 1), load_16(down - 1))),
+            _mm_and_si128(right, _mm_add_epi8(load_16(up + 1), load_16(down + 1))));
+        __m256i sum[2] = {_mm256_setzero_si256(), _mm256_setzero_si256()};
+        if (sums != NULL) { /* whole tiles */
+            sum[0] = load_32(sums + p);
+            sum[1] = load_32(sums + p + 8);
+        }
+        uint8_t index[16] = {0};
+        float buffer[16];
+        const uint8_t *from = symbols + p;
+        float *to = out + p;
+        const size_t rest = map->positions - p;
+        if (rest < 16) {
+            memcpy(index, from, rest);
+            from = index;
+            to = buffer;
+        }
+        _mm256_storeu_ps(to, finish_8(channel, &t, from, _mm_unpacklo_epi8(h, v), d, sum[0]));
+        _mm256_storeu_ps(to + 8, finish_8(channel, &t, from + 8, _mm_unpackhi_epi8(h, v),
+                                          _mm_srli_si128(d, 8), sum[1]));
+        if (rest < 16) {
+            memcpy(out + p, buffer, rest * sizeof buffer[0]);
         }
     }
 }
