@@ -266,7 +266,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except (LwfcError, OSError, MemoryError) as error:
+    except (LwfcError, ImportError, OSError, MemoryError) as error:
         print(f"lwfc {args.command}: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

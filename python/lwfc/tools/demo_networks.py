@@ -13,6 +13,9 @@ from ..base.errors import LwfcError
 
 __all__ = ["Network", "find_benchmarks", "load_networks"]
 
+PACKAGES = {"torch": "to run its networks", "faster_coco_eval": "for the detector's metric"}
+INSTALL = "pip install 'lwfc[demo]', or '.[demo]' in the checkout"
+
 
 @dataclass
 class Network:
@@ -46,11 +49,14 @@ def find_benchmarks(data: str | None) -> Path:
 
 
 def load_networks(folder: Path, quick: bool) -> Iterator[Network]:
-    """The classifier and the detector. Errors: LwfcError if PyTorch or the data are missing."""
-    try:
-        import torch
-    except ImportError as error:
-        raise LwfcError("the demo runs networks on PyTorch: pip install torch") from error
+    """The classifier and the detector. Errors: LwfcError if a package or the data are missing."""
+    for name, purpose in PACKAGES.items():  # all before the first network runs
+        try:
+            importlib.import_module(name)
+        except ImportError as error:
+            raise LwfcError(f"the demo needs {name} {purpose}: {INSTALL}") from error
+    import torch
+
     sys.path.insert(0, str(folder))
     try:
         nets = importlib.import_module("demo_nets")

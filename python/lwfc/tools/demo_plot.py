@@ -16,7 +16,7 @@ try:
     matplotlib.use("agg")
     from matplotlib import pyplot
 except ImportError as error:
-    raise LwfcError("--plot needs matplotlib: pip install matplotlib") from error
+    raise LwfcError("--plot needs matplotlib: pip install 'lwfc[viz]'") from error
 
 __all__ = ["draw"]
 
