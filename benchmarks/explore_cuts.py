@@ -23,9 +23,9 @@ import torch
 from studies.text import table
 
 import lwfc.torch
+from lwfc.base.progress import Bar
 from lwfc.serve import Client
 from lwfc.split import Link
-from lwfc.tools.progress import Bar
 
 COLUMNS = ("cut", "profile", "live", "raw_bytes", "coded_bytes", "bits_per_element", "codec_bytes",
            "head_macs", "head_ms", "encode_ms", "transfer_ms", "decode_ms", "tail_ms", "total_ms",

@@ -6,6 +6,7 @@ import numpy as np
 
 from ..base.checks import check_number, choose
 from ..base.errors import ParameterError
+from ..base.progress import takes_progress
 from ..base.threads import blas_limit, thread_count
 from ..codec.codec import Codec
 from ..codec.names import CODERS, NAN_POLICIES
@@ -23,6 +24,7 @@ GRANULARITIES = ("tensor", "channel")
 BOUNDS = {"relu": (0.0, np.inf), "relu6": (0.0, 6.0)}  # no restored value leaves these
 
 
+@takes_progress
 def calibrate(
     samples: Any,
     *,
@@ -42,7 +44,7 @@ def calibrate(
     channel_axis: int | None = None,
     nan: str = "zero",
     bound: bool | None = None,
-    progress: Progress | None = None,
+    progress: Progress | bool | None = None,
     batched: bool | None = None,
     sample_axis: int = 0,
     num_threads: int | None = 1,
@@ -96,7 +98,8 @@ def calibrate(
         As for :class:`lwfc.Codec`; "raise" also refuses samples with NaN or infinities. None
         binds the streams of ``granularity="channel"``, whose tables would outweigh what they code.
     ``progress``
-        Called as ``progress(done, total, what)``; total is None while unknown.
+        True shows a bar on standard error. Else called as ``progress(done, total, what)``; total
+        is None while unknown.
 
     Statistics no model has (a mean not above 0 after a named ReLU) give the samples' best range,
     a constant c gives [c, c + max(1, |c|)], both with a CalibrationWarning; so does one channel or

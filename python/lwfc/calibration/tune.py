@@ -11,6 +11,7 @@ from typing import Any
 
 from ..base.checks import check_number, choose
 from ..base.errors import ParameterError
+from ..base.progress import takes_progress
 from ..base.show import html_table
 from ..codec.codec import Codec
 from .calibrate import calibrate
@@ -118,6 +119,7 @@ def measure_bytes(codec: Codec, samples: Any, num_threads: int | None = 1) -> tu
     return nbytes, elements
 
 
+@takes_progress
 def tune(
     samples: Any,
     evaluate: Callable[[Codec | None], Any],
@@ -128,7 +130,7 @@ def tune(
     trials: int = 60,
     log: str | os.PathLike | None = None,
     measured: Any = None,
-    progress: Progress | None = None,
+    progress: Progress | bool | None = None,
     num_threads: int | None = 1,
     **options: Any,
 ) -> TuneResult:

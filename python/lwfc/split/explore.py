@@ -11,6 +11,7 @@ import numpy as np
 
 from ..base.checks import check_number
 from ..base.errors import ParameterError
+from ..base.progress import takes_progress
 from ..calibration.samples import Progress
 from .cuts import Cut
 from .estimate import Drafts, Survey, estimate
@@ -79,6 +80,7 @@ class Network(Protocol):
         input array where ``opened`` is None; of the plain network where ``code`` is None too."""
 
 
+@takes_progress
 def explore(
     network: Network,
     *,
@@ -94,7 +96,7 @@ def explore(
     baselines: bool = True,
     clock: Callable[[], float] = time.perf_counter,
     log: str | os.PathLike | None = None,
-    progress: Progress | None = None,
+    progress: Progress | bool | None = None,
 ) -> Exploration:
     """Estimates for all cuts of a network, exact numbers for those that promise most.
 

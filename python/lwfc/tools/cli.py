@@ -16,11 +16,11 @@ from typing import Any
 from .. import calibrate, encode, inspect
 from ..base.errors import FormatError, LwfcError, ParameterError
 from ..base.kinds import CODEC_FILE, kind_of
+from ..base.progress import Bar
 from ..codec.codec import Codec
 from ..codec.stream import decode_tensor
 from .cli_parser import DESIGN, build_parser
 from .files import PIPE, SUFFIX, Outputs, file_part, read_bytes, write_bytes
-from .progress import Bar
 from .split_commands import run_explore, run_serve
 from .tensor_files import read_tensors, typed, write_tensor
 

@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy as np
 
+from ..base.progress import Bar
 from ..base.threads import thread_count
 from ..calibration.calibrate import calibrate
 from ..codec.codec import Codec
 from .demo_networks import Network, find_benchmarks, load_networks
-from .progress import Bar
 
 __all__ = ["run"]
 

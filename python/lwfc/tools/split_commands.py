@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..base.errors import LwfcError, ParameterError
-from .progress import Bar
+from ..base.progress import Bar
 
 __all__ = ["add_commands", "run_explore", "run_serve"]
 

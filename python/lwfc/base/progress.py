@@ -1,0 +1,75 @@
+"""Progress: a tqdm bar where tqdm is installed, else a line that counts."""
+
+import contextlib
+import functools
+import sys
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+__all__ = ["Bar", "Progress", "takes_progress"]
+
+# Called as progress(done, total, what): steps done, their number or None, and the stage's name.
+Progress = Callable[[int, int | None, str], None]
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+class Bar:
+    """A progress callable: ``bar(done, total, what)``, on standard error.
+
+    Silent if that is no terminal, unless ``always``, or if ``wanted`` is false.
+    """
+
+    def __init__(self, wanted: bool = True, *, always: bool = False) -> None:
+        self._shown = wanted and (always or sys.stderr.isatty())
+        self._what: str | None = None
+        self._bar: Any = None
+        self._tqdm: Any = None
+        if self._shown:
+            with contextlib.suppress(ImportError):
+                from tqdm.auto import tqdm
+
+                self._tqdm = tqdm
+
+    def __call__(self, done: int, total: int | None, what: str) -> None:
+        if not self._shown:
+            return
+        if self._tqdm is None:
+            of = f"/{total}" if total else ""
+            sys.stderr.write(f"\r\033[K{what}: {done}{of}")
+            sys.stderr.flush()
+            self._what = what
+            return
+        if what != self._what or (self._bar is not None and done < self._bar.n):
+            self.close()
+            self._bar = self._tqdm(desc=what, total=total, leave=False, file=sys.stderr)
+            self._what = what
+        self._bar.total = total
+        self._bar.update(done - self._bar.n)
+
+    def close(self) -> None:
+        """Clear the line."""
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+        elif self._shown and self._what is not None:
+            sys.stderr.write("\r\033[K")
+        self._what = None
+
+    def __enter__(self) -> "Bar":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+
+def takes_progress(function: Function) -> Function:
+    """Lets ``progress=True`` of a function ask for a bar, which is closed at the end."""
+
+    @functools.wraps(function)
+    def call(*arguments: Any, progress: Progress | bool | None = None, **options: Any) -> Any:
+        if progress is not True:
+            return function(*arguments, progress=progress or None, **options)
+        with Bar(always=True) as bar:
+            return function(*arguments, progress=bar, **options)
+
+    return call  # type: ignore[return-value]

@@ -1,0 +1,72 @@
+"""progress=True and the command line's bar: shown from the start, and gone at the end."""
+
+import sys
+
+import pytest
+from common import features
+
+import lwfc
+from lwfc.base.progress import Bar
+
+X = features((6, 4, 6, 5))
+
+
+@pytest.fixture(params=["tqdm", "plain"])
+def kind(request, monkeypatch):
+    if request.param == "tqdm":
+        pytest.importorskip("tqdm")
+    else:
+        monkeypatch.setitem(sys.modules, "tqdm.auto", None)
+    return request.param
+
+
+def test_true_shows_every_stage(kind, capsys):
+    codec = lwfc.calibrate(X, levels=2, coder="context", restore="centroid", progress=True)
+    said = capsys.readouterr()
+    assert said.out == ""
+    for stage in ("statistics", "symbols", "context model"):
+        assert stage in said.err
+    assert codec == lwfc.calibrate(X, levels=2, coder="context", restore="centroid")
+    assert capsys.readouterr().err == ""
+
+
+def test_the_bar_goes_when_a_call_fails(kind, capsys):
+    walks = []
+
+    class Samples:
+        def __iter__(self):
+            yield X
+            walks.append(1)
+            if len(walks) > 1:
+                raise OSError("gone")
+
+    with pytest.raises(OSError, match="gone"):
+        lwfc.calibrate(Samples(), restore="centroid", progress=True)
+    assert capsys.readouterr().err.endswith(("\r", "\033[K"))
+
+
+def test_tune_takes_it_too(kind, capsys):
+    grid = {"levels": (2, 3), "clip_scale": (1.0,), "restore": ("none",), "rate_weight": (0.0,),
+            "coder": ("rans",), "restore_strength": (1.0,)}  # fmt: skip
+    lwfc.tune(X, lambda codec: 1.0, grid=grid, progress=True)
+    assert "tune" in capsys.readouterr().err
+
+
+def test_a_callable_is_called_and_false_is_none():
+    seen = []
+    lwfc.calibrate(X, progress=lambda done, total, what: seen.append((done, what)))
+    assert (1, "statistics") in seen
+    assert lwfc.calibrate(X, progress=False) == lwfc.calibrate(X)
+
+
+def test_silent_where_nobody_looks(capsys):
+    with Bar() as bar:  # standard error is no terminal here
+        bar(0, 3, "work")
+    assert capsys.readouterr().err == ""
+
+
+def test_signatures_are_the_functions_own():
+    import inspect
+
+    assert "levels" in inspect.signature(lwfc.calibrate).parameters
+    assert lwfc.calibrate.__name__ == "calibrate" and lwfc.calibrate.__module__ == "lwfc"
