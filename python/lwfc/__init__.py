@@ -9,6 +9,7 @@ from .base.errors import (
     CalibrationWarning,
     FormatError,
     LwfcError,
+    OptionWarning,
     ParameterError,
     UncodedWarning,
 )
@@ -33,6 +34,7 @@ __all__ = [
     "FormatError",
     "LwfcError",
     "Moments",
+    "OptionWarning",
     "ParameterError",
     "StreamInfo",
     "TuneResult",

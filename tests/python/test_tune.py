@@ -40,7 +40,8 @@ def x():
 def test_finds_the_fewest_bytes_within_the_bound(x):
     task = Task(x)
     result = lwfc.tune(x, task, max_loss=0.2, grid=GRID, search="grid")
-    assert result.reference == 1 and len(result.rows) == 32 and len(task.calls) == 33
+    # rate_weight does nothing without coder="context": half of the 32 settings equal another
+    assert result.reference == 1 and len(result.rows) == 16 and len(task.calls) == 17
     allowed = [row for row in result.rows if row["loss"] <= 0.2]
     assert result.best["bits_per_element"] == min(row["bits_per_element"] for row in allowed)
     assert result.best["loss"] <= 0.2
@@ -53,7 +54,7 @@ def test_finds_the_fewest_bytes_within_the_bound(x):
 def test_stages_try_less_and_find_about_as_much(x):
     full = lwfc.tune(x, Task(x), max_loss=0.2, grid=GRID, search="grid")
     fast = lwfc.tune(x, Task(x), max_loss=0.2, grid=GRID)
-    assert len(fast.rows) < 12
+    assert len(fast.rows) < 10
     assert fast.best["bits_per_element"] <= 1.1 * full.best["bits_per_element"]
     again = lwfc.tune(x, Task(x), max_loss=0.2, grid=GRID)
     strip = [{k: v for k, v in row.items() if k != "seconds"} for row in fast.rows]

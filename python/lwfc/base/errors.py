@@ -1,6 +1,13 @@
 """The exceptions of lwfc. The C extension raises these classes too."""
 
-__all__ = ["CalibrationWarning", "FormatError", "LwfcError", "ParameterError", "UncodedWarning"]
+__all__ = [
+    "CalibrationWarning",
+    "FormatError",
+    "LwfcError",
+    "OptionWarning",
+    "ParameterError",
+    "UncodedWarning",
+]
 
 
 class LwfcError(Exception):
@@ -16,7 +23,11 @@ class ParameterError(LwfcError, ValueError):
 
 
 class CalibrationWarning(UserWarning):
-    """The samples fit no activation model; a documented range was taken instead."""
+    """Samples that fit no activation model, or whose axes tell nothing; says what was taken."""
+
+
+class OptionWarning(UserWarning):
+    """An option that has no effect beside the others; names what would give it one."""
 
 
 class UncodedWarning(UserWarning):

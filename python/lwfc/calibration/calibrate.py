@@ -4,23 +4,19 @@ from typing import Any
 
 import numpy as np
 
-from ..base.checks import check_number, choose
 from ..base.errors import ParameterError
 from ..base.progress import takes_progress
 from ..base.threads import blas_limit, thread_count
 from ..codec.codec import Codec
-from ..codec.names import CODERS, NAN_POLICIES
-from ..codec.stages import check_levels
-from ..model.ranges import ACTIVATIONS, RangeChoice, guess_activation
+from ..model.ranges import RangeChoice, guess_activation
 from .fitting import Fitting, fit_parts
-from .quantizers import QUANTIZERS, make_quantizers
+from .options import check_options, warn_of_idle
+from .quantizers import make_quantizers
 from .samples import Progress, opened
 from .statistics import Statistics, measure
 
 __all__ = ["calibrate"]
 
-RESTORATIONS = ("none", "centroid", "local", "linear")
-GRANULARITIES = ("tensor", "channel")
 BOUNDS = {"relu": (0.0, np.inf), "relu6": (0.0, 6.0)}  # no restored value leaves these
 
 
@@ -104,28 +100,27 @@ def calibrate(
     Statistics no model has (a mean not above 0 after a named ReLU) give the samples' best range,
     a constant c gives [c, c + max(1, |c|)], both with a CalibrationWarning; so does one channel or
     token that takes the range from all others.
+    An option without effect beside the others gets an OptionWarning that says what it needs.
     Errors: ParameterError, naming the parameter.
     """
-    check_levels(levels)
-    choose("quantizer", quantizer, QUANTIZERS)
-    choose("restore", restore, RESTORATIONS)
-    choose("granularity", granularity, GRANULARITIES)
-    choose("activation", activation, ACTIVATIONS)
-    choose("coder", coder, CODERS)
-    choose("nan", nan, NAN_POLICIES)
-    check_number("slope", slope, 0, 1)
-    if kappa is not None:
-        check_number("kappa", kappa, 1e-3, 1e3)
-    check_number("clip_scale", clip_scale, 1e-3, 1e3)
-    if clip_lo not in (None, "free"):
-        check_number("clip_lo", clip_lo, -1e30, 1e30)
-    check_number("rate_weight", rate_weight, 0, 1e6)
-    check_number("restore_strength", restore_strength, 0, 1)
-    if quantizer == "ecsq" and granularity == "channel":
-        raise ParameterError(
-            'quantizer="ecsq" drops levels, so granularity="channel" cannot keep one level count; '
-            'use granularity="tensor"'
-        )
+    options = dict(
+        levels=levels,
+        activation=activation,
+        slope=slope,
+        kappa=kappa,
+        clip=clip,
+        clip_scale=clip_scale,
+        clip_lo=clip_lo,
+        quantizer=quantizer,
+        rate_weight=rate_weight,
+        coder=coder,
+        restore=restore,
+        restore_strength=restore_strength,
+        granularity=granularity,
+        channel_axis=channel_axis,
+        nan=nan,
+    )
+    check_options(options)
     num_threads = thread_count(num_threads)
     with opened(samples, progress, batched=batched, sample_axis=sample_axis) as batches:
         layout = batches.layout(channel_axis)
@@ -151,6 +146,7 @@ def calibrate(
             restored=restore != "none",
             channel_axis=layout.axis,
         )
+        warn_of_idle(options | {"activation": activation}, made.law)
         notes = {
             "activation": activation,
             "clip": clip if isinstance(clip, str) else [float(end) for end in clip],

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..base.checks import channel_axis_of
-from ..base.errors import CalibrationWarning
+from ..base.errors import CalibrationWarning, OptionWarning
 from ..codec.codec import Codec
 
 __all__ = ["Layout", "find_layout", "one_sample_each", "one_shot_axis", "planes"]
@@ -197,7 +197,13 @@ def find_layout(head: Sequence[np.ndarray], channel_axis: int | None, is_array: 
     """
     rank = head[0].ndim if head else 0
     if rank < 2:
-        channel_axis_of(rank, channel_axis)
+        if channel_axis is not None:
+            channel_axis_of(rank, channel_axis)
+            warnings.warn(
+                f"channel_axis={channel_axis} has no effect: samples of one axis have no channels",
+                OptionWarning,
+                stacklevel=4,
+            )
         return Layout(channel_axis, None, "none")
     shape = ", ".join(map(str, head[0].shape[1:]))
     if channel_axis is not None:

@@ -56,6 +56,8 @@ def encode(
     if (lo is None) != (hi is None):
         raise ParameterError("lo and hi go together; give both or none")
     if lo is not None:
+        if clip != "model":
+            raise ParameterError(f"lo={lo!r}, hi={hi!r} and clip={clip!r}: give one of them")
         clip = (lo, hi)
     array, bfloat16 = as_tensor(x)
     values = widen(array) if bfloat16 else array

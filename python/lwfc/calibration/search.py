@@ -18,23 +18,28 @@ Search = Generator[tuple[Settings, int], Row, None]
 STAGES = (("levels", "clip_scale"), ("restore", "restore_strength"), ("rate_weight",), ("coder",))
 
 
-def pareto(rows: Iterable[Row]) -> list[Row]:
+def pareto(rows: Iterable[Row], mode: str = "max") -> list[Row]:
     """The rows no other beats in both bytes per element and metric, by falling bytes."""
+    sign = 1 if mode == "max" else -1
     kept: list[Row] = []
-    for row in sorted(rows, key=lambda row: (row["bits_per_element"], -row["metric"])):
-        if not kept or row["metric"] > kept[-1]["metric"]:
+    for row in sorted(rows, key=lambda row: (row["bits_per_element"], -sign * row["metric"])):
+        if not kept or sign * row["metric"] > sign * kept[-1]["metric"]:
             kept.append(row)
     return kept[::-1]
 
 
 @dataclass(frozen=True)
 class Goal:
-    """The values to try for each setting, and what counts as good."""
+    """The values to try for each setting, and what counts as good.
+
+    ``effective`` gives settings that do the same one form.
+    """
 
     values: dict[str, Sequence[Any]]
     reference: float
     max_loss: float
     trials: int
+    effective: Callable[[Settings], Settings]
 
     def allowed(self, row: Row) -> bool:
         """Whether the loss is within the bound; to a billionth, for sums of floats."""
@@ -55,18 +60,16 @@ class Goal:
         return {name: row[name] for name in self.values}
 
 
-def plausible(settings: Settings) -> bool:
-    """Leaves out settings equal to another: no blend without an estimate."""
-    return settings.get("restore") in ("local", "linear") or (
-        settings.get("restore_strength", 1.0) == 1.0
-    )
-
-
 def _products(goal: Goal, names: Sequence[str], around: Settings) -> list[Settings]:
     lists = [goal.values[name] for name in names if name in goal.values]
     names = [name for name in names if name in goal.values]
-    found = [around | dict(zip(names, chosen, strict=True)) for chosen in itertools.product(*lists)]
-    return [s for s in found if plausible(s)] or found
+    found: dict[str, Settings] = {}
+    for chosen in itertools.product(*lists):
+        settings = around | dict(zip(names, chosen, strict=True))
+        effective = goal.effective(settings)
+        if repr(effective) not in found or settings == effective:
+            found[repr(effective)] = settings
+    return list(found.values())
 
 
 def staged(goal: Goal) -> Search:
@@ -82,7 +85,8 @@ def staged(goal: Goal) -> Search:
     centre = strongest
     for stage in stages:
         for settings in _products(goal, stage, centre):
-            if not any(goal.settings(row) == settings for row in rows):
+            wanted = goal.effective(settings)
+            if not any(goal.effective(goal.settings(row)) == wanted for row in rows):
                 rows.append((yield settings, total))
         centre = goal.settings(goal.nearest(rows))
 

@@ -1,34 +1,31 @@
 """tune: the codec with the fewest measured bytes whose loss stays within a bound."""
 
+import contextlib
 import json
 import math
 import os
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ..base.checks import check_number, choose
-from ..base.errors import ParameterError
+from ..base.errors import OptionWarning, ParameterError
 from ..base.progress import takes_progress
 from ..base.show import html_table
 from ..codec.codec import Codec
 from .calibrate import calibrate
+from .grid import GRID, Grid
+from .log import Fingerprint, Log
 from .samples import Batches, Progress
 from .search import SEARCHES, Goal, pareto
 
 __all__ = ["GRID", "TuneResult", "tune"]
 
-# What is searched unless given: few values of each, from the coarse end of the rate.
-GRID: dict[str, tuple[Any, ...]] = {
-    "levels": (2, 3, 4),
-    "clip_scale": (1.0, 1.3, 1.6, 2.0, 2.5),
-    "restore": ("none", "centroid", "linear"),
-    "restore_strength": (0.5, 1.0),
-    "rate_weight": (0.0, 0.03, 0.1),
-    "coder": ("rans", "context"),
-}
+TRIALS = 60
 COLUMNS = ("levels", "clip_scale", "quantizer", "rate_weight", "restore", "restore_strength",
            "coder", "bits_per_element", "metric", "loss")  # fmt: skip
 
@@ -38,7 +35,8 @@ class TuneResult:
     """What a search found.
 
     ``codec`` is the best within the bound, or None if none is; ``best`` its row; ``rows`` all that
-    was tried, plain dicts; ``reference`` the metric without compression.
+    was tried, plain dicts; ``reference`` the metric without compression; ``mode`` says whether a
+    larger metric is better ("max") or a smaller one ("min").
     """
 
     codec: Codec | None
@@ -46,17 +44,18 @@ class TuneResult:
     rows: list[dict[str, Any]]
     reference: float
     max_loss: float
+    mode: str = "max"
 
     @property
     def pareto(self) -> list[dict[str, Any]]:
         """The rows no other beats in both bytes and metric, by falling bytes."""
-        return pareto(self.rows)
+        return pareto(self.rows, self.mode)
 
     def to_json(self) -> str:
         """Everything but the codec, as JSON."""
         return json.dumps(
-            {"reference": self.reference, "max_loss": self.max_loss, "best": self.best}
-            | {"rows": self.rows}
+            {"reference": self.reference, "max_loss": self.max_loss, "mode": self.mode}
+            | {"best": self.best, "rows": self.rows}
         )
 
     def _cells(self) -> list[list[str]]:
@@ -80,35 +79,6 @@ class TuneResult:
         return html_table(head, body)
 
 
-class _Log:
-    """Rows on disk, one JSON object a line; a cut-off last line is dropped."""
-
-    def __init__(self, path: str | os.PathLike | None, fixed: Mapping[str, Any]) -> None:
-        self._path = None if path is None else Path(path)
-        self._fixed = json.dumps(fixed, sort_keys=True, default=str)
-        self._known: dict[str, dict[str, Any]] = {}
-        if self._path is None or not self._path.exists():
-            return
-        lines = self._path.read_text().splitlines(keepends=True)
-        for line in lines:
-            try:
-                entry = json.loads(line)
-                self._known[entry["fixed"] + entry["key"]] = entry["row"]
-            except (ValueError, KeyError, TypeError):
-                continue
-        if lines and not lines[-1].endswith("\n"):
-            self._path.write_text("".join(lines[:-1]))
-
-    def get(self, key: str) -> dict[str, Any] | None:
-        return self._known.get(self._fixed + key)
-
-    def put(self, key: str, row: dict[str, Any]) -> None:
-        self._known[self._fixed + key] = row
-        if self._path is not None:
-            with self._path.open("a") as file:
-                file.write(json.dumps({"fixed": self._fixed, "key": key, "row": row}) + "\n")
-
-
 def measure_bytes(codec: Codec, samples: Any, num_threads: int | None = 1) -> tuple[int, int]:
     """(bytes, elements) of the samples coded one by one, every byte counted."""
     nbytes = elements = 0
@@ -125,33 +95,42 @@ def tune(
     evaluate: Callable[[Codec | None], Any],
     *,
     max_loss: float = 0.01,
+    mode: str = "max",
     grid: Mapping[str, Sequence[Any]] | None = None,
     search: str = "staged",
-    trials: int = 60,
+    trials: int | None = None,
     log: str | os.PathLike | None = None,
     measured: Any = None,
     progress: Progress | bool | None = None,
+    batched: bool | None = None,
+    sample_axis: int = 0,
     num_threads: int | None = 1,
     **options: Any,
 ) -> TuneResult:
     """Search levels, range, rate weight, restoration and coder for the fewest bytes.
 
-    ``samples``
+    ``samples``, ``batched``, ``sample_axis``
         Calibration features, as for :func:`lwfc.calibrate`; a generator is spooled once.
     ``evaluate``
-        ``evaluate(codec)`` is the task's metric, larger is better, with this codec in place;
-        ``evaluate(None)`` is the metric without one. It may return (metric, nbytes, elements)
-        to measure the rate itself; otherwise the samples in ``measured`` (default: ``samples``)
-        are coded one by one, and every byte counts.
+        ``evaluate(codec)`` is the task's metric with this codec in place; ``evaluate(None)`` is
+        the metric without one. It may return (metric, nbytes, elements) to measure the rate
+        itself; otherwise the samples in ``measured`` (default: ``samples``) are coded one by one,
+        and every byte counts. ``measured`` takes the same sources and is the same for all settings.
+    ``mode``
+        "max" if a larger metric is better (accuracy), "min" if a smaller one is (loss, error,
+        perplexity). An OptionWarning says where the rows look like the other.
     ``max_loss``
-        Largest loss allowed, in the metric's units.
+        Largest loss allowed, in the metric's units: how much worse than without a codec.
     ``grid``
-        Values to try, by option of ``calibrate``; the rest comes from this module's ``GRID``.
+        Values to try, by option of ``calibrate``, or one value; the rest comes from ``GRID`` of
+        ``lwfc.calibration.grid``. All are checked before the first evaluation, and settings that
+        do the same are evaluated once.
     ``search``
         "staged": levels and range first, then restoration, rate weight and coder around the
-        best; "grid": everything; "optuna": ``trials`` by optuna, which must be installed.
+        best; "grid": everything; "optuna": ``trials`` (60) by optuna, which must be installed.
     ``log``
-        A JSON-lines file; a search that was cut off goes on from it.
+        A JSON-lines file; a search that was cut off goes on from it. Rows belong to their options
+        and samples, so that layers may share a file.
     ``options``
         Fixed options of ``calibrate``, e.g. ``activation="relu"``.
 
@@ -159,27 +138,65 @@ def tune(
     calibration nor tuning has seen. Errors: ParameterError.
     """
     choose("search", search, tuple(SEARCHES))
+    choose("mode", mode, ("max", "min"))
     check_number("max_loss", max_loss, -math.inf, math.inf)
-    values = {name: tuple(chosen) for name, chosen in (GRID | dict(grid or {})).items()}
-    values = {name: chosen for name, chosen in values.items() if name not in options}
-    for name, chosen in values.items():
-        if not chosen:
-            raise ParameterError(f"grid[{name!r}] is empty: name at least one value")
+    if trials is not None and search != "optuna":
+        _warn(f'trials={trials} has no effect with search={search!r}: it needs search="optuna"')
+    wanted = Grid(grid, options)
     rows: list[dict[str, Any]] = []
-    records = _Log(log, options)
-    with Batches(samples) as batches:
-        list(batches.walk("samples"))  # a generator is spooled before anything is measured
-        trial = _Trial(batches, evaluate, measured, options, records, num_threads)
+    reading = {"batched": batched, "sample_axis": sample_axis}
+    with contextlib.ExitStack() as stack:
+        batches = stack.enter_context(Batches(samples, **reading))
+        others = batches
+        if measured is not None:
+            others = stack.enter_context(Batches(measured, **reading))
+        records = Log(log, options, _identity(batches, others))
+        trial = _Trial(batches, evaluate, others, options, records, num_threads, mode)
         reference = trial.reference()
-        goal = Goal(values, reference, max_loss, trials)
+        goal = Goal(wanted.values, reference, max_loss, trials or TRIALS, wanted.effective)
         steps = SEARCHES[search](goal)
         for done, (settings, total) in enumerate(_drive(steps, rows)):
             if progress is not None:
                 progress(done, total, "tune")
-            rows.append(trial.run(settings, reference))
+            rows.append(trial.run(settings, wanted.effective(settings)))
         best = goal.best(rows)
-        codec = None if best is None else trial.codec({k: best[k] for k in values if k in best})
-    return TuneResult(codec, best, rows, reference, max_loss)
+        codec = None
+        if best is not None:
+            codec = trial.codec(wanted.effective({k: best[k] for k in wanted.values if k in best}))
+    if measured is not None and trial.measures_itself:
+        _warn("measured has no effect: evaluate returned (metric, nbytes, elements)")
+    _warn_of_direction(rows, mode)
+    return TuneResult(codec, best, rows, reference, max_loss, mode)
+
+
+def _warn(text: str) -> None:
+    warnings.warn(text, OptionWarning, stacklevel=3)
+
+
+def _identity(batches: Batches, others: Batches) -> list[dict[str, Any]]:
+    """What a log's rows belong to; also spools what can be walked once only."""
+    prints = []
+    for source in (batches,) if others is batches else (batches, others):
+        prints.append(Fingerprint())
+        for batch in source.walk("samples"):
+            prints[-1].add(batch)
+    return [one.to_json() for one in prints]
+
+
+def _warn_of_direction(rows: Sequence[dict[str, Any]], mode: str) -> None:
+    """If coding improves the metric, and the more the coarser, its direction is the other one."""
+    losses = np.array([row["loss"] for row in rows])
+    bits = np.array([row["bits_per_element"] for row in rows])
+    if len(set(bits)) < 3 or np.mean(losses < 0) < 0.9 or not np.isfinite(losses).all():
+        return
+    order = np.corrcoef(np.argsort(np.argsort(bits)), np.argsort(np.argsort(losses)))[0, 1]
+    if order > 0.5:
+        other = "min" if mode == "max" else "max"
+        _warn(
+            "the metric is better with nearly every codec than without one, and the better the "
+            f"fewer the bits: if {'smaller' if mode == 'max' else 'larger'} is better, say "
+            f'mode="{other}"'
+        )
 
 
 def _drive(steps: Any, rows: list[dict[str, Any]]) -> Iterator[tuple[dict[str, Any], int]]:
@@ -193,6 +210,21 @@ def _drive(steps: Any, rows: list[dict[str, Any]]) -> Iterator[tuple[dict[str, A
             return
 
 
+def _outcome(result: Any) -> tuple[float, Any]:
+    """(metric, (nbytes, elements) or None) of what evaluate returned."""
+    metric, *rate = result if isinstance(result, tuple) else (result,)
+    try:
+        number = float(metric)
+        if rate:
+            nbytes, elements = map(int, rate)
+            return number, (nbytes, elements)
+    except (TypeError, ValueError):
+        raise ParameterError(
+            f"evaluate returned {result!r}: must be a number, or (metric, nbytes, elements)"
+        ) from None
+    return number, None
+
+
 class _Trial:
     """Calibrates, measures and evaluates one setting, or finds it in the log."""
 
@@ -200,55 +232,62 @@ class _Trial:
         self,
         batches: Batches,
         evaluate: Callable[[Codec | None], Any],
-        measured: Any,
+        measured: Batches,
         options: dict[str, Any],
-        records: _Log,
+        records: Log,
         num_threads: int | None,
+        mode: str,
     ) -> None:
         self._batches = batches
         self._evaluate = evaluate
-        self._measured = batches if measured is None else measured
+        self._measured = measured
         self._options = options
         self._records = records
         self._num_threads = num_threads
+        self._sign = 1 if mode == "max" else -1
+        self._of_codec: dict[Codec, dict[str, Any]] = {}
+        self._reference = math.nan
+        self.measures_itself = False
 
     def reference(self) -> float:
+        """The metric without a codec."""
         known = self._records.get("reference")
         if known is None:
-            result = self._evaluate(None)
-            known = {"metric": float(result[0] if isinstance(result, tuple) else result)}
+            known = {"metric": _outcome(self._evaluate(None))[0]}
+            if math.isnan(known["metric"]):
+                raise ParameterError("evaluate(None), the metric without a codec, is NaN")
             self._records.put("reference", known)
-        return known["metric"]
+        self._reference = known["metric"]
+        return self._reference
 
     def codec(self, settings: dict[str, Any]) -> Codec:
-        return calibrate(
-            self._batches,
-            num_threads=self._num_threads,
-            **({"bound": True} | self._options | settings),
-        )
+        """The codec of settings."""
+        options = {"bound": True} | self._options | settings
+        return calibrate(self._batches, num_threads=self._num_threads, **options)
 
-    def run(self, settings: dict[str, Any], reference: float) -> dict[str, Any]:
-        key = json.dumps(settings, sort_keys=True)
-        row = self._records.get(key)
-        if row is None:
-            row = self._measure(settings, reference)
-            self._records.put(key, row)
-        return row
+    def run(self, settings: dict[str, Any], effective: dict[str, Any]) -> dict[str, Any]:
+        """The row of settings, of which ``effective`` is the form that equal ones share."""
+        key = json.dumps(effective, sort_keys=True)
+        found = self._records.get(key)
+        if found is None:
+            found = self._measure(effective)
+            self._records.put(key, found)
+        loss = self._sign * (self._reference - found["metric"])
+        return settings | found | {"loss": loss}
 
-    def _measure(self, settings: dict[str, Any], reference: float) -> dict[str, Any]:
+    def _measure(self, settings: dict[str, Any]) -> dict[str, Any]:
         started = time.perf_counter()
         codec = self.codec(settings)
-        result = self._evaluate(codec)
-        if isinstance(result, tuple):
-            metric, nbytes, elements = result
-        else:
-            metric = result
-            nbytes, elements = measure_bytes(codec, self._measured, self._num_threads)
-        return settings | {
-            "nbytes": int(nbytes),
-            "elements": int(elements),
-            "bits_per_element": 8 * nbytes / max(1, elements),
-            "metric": float(metric),
-            "loss": reference - float(metric),
-            "seconds": time.perf_counter() - started,
-        }
+        if codec not in self._of_codec:
+            metric, rate = _outcome(self._evaluate(codec))
+            self.measures_itself |= rate is not None
+            if rate is None:
+                rate = measure_bytes(codec, self._measured, self._num_threads)
+            nbytes, elements = rate
+            self._of_codec[codec] = {
+                "nbytes": nbytes,
+                "elements": elements,
+                "bits_per_element": 8 * nbytes / max(1, elements),
+                "metric": metric,
+            }
+        return self._of_codec[codec] | {"seconds": time.perf_counter() - started}

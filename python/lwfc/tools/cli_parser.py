@@ -4,7 +4,8 @@ import argparse
 from typing import Any
 
 from .. import __version__
-from ..calibration.calibrate import GRANULARITIES, QUANTIZERS, RESTORATIONS
+from ..calibration.options import GRANULARITIES, RESTORATIONS
+from ..calibration.quantizers import QUANTIZERS
 from ..codec.names import CODERS, NAN_POLICIES
 from ..model.ranges import ACTIVATIONS, CLIPS
 from .split_commands import add_commands

@@ -37,11 +37,12 @@ def tune(
         Unlabelled inputs to calibrate on, as for :func:`calibrate`; the layer's features are
         computed once and kept on disk.
     ``metric``
-        ``metric(model)`` is the task's metric, larger is better, on labelled samples of your
-        choice. The bytes are measured during it, whole batches as the model sees them.
+        ``metric(model)`` is the task's metric, larger is better unless ``mode="min"``, on labelled
+        samples of your choice. The bytes are measured during it, whole batches as the model sees
+        them.
     ``options``
-        Those of :func:`lwfc.tune`: ``grid``, ``search``, ``log``, ``progress``, and fixed options
-        of ``calibrate``.
+        Those of :func:`lwfc.tune`: ``mode``, ``grid``, ``search``, ``log``, ``progress``, and fixed
+        options of ``calibrate``.
 
     Errors: ParameterError, as there; and where the metric does not run the layer of this model.
     """
@@ -61,6 +62,7 @@ def tune(
         return value, row["bytes_out"], row["elements"]
 
     samples = walk(model, layer, loader, select=select, forward=forward, mask=mask)
+    options = {"batched": True} | options
     return tune_samples(samples, evaluate, max_loss=max_loss, **options)
 
 
