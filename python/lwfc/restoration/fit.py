@@ -15,6 +15,7 @@ RIDGES = (1e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0, 3.0)
 WIDE = 1024  # channels from which a solve takes seconds: fewer are tried
 RANKS = (16, 32, 48, 64, 96, 128, 192, 256)
 RANK_LOSS = 0.05  # of squared error, for a smaller and faster form
+WORTH = 0.004  # of the mean squared error: what a channel must gain by a costlier form
 PRIOR = 20.0  # a channel's own level mean counts fully from a few times this many values on
 CHUNK = 4096
 FEW = 16384  # positions that fits of a few numbers per channel are made on
@@ -242,8 +243,7 @@ def choose(task: Task, train: Rows, test: Rows, say: Callable[[str], None]) -> C
     local = judge(own_score(train, own), own_score(test, own))
     errors = {"centroid": float(centroid.mean()), "local": float(local.mean())}
     if not task.linear:
-        mode = (local < centroid).astype(int)
-        return Choice(0.0, 0, mode, errors)
+        return Choice(0.0, 0, _modes(centroid, local), errors)
     gram, cross = normal_equations(every, values)
     a, b = feature_rows(train, values), feature_rows(test, values)
     best, ridge = None, 0.0
@@ -267,6 +267,17 @@ def choose(task: Task, train: Rows, test: Rows, say: Callable[[str], None]) -> C
         if task.rank == "auto":
             linear, rank = best, 0
     errors["linear"] = float(linear.mean())
-    mode = np.argmin(np.stack([centroid, local, linear]), axis=0)
-    errors["chosen"] = float(np.minimum(np.minimum(centroid, local), linear).mean())
+    mode = _modes(centroid, local, linear)
+    forms = np.stack([centroid, local, linear])
+    errors["chosen"] = float(np.take_along_axis(forms, mode[None], 0).mean())
     return Choice(ridge, rank, mode, errors)
+
+
+def _modes(*errors: np.ndarray) -> np.ndarray:
+    """Each channel's form: the cheapest unless a costlier one is clearly better there."""
+    margin = WORTH * float(np.min(np.stack(errors), axis=0).mean())
+    best, mode = errors[0], np.zeros(len(errors[0]), int)
+    for number, error in enumerate(errors[1:], 1):
+        better = error < best - margin
+        mode, best = np.where(better, number, mode), np.where(better, error, best)
+    return mode

@@ -68,7 +68,8 @@ def assemble(task: Task, rows: Rows, choice: Choice, strength: float) -> bytes:
     bias, shift = np.zeros(0, np.int32), np.zeros(0, np.uint8)
     second = np.zeros((channels, 0), np.int8)
     linear = (choice.mode == 2)[:, None]
-    if not task.linear:
+    wide = bool(linear.any())  # else nothing of other channels is kept
+    if not wide:
         own = np.where((choice.mode > 0)[:, None], own_alone, 0.0)
         _, own_int = _integer_rows(np.zeros((channels, 0)), own)
         score = own_score(rows, own_int)
@@ -108,7 +109,7 @@ def assemble(task: Task, rows: Rows, choice: Choice, strength: float) -> bytes:
     tables.slope[off] = 0.0
     tables.offset[off] = tables.centroid[off]
     return Restoration(
-        kind=LOCAL if not task.linear else LINEAR,
+        kind=LINEAR if wide else LOCAL,
         strength=int(round(strength * STRENGTH_ONE)),
         values=values,
         low=low,
