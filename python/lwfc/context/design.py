@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .fit import Candidates, OrdinalFit, fit_ordinal
+from .fit import OrdinalFit, fit_ordinal
+from .references import Covariances, choose_columns
 from .rows import PLACES, Rows, local_features
 
 Array = npt.NDArray[Any]
@@ -46,31 +47,21 @@ class ChannelDesign:
         return fit_ordinal(self.features(rows, levels), q, levels - 1, spread)
 
 
-def design_group(
-    rows: Rows, order: Array, start: int, end: int, most: int, levels: int
-) -> list[ChannelDesign]:
-    """Designs of slots start..end - 1, whose references are among the slots before `start`.
+def design(
+    rows: Rows, covariances: Covariances, channel: int, earlier: Array, most: int, levels: int
+) -> ChannelDesign:
+    """The design of a channel that may refer to the channels `earlier`, in coding order.
 
     References are chosen in two steps: channels at the same place, then places around these.
     """
-    earlier = order[:start]
-    same = Candidates(rows.symbols[:, earlier])
-    return [
-        _design(rows, int(channel), earlier, same, most, levels) for channel in order[start:end]
-    ]
-
-
-def _design(
-    rows: Rows, channel: int, earlier: Array, same: Candidates, most: int, levels: int
-) -> ChannelDesign:
     q = rows.symbols[:, channel].astype(np.intp)
     mean = float(q.mean())
     local = local_features(rows, channel, mean, levels)
-    near = np.sort(same.choose(local, q, most))
+    near = np.sort(covariances.choose(channel, earlier, local, most))
     slots, places = np.zeros(0, np.int64), np.zeros(0, np.int64)
     if len(near):
         around = np.concatenate([rows.place(p)[:, earlier[near]] for p in range(PLACES)], axis=1)
-        chosen = Candidates(around).choose(local, q, most)
+        chosen = choose_columns(around, local, q, most)
         # By place: fours that only look at the same position are quicker to sum.
         chosen.sort()
         slots, places = near[chosen % len(near)], chosen // len(near)

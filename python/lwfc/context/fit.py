@@ -1,8 +1,5 @@
-"""The statistics behind `context_model`: channel order, references, ordinal regression.
-
-The regression is Newton's method on a penalised log-likelihood of cumulative logits (McCullagh,
-"Regression models for ordinal data", 1980); references are chosen by orthogonal matching pursuit
-(Pati et al., 1993) on the covariances.
+"""Ordinal regression of a channel's symbols: Newton's method on the penalised log-likelihood of
+cumulative logits (McCullagh, "Regression models for ordinal data", 1980).
 """
 
 from __future__ import annotations
@@ -16,73 +13,14 @@ import numpy.typing as npt
 Array = npt.NDArray[Any]
 
 _RIDGE = 10.0
+_STEPS = 16
+_CURVATURE_ROWS = 1536
+_COARSE, _COARSE_ROWS = 4, 1024  # the first steps take every fourth row, if that leaves enough
+_CERTAIN, _FARTHEST, _LEAST = 60.0, 25.0, 1e-30  # float32: logits and a probability
 
 
 def sigmoid(z: Array) -> Array:
     return 1.0 / (1.0 + np.exp(-np.clip(z, -30.0, 30.0)))
-
-
-def channel_order(symbols: Array) -> Array:
-    """Greedy facility location: each next channel explains most of those still to come."""
-    matrix = Candidates(symbols).matrix
-    scale = 1.0 / np.sqrt(np.diag(matrix) + 1e-3)
-    gain = (matrix * scale[:, None] * scale) ** 2
-    np.fill_diagonal(gain, 0.0)
-    weight = np.diag(matrix) / (np.diag(matrix) + 0.05)
-    gain *= weight[:, None]
-    channels = len(gain)
-    best = np.zeros(channels)
-    left = np.ones(channels, bool)
-    order = np.empty(channels, np.int64)
-    for i in range(channels):
-        score = np.maximum(gain[left] - best[left, None], 0.0).sum(axis=0)
-        score[~left] = -1.0
-        order[i] = int(np.argmax(score))
-        left[order[i]] = False
-        best = np.maximum(best, gain[:, order[i]])
-    return order
-
-
-class Candidates:
-    """What channels may refer to: centred symbols (rows, n) and their covariances."""
-
-    def __init__(self, symbols: Array) -> None:
-        self.columns = symbols.astype(np.float32)
-        self.columns -= self.columns.mean(axis=0)
-        self.matrix = (self.columns.T @ self.columns) / np.float32(len(symbols))
-
-    def choose(self, local: Array, q: Array, most: int) -> Array:
-        """Orthogonal matching pursuit: columns that explain q beyond its own neighbours."""
-        if self.columns.shape[1] == 0 or q.min() == q.max():
-            return np.zeros(0, np.int64)
-        rows = len(q)
-        target = (q - q.mean()).astype(np.float32)
-        basis = np.column_stack([local - local.mean(axis=0), target])
-        cross = (basis.T @ self.columns) / rows
-        gram = (basis.T @ basis).astype(np.float64) / rows
-        solve = np.linalg.solve(
-            gram[:-1, :-1] + 1e-4 * np.eye(len(gram) - 1),
-            np.column_stack([cross[:-1].astype(np.float64), gram[:-1, -1]]),
-        )
-        residual = cross[-1] - gram[-1, :-1] @ solve[:, :-1]
-        variance = np.diag(self.matrix) - (cross[:-1] * solve[:, :-1]).sum(axis=0)
-        directions: list[Array] = []
-        chosen: list[int] = []
-        for _ in range(min(most, self.columns.shape[1])):
-            score = np.where(variance > 2e-3, residual**2 / np.maximum(variance + 2e-3, 2e-3), -1.0)
-            score[chosen] = -1.0
-            j = int(np.argmax(score))
-            if score[j] * rows < 4.0 * gram[-1, -1]:
-                break
-            chosen.append(j)
-            column = self.matrix[j] - cross[:-1, j] @ solve[:, :-1]
-            for d in directions:
-                column = column - d[j] * d
-            direction = column / np.sqrt(variance[j])
-            residual = residual - direction * (residual[j] / np.sqrt(variance[j]))
-            variance = variance - direction**2
-            directions.append(direction)
-        return np.array(chosen, np.int64)
 
 
 @dataclass(frozen=True)
@@ -123,29 +61,35 @@ def _edges(scores: Array, q: Array, biases: Array) -> tuple[Array, Array]:
     return upper, lower
 
 
-def _log_likelihood(upper: Array, lower: Array) -> float:
-    """Sum of log(sigmoid(upper) - sigmoid(lower)); -inf if they cross anywhere."""
-    gap = lower - upper
-    if gap.max() >= -1e-6:
-        return -np.inf
-    return float((np.log(-np.expm1(gap)) - np.logaddexp(0, -upper) - np.logaddexp(0, lower)).sum())
-
-
 def fit_ordinal(features: Array, q: Array, thresholds: int, spread: bool = False) -> OrdinalFit:
     """Newton's method with step halving; features (rows, d) float32, q (rows,) in 0..thresholds.
 
     log P(q = k) = log F(a) + log(1 - F(b)) + log(1 - exp(b - a)), a and b the logits of
-    P(q >= k) and P(q >= k + 1): concave in both, which are linear in the parameters.
+    P(q >= k) and P(q >= k + 1): concave in both, which are linear in the parameters. Curvature is
+    taken from some of the rows, which steers as well as all of them; value and gradient from all.
     """
-    rows, d = features.shape
     counts = np.bincount(q, minlength=thresholds + 1)
     tail = np.cumsum((counts + 0.5)[::-1])[::-1][1:] / (counts + 0.5).sum()
     mean = features.mean(axis=0)
-    newton = _Newton(features - mean, q, thresholds, 2 if spread else 1)
-    parameters = np.concatenate([np.zeros(newton.scores * d), np.log(tail / (1 - tail))])
+    x, scores = features - mean, 2 if spread else 1
+    size = scores * x.shape[1]
+    parameters = start = np.concatenate([np.zeros(size), np.log(tail / (1 - tail))])
+    newton = _Newton(x, q, thresholds, scores)
+    if len(x) >= _COARSE * _COARSE_ROWS:
+        some = slice(None, None, _COARSE)
+        coarse = _Newton(np.ascontiguousarray(x[some]), q[some], thresholds, scores)
+        parameters = _climb(coarse, start)
+        if newton.value(parameters)[1] is None:  # thresholds cross on a row not among them
+            parameters = start
+    parameters = _climb(newton, parameters)
+    weights = parameters[:size].reshape(scores, -1)
+    return OrdinalFit(weights, parameters[size:], mean.astype(np.float64))
+
+
+def _climb(newton: _Newton, parameters: Array) -> Array:
     value, state = newton.value(parameters)
-    for _ in range(12):
-        gradient, hessian = newton.derivatives(parameters, *state)
+    for _ in range(_STEPS):
+        gradient, hessian = newton.derivatives(parameters, state)
         step = np.linalg.solve(hessian, gradient)
         size = 1.0
         for _ in range(8):
@@ -158,10 +102,18 @@ def fit_ordinal(features: Array, q: Array, thresholds: int, spread: bool = False
             break
         gained = new_value - value
         parameters, value, state = new, new_value, new_state
-        if gained < 1e-4 * rows:
+        if gained < 1e-4 * len(newton.x):
             break
-    weights = parameters[: newton.scores * d].reshape(newton.scores, d)
-    return OrdinalFit(weights, parameters[newton.scores * d :], mean.astype(np.float64))
+    return parameters
+
+
+@dataclass
+class _State:
+    """Of each row, float32: F(a), F(b) and exp(b - a)."""
+
+    upper: Array
+    lower: Array
+    gap: Array
 
 
 class _Newton:
@@ -169,59 +121,79 @@ class _Newton:
 
     def __init__(self, x: Array, q: Array, thresholds: int, scores: int) -> None:
         self.x, self.q, self.scores, self.thresholds = x, q, scores, thresholds
-        side = np.concatenate([[0.0], sides(thresholds), [0.0]])
+        self.some = slice(None, None, max(1, len(x) // max(_CURVATURE_ROWS, 16 * x.shape[1])))
+        part = q[self.some]
+        self.some_x = np.ascontiguousarray(x[self.some])
+        self.share = len(x) / len(part)
+        side = np.concatenate([[0.0], sides(thresholds), [0.0]]).astype(np.float32)
         self.side_upper, self.side_lower = side[q], side[q + 1]
-        one_hot = np.zeros((2, len(q), thresholds + 2), np.float32)
-        one_hot[0, np.arange(len(q)), q] = 1
-        one_hot[1, np.arange(len(q)), q + 1] = 1
+        one_hot = np.zeros((2, len(part), thresholds + 2), np.float32)
+        one_hot[0, np.arange(len(part)), part] = 1
+        one_hot[1, np.arange(len(part)), part + 1] = 1
         self.upper, self.lower = one_hot[:, :, 1:-1]
+        self.inner = (part > 0) & (part < thresholds)
         ridge = _RIDGE * (x.std(axis=0) ** 2 + 0.02).astype(np.float64)
         self.ridge = np.concatenate(
             [ridge * (1 + s) for s in range(scores)] + [np.full(thresholds, 0.02)]
         )
 
-    def value(self, parameters: Array) -> tuple[float, tuple[Array, Array]]:
+    def value(self, parameters: Array) -> tuple[float, _State | None]:
         d = self.x.shape[1]
         weights = parameters[: self.scores * d].reshape(self.scores, d).astype(np.float32)
         biases = parameters[self.scores * d :]
         if np.any(np.diff(biases) >= -1e-3):
-            return -np.inf, (biases, biases)
-        edges = _edges((self.x @ weights.T).astype(np.float64), self.q, biases)
-        penalty = 0.5 * (self.ridge * parameters**2).sum()
-        return _log_likelihood(*edges) - float(penalty), edges
+            return -np.inf, None
+        # Beyond the ends as far as float32 can tell from certain.
+        edges = np.concatenate([[_CERTAIN], biases, [-_CERTAIN]]).astype(np.float32)
+        scores = np.clip(self.x @ weights.T, -_FARTHEST, _FARTHEST)
+        upper, lower = edges[self.q] + scores[:, 0], edges[self.q + 1] + scores[:, 0]
+        if self.scores > 1:
+            upper += self.side_upper * scores[:, 1]
+            lower += self.side_lower * scores[:, 1]
+        gap = lower - upper
+        if gap.max() >= -1e-6:
+            return -np.inf, None  # thresholds cross
+        gap = np.exp(gap)
+        fa, fb = 1 / (1 + np.exp(-upper)), 1 / (1 + np.exp(-lower))
+        likely = fa * (1 / (1 + np.exp(lower))) * (1 - gap)
+        penalty = 0.5 * float((self.ridge * parameters**2).sum())
+        value = float(np.log(np.maximum(likely, _LEAST)).sum(dtype=np.float64))
+        return value - penalty, _State(fa, fb, gap)
 
-    def derivatives(self, parameters: Array, upper: Array, lower: Array) -> tuple[Array, Array]:
+    def derivatives(self, parameters: Array, state: _State) -> tuple[Array, Array]:
         """Gradient and negative Hessian, in weights of eta, of the spread, and biases."""
-        x, q, d = self.x, self.q, self.x.shape[1]
-        fa, fb = sigmoid(upper), sigmoid(lower)
-        fa[q == 0], fb[q == self.thresholds] = 1.0, 0.0
-        inner = (q > 0) & (q < self.thresholds)
-        gap = np.where(inner, np.exp(np.clip(lower - upper, -50.0, -1e-6)), 0.0)
-        slope, curve = gap / (1 - gap), gap / (1 - gap) ** 2
-        ga, gb = 1 - fa + slope, -fb - slope
-        va, vb = fa * (1 - fa), fb * (1 - fb)
+        d, size = self.x.shape[1], self.scores * self.x.shape[1]
+        slope = state.gap / (1 - state.gap)
+        ga, gb = 1 - state.upper + slope, -state.lower - slope
+        some = self.some
+        fa, fb, slope = state.upper[some], state.lower[some], slope[some]
+        va, vb, curve = fa * (1 - fa), fb * (1 - fb), slope / (1 - state.gap[some])
         sa, sb = self.side_upper, self.side_lower
-        size = self.scores * d
+        # What each score adds to the two logits of a row: (1, 1), and the sides.
+        every = ((np.float32(1), np.float32(1)), (sa, sb))[: self.scores]
+        factor = ((np.ones_like(va), np.ones_like(vb)), (sa[some], sb[some]))[: self.scores]
+        x = self.some_x
         gradient = np.empty(size + self.thresholds)
         hessian = np.empty((len(gradient), len(gradient)))
-        # What each score adds to the two logits of a row: (1, 1), and the sides.
-        factor = ((np.ones_like(sa), np.ones_like(sb)), (sa, sb))[: self.scores]
         for i, (a, b) in enumerate(factor):
             part = slice(i * d, (i + 1) * d)
-            gradient[part] = (ga * a + gb * b).astype(np.float32) @ x
+            gradient[part] = (ga * every[i][0] + gb * every[i][1]) @ self.x
             for j, (c, e) in enumerate(factor[: i + 1]):
                 weight = va * a * c + vb * b * e + curve * (a - b) * (c - e)
-                block = (x * weight.astype(np.float32)[:, None]).T @ x
+                block = (x * weight[:, None]).T @ x
                 hessian[part, j * d : (j + 1) * d] = block
                 hessian[j * d : (j + 1) * d, part] = block.T
-            first = (va * a + curve * (a - b)).astype(np.float32)
-            second = (vb * b + curve * (b - a)).astype(np.float32)
+            first = va * a + curve * (a - b)
+            second = vb * b + curve * (b - a)
             cross = x.T @ (self.upper * first[:, None] + self.lower * second[:, None])
             hessian[part, size:], hessian[size:, part] = cross, cross.T
-        gradient[size:] = ga @ self.upper + gb @ self.lower
+        count = self.thresholds + 1
+        gradient[size:] = np.bincount(self.q, ga, count)[1:] + np.bincount(self.q, gb, count)[:-1]
         diagonal = (va + curve) @ self.upper + (vb + curve) @ self.lower
-        beside = np.bincount(q[inner], curve[inner], self.thresholds + 1)[1 : self.thresholds]
+        q = self.q[some][self.inner]
+        beside = np.bincount(q, curve[self.inner], count)[1 : self.thresholds]
         hessian[size:, size:] = np.diag(diagonal) - np.diag(beside, 1) - np.diag(beside, -1)
+        hessian *= self.share
         gradient -= self.ridge * parameters
         hessian[np.diag_indices(len(gradient))] += self.ridge
         return gradient, hessian

@@ -8,8 +8,7 @@ spread, moves lower and upper thresholds apart. Channels are put into an order i
 predictors of the others come first, and cut into groups of 32 or 16 (the first takes what is
 left over); a channel may refer to any channel of an earlier group.
 
-The rows are in `_context_rows`, the statistics in `_context_fit`, the integers in
-`_context_integer`. NumPy only; the same symbols give the same bytes.
+NumPy only; the same symbols give the same bytes.
 """
 
 from __future__ import annotations
@@ -20,9 +19,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .design import ChannelDesign, design_group
-from .fit import channel_order
+from .design import ChannelDesign, design
 from .integer import SHIFT, best_unit, coarse_bits, link_table, round_channel
+from .references import Covariances
 from .rows import OFFSETS, Rows, join, rows_at
 
 __all__ = ["ContextFitter", "MAX_LEVELS"]
@@ -116,27 +115,31 @@ class ContextFitter:
         """
         if not self._rows:
             raise ValueError("no calibration symbols")
+        say = progress or (lambda share: None)
         rows = join([r for _, r in self._rows])
-        order = channel_order(rows.symbols)
+        covariances = Covariances(rows.symbols)
+        order = covariances.order()
         most = min(self.references, 2 + len(self._rows))
         designs: list[ChannelDesign] = []
         while len(designs) < self.channels:
             start = len(designs)
-            designs += design_group(rows, order, start, self._group_end(start), most, self.levels)
+            for channel in order[start : self._group_end(start)]:
+                earlier = order[:start]
+                designs.append(design(rows, covariances, int(channel), earlier, most, self.levels))
+                say(0.5 * len(designs) / self.channels)
         spread = self._spread_pays(rows, designs)
         fits = []
-        for slot, design in enumerate(designs):
-            fits.append(design.fit(rows, self.levels, spread))
-            if progress is not None:
-                progress((slot + 1) / self.channels)
+        for slot, one in enumerate(designs):
+            fits.append(one.fit(rows, self.levels, spread))
+            say(0.5 + 0.5 * (slot + 1) / self.channels)
         unit = best_unit(rows, designs, fits, self.levels)
         scores = 2 if spread else 1
         blob = bytearray([VERSION, self.levels, scores, self.lanes, SHIFT, coarse_bits(unit)])
         blob += int(self.channels).to_bytes(2, "little")
         blob += link_table(self.levels, unit).tobytes()
         blob += order.astype("<u2").tobytes()
-        for design, fit in zip(designs, fits, strict=True):
-            blob += round_channel(design, fit, self.levels, unit).pack(self.levels)
+        for one, fit in zip(designs, fits, strict=True):
+            blob += round_channel(one, fit, self.levels, unit).pack(self.levels)
         return bytes(blob)
 
     def _spread_pays(self, rows: Rows, designs: list[ChannelDesign]) -> bool:
@@ -149,11 +152,11 @@ class ContextFitter:
         slots = np.unique(np.linspace(0, self.channels - 1, _TRIED).astype(int))
         saved = 0.0
         for slot in slots:
-            design = designs[slot]
-            q = unseen.symbols[:, design.channel].astype(np.intp)
-            features = design.features(unseen, self.levels)
+            one = designs[slot]
+            q = unseen.symbols[:, one.channel].astype(np.intp)
+            features = one.features(unseen, self.levels)
             for spread in (False, True):
-                bits = design.fit(seen, self.levels, spread).bits(features, q)
+                bits = one.fit(seen, self.levels, spread).bits(features, q)
                 saved += -bits if spread else bits
         return saved > _SPREAD_GAIN * len(slots) * len(unseen)
 
