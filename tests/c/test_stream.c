@@ -96,6 +96,26 @@ static void damage(const struct lwfc_codec *codec, const uint8_t *data, size_t n
     }
 }
 
+/* The stream's symbols code to the same stream; a level too many is refused. */
+static void check_symbols(const struct lwfc_codec *codec, int levels, const struct lwfc_tensor *x,
+                          size_t n, const uint8_t *data, size_t nbytes)
+{
+    struct lwfc_tensor like = *x;
+    like.data = NULL;
+    uint8_t *symbols = malloc(n + 1), *again;
+    size_t again_nbytes;
+    REQUIRE(lwfc_decode_symbols(data, nbytes, NULL, &like, 2, symbols) == LWFC_OK);
+    REQUIRE(lwfc_encode_symbols(codec, &like, symbols, 3, &again, &again_nbytes) == LWFC_OK);
+    REQUIRE(nbytes == again_nbytes && memcmp(data, again, nbytes) == 0);
+    lwfc_free_bytes(again);
+    if (n > 0 && levels < 256) {
+        symbols[n / 2] = (uint8_t)levels;
+        REQUIRE(lwfc_encode_symbols(codec, &like, symbols, 1, &again, &again_nbytes) ==
+                LWFC_ERROR_ARGUMENT);
+    }
+    free(symbols);
+}
+
 static void check_shape(int levels, int coder, int rank, const int64_t *shape)
 {
     size_t n = 1;
@@ -116,6 +136,7 @@ static void check_shape(int levels, int coder, int rank, const int64_t *shape)
     REQUIRE(lwfc_decode(data, nbytes, NULL, &ty, 1) == LWFC_OK);
     REQUIRE(lwfc_simulate(codec, &tx, &tz, 1) == LWFC_OK);
     REQUIRE(n == 0 || memcmp(y, z, n * sizeof *y) == 0);
+    check_symbols(codec, levels, &tx, n, data, nbytes);
     damage(codec, data, nbytes, &ty);
     ty.dtype = LWFC_TYPE_FLOAT64;
     REQUIRE(lwfc_decode(data, nbytes, NULL, &ty, 1) == LWFC_ERROR_MISMATCH);

@@ -102,6 +102,15 @@ def test_clipping_and_raw_blocks_are_shown():
     assert lwfc.inspect(smooth).raw_nblocks == 0
 
 
+def test_clipping_is_counted_in_each_channel():
+    layer = nn.Identity()
+    codec = lwfc.Codec([[0.5], [5.0]], [[0.0, 1.0], [0.0, 10.0]])
+    x = torch.tensor([[[[0.5, 2.0, -1.0]], [[0.5, 2.0, 11.0]]]])
+    with lt.attach(layer, {"": codec}) as tap:
+        layer(x)
+    assert tap.report()[0]["clipped"] == 3 / 6
+
+
 @pytest.mark.parametrize("part", ["rnn", "attention", "first", "images", "tokens", "chunks"])
 def test_samples_are_those_of_the_models_input(part):
     model, axes, x = {

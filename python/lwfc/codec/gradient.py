@@ -7,7 +7,7 @@ import numpy as np
 from ..base.checks import channel_axis_of
 from .value import CodecValue
 
-__all__ = ["clip_ends", "stop_outside", "straight_through"]
+__all__ = ["clip_ends", "inside", "straight_through"]
 
 
 def clip_ends(codec: CodecValue) -> tuple[np.ndarray, np.ndarray]:
@@ -30,22 +30,17 @@ def clip_ends(codec: CodecValue) -> tuple[np.ndarray, np.ndarray]:
     return lo.astype(np.float32), hi.astype(np.float32)
 
 
-def stop_outside(x: Any, codec: CodecValue) -> Any:
-    """x, a PyTorch tensor, through which gradients pass inside the codec's range only."""
-    return x.where(_inside(x, codec), x.detach())
-
-
 def straight_through(x: Any, coded: Any, codec: CodecValue) -> Any:
     """``coded``, a PyTorch tensor, with the gradient of ``x`` inside the codec's range."""
-    inside = x.where(_inside(x, codec), x.new_zeros(()))
-    return coded - (inside.detach() - inside)  # minus +0 keeps every bit, those of -0 too
+    lo, hi = (x.new_tensor(end) for end in clip_ends(codec))
+    kept = x.where(inside(x, lo, hi, codec.channel_axis), x.new_zeros(()))
+    return coded - (kept.detach() - kept)  # minus +0 keeps every bit, those of -0 too
 
 
-def _inside(x: Any, codec: CodecValue) -> Any:
-    lo, hi = clip_ends(codec)
-    if len(lo) == 1:
-        return (x >= float(lo[0])) & (x <= float(hi[0]))
-    shape = [1] * x.dim()
-    shape[channel_axis_of(x.dim(), codec.channel_axis) or 0] = -1
-    lo, hi = (x.new_tensor(end).reshape(shape) for end in (lo, hi))
+def inside(x: Any, lo: Any, hi: Any, channel_axis: int | None) -> Any:
+    """Which values of a PyTorch tensor lie in lo..hi, tensors with a number for each group."""
+    if len(lo) > 1:
+        shape = [1] * x.dim()
+        shape[channel_axis_of(x.dim(), channel_axis) or 0] = -1
+        lo, hi = lo.reshape(shape), hi.reshape(shape)
     return (x >= lo) & (x <= hi)

@@ -81,6 +81,8 @@ class Tap:
         """Take the codecs off without a word."""
         for handle in self._handles:
             handle.remove()
+        self._passes.hooks.clear()
+        self._passes.inputs = ()
 
     def __enter__(self) -> "Tap":
         return self

@@ -1,12 +1,14 @@
 """The hooks that attach puts on a model: one on each layer, and two that watch the model itself."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from ..codec.codec import Codec
-from ..codec.gradient import clip_ends, stop_outside
+from ..codec.gradient import clip_ends, inside
 from .layers import Select, nest, pick, replace, unnest
 from .operator import code, enter, record_under
 from .report import Recorder
@@ -91,11 +93,12 @@ class Hook:
 
     def _prepare(self) -> None:
         self.name, self.codec, mode, self.select, grad = self.settings
-        self.recorder = Recorder(self.name, self.passes.samples)
         self.digest, self.entered = enter(self.codec)
-        lo, hi = clip_ends(self.codec)
-        self.lo, self.hi = float(lo.min()), float(hi.max())
-        self.channel_ends = (lo, hi) if len(lo) > 1 else None
+        ends = clip_ends(self.codec)
+        self.lo, self.hi = float(ends[0].min()), float(ends[1].max())
+        self.ends = tuple(torch.from_numpy(end.copy()) for end in ends)
+        self.by_channel = len(ends[0]) > 1
+        self.recorder = Recorder(partial(_measure, self.passes, self.ends, self.codec.channel_axis))
         self.bitstream = mode == "bitstream"
         self.straight = grad == "ste"
         self.number = record_under(self.recorder)
@@ -121,8 +124,8 @@ class Hook:
     def _code(self, x: Tensor, call: int) -> Tensor:
         if not self.straight:
             x = x.detach()
-        elif self.channel_ends is not None and x.requires_grad:
-            x = stop_outside(x, self.codec)
+        elif self.by_channel and x.requires_grad:
+            x = x.where(_inside(x, self.ends, self.codec.channel_axis), x.detach())
         return code(x, self.digest, self.lo, self.hi, self.bitstream, self.number, call)
 
     def __getstate__(self) -> dict:
@@ -133,3 +136,16 @@ class Hook:
         """A copy counts for itself."""
         self.__dict__.update(state, copies=0, told=False)
         self._prepare()
+
+
+def _inside(x: Tensor, ends: tuple[Tensor, ...], channel_axis: int | None) -> Tensor:
+    lo, hi = (end.to(x.device, x.dtype) for end in ends)
+    return inside(x, lo, hi, channel_axis)
+
+
+def _measure(
+    passes: Passes, ends: tuple[Tensor, ...], channel_axis: int | None, x: Tensor
+) -> tuple[int | None, int]:
+    """(samples of the pass, clipped values), as the recorder asks while the operator runs."""
+    kept = torch.count_nonzero(_inside(x, ends, channel_axis))
+    return passes.samples(x), x.numel() - int(kept)

@@ -84,9 +84,9 @@ def code(
     y, data, times = (_on_device if inside else _in_core)(x.detach(), codec, bitstream)
     found = _recorders.get(recorder)
     if found is not None:
-        counts = _counts(x, codec, data, lo, hi)
+        counts = _counts(x, codec, data)
+        samples, counts.clipped = found.measure(x.detach())
         if call >= 0:
-            samples = found.samples(x)
             counts.calls = counts.passes = 1
             counts.samples, counts.sampled = samples or 0, samples is not None
         counts.encode_ns, counts.decode_ns = times
@@ -129,13 +129,12 @@ def _on_device(x: Tensor, codec: Codec, bitstream: bool) -> Coded:
     return y, data, (encoded - started, ended - encoded) if bitstream else (0, 0)
 
 
-def _counts(x: Tensor, codec: Codec, data: bytes | None, lo: float, hi: float) -> Counts:
+def _counts(x: Tensor, codec: Codec, data: bytes | None) -> Counts:
     """One tensor's sums for the report."""
     counts = Counts(
         elements=x.numel(),
         bytes_in=x.numel() * x.element_size(),
         measured=data is not None,
-        clipped=int(torch.count_nonzero((x < lo) | (x > hi))),
     )
     if data is not None:
         info = inspect(data, codec)

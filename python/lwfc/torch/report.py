@@ -79,9 +79,8 @@ class Counts:
 class Recorder:
     """Sums over the calls of one attached layer; DataParallel replicas add from their threads."""
 
-    def __init__(self, name: str, samples: Callable[[Any], int | None]) -> None:
-        self.name = name
-        self.samples = samples  # how many samples there are in a pass that made this tensor
+    def __init__(self, measure: Callable[[Any], tuple[int | None, int]]) -> None:
+        self.measure = measure  # of a tensor: samples of the pass, or None, and clipped values
         self._lock = threading.Lock()
         self.reset()
 
