@@ -2,6 +2,7 @@
 
 PYTHON ?= python3
 VENV ?= .venv
+FRAMEWORKS ?= .venv-frameworks
 CC ?= cc
 CLANG ?= clang
 CFLAGS ?= -O3 -g
@@ -19,8 +20,8 @@ AVX512 := -isystem tests/avx512 -mavx2 -mbmi2 -mfma -mf16c -mpopcnt -O2 -g \
           '-D__builtin_cpu_supports(x)=1'
 SANITIZE := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 
-.PHONY: help build demo test test-c test-avx512 test-avx512-run test-arm \
-        test-arm-run test-python asan fuzz layers bench golden lint clean
+.PHONY: help build demo docs test test-c test-avx512 test-avx512-run test-arm \
+        test-arm-run test-python test-frameworks asan fuzz layers bench golden lint clean
 .SUFFIXES:
 
 help: ## this list
@@ -39,10 +40,28 @@ build: $(VENV)/stamp ## the extension, in place, in .venv
 demo: build ## the main job on real networks and data: table and plot
 	$(VENV)/bin/lwfc demo --plot build/demo.png
 
-test: layers test-c test-avx512 asan test-python fuzz ## everything that must be green
+test: layers test-c test-avx512 asan test-python fuzz test-frameworks docs ## everything that must be green
 
 test-python: build ## the Python tests
 	$(PY) -m pytest -n auto tests/python
+
+# The frameworks bring several gigabytes, so their tests have an environment of their own; they
+# use the extension that `build` has put in place.
+$(FRAMEWORKS)/stamp: tests/frameworks/requirements.txt
+	$(PYTHON) -m venv $(FRAMEWORKS)
+	$(FRAMEWORKS)/bin/python -m pip install -q --upgrade pip
+	$(FRAMEWORKS)/bin/python -m pip install -q -r tests/frameworks/requirements.txt
+	touch $@
+
+test-frameworks: build $(FRAMEWORKS)/stamp ## Keras on three back-ends, TensorFlow, JAX, ONNX, LiteRT, stores
+	export PYTHONPATH=python TF_CPP_MIN_LOG_LEVEL=3; \
+	for backend in tensorflow jax torch; do KERAS_BACKEND=$$backend \
+	    $(FRAMEWORKS)/bin/python -m pytest tests/frameworks/test_keras.py || exit 1; done; \
+	$(FRAMEWORKS)/bin/python -m pytest tests/frameworks --ignore tests/frameworks/test_keras.py
+
+docs: build ## the documentation, notebooks run, warnings are errors
+	$(PY) -m pip install -q -c constraints.txt --no-build-isolation -e '.[docs]'
+	$(PY) -m sphinx -q -W --keep-going -b html docs build/docs
 
 layers: ## who may include whom, as greps
 	$(PYTHON) tests/check_layers.py

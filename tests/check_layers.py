@@ -32,13 +32,28 @@ ROOMS = {
     "context": {"base"},
     "restoration": {"base"},
     "calibration": {"base", "model", "codec", "context", "restoration"},
-    "split": {"base", "codec", "calibration"},
+    "taps": {"base", "codec"},
+    "split": {"base", "codec", "calibration", "taps"},
+    "storage": {"base", "codec", "calibration"},
     "serve": {"base", "split"},
     "tools": {"base", "model", "codec", "calibration", "split", "serve", "torch", "lwfc"},
-    "torch": {"base", "codec", "calibration", "restoration", "split"},
+    "torch": {"base", "codec", "calibration", "restoration", "split", "taps"},
+    "keras": {"base", "codec", "calibration", "split", "taps"},
+    "tensorflow": {"base", "codec", "calibration", "split", "taps"},
+    "jax": {"base", "codec", "calibration", "split", "taps"},
+    "onnx": {"base", "codec", "calibration", "split", "taps"},
+    "litert": {"base", "codec", "calibration", "split", "taps"},
 }
-# Packages of the frameworks' world: only their own room and the tools may import them.
-FRAMEWORKS = {"torch": {"torch", "torchvision"}}
+# Packages of the frameworks' world: only their own rooms and the tools may import them.
+FRAMEWORKS = {
+    "torch": {"torch", "torchvision"},
+    "keras": {"keras", "tensorflow", "jax", "torch"},
+    "tensorflow": {"tensorflow"},
+    "jax": {"jax", "flax"},
+    "onnx": {"onnx", "onnxruntime"},
+    "litert": {"ai_edge_litert"},
+    "storage": {"zarr", "numcodecs"},
+}
 ONLY_IN = {
     r"#include <Python\.h>|#include <numpy/": "pyext",
     r"#include <omp\.h>|#pragma omp": "par",

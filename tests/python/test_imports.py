@@ -44,3 +44,27 @@ def test_public_things_are_documented():
 
     for name in lwfc.__all__:
         assert getattr(lwfc, name).__doc__, name
+
+
+@pytest.mark.parametrize(
+    ("module", "needs", "extra"),
+    [
+        ("keras", "keras", "keras"),
+        ("tensorflow", "tensorflow", "tensorflow"),
+        ("jax", "jax", "jax"),
+        ("onnx", "onnx", "onnx"),
+        ("litert", "ai_edge_litert", "litert"),
+        ("storage.numcodecs", "numcodecs", "storage"),
+        ("storage.zarr", "zarr", "storage"),
+    ],
+)
+def test_a_missing_framework_names_its_extra(module, needs, extra):
+    code = f"""
+import sys
+sys.modules[{needs!r}] = None  # as if it were not installed
+try:
+    import lwfc.{module}
+except ImportError as error:
+    print(error)
+"""
+    assert f"lwfc[{extra}]" in run(code)

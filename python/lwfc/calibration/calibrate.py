@@ -98,8 +98,8 @@ def calibrate(
         is None while unknown.
 
     Statistics no model has (a mean not above 0 after a named ReLU) give the samples' best range,
-    a constant c gives [c, c + max(1, |c|)], both with a CalibrationWarning; so does one channel or
-    token that takes the range from all others.
+    a constant c gives [c, c + max(1, abs(c))], both with a CalibrationWarning; so does one channel
+    or token that takes the range from all others.
     An option without effect beside the others gets an OptionWarning that says what it needs.
     Errors: ParameterError, naming the parameter.
     """

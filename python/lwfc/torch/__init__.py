@@ -15,12 +15,12 @@ tensor = lwfc.torch.decode(data, codec)                            # a tensor ag
 from torch import serialization
 
 from ..codec.codec import codec_from_bytes
+from ..taps.report import Report
 from .attach import Tap, attach
 from .calibrate import calibrate
 from .explore import explore
 from .features import features
 from .operator import register
-from .report import Report
 from .restorer import Restorer as Restorer
 from .saving import load_split, save_split
 from .split import split

@@ -3,16 +3,16 @@
 import warnings
 from collections.abc import Mapping
 
-from torch import nn
+from torch import distributed, nn
 from torch.utils.hooks import RemovableHandle
 
 from ..base.checks import check_axis, choose
 from ..base.errors import ParameterError, UncodedWarning
 from ..codec.codec import Codec
+from ..taps.report import Report
 from .hooks import Hook, Passes
 from .layers import Select
 from .names import check_attachable, check_layer, find_layers, inside
-from .report import Report
 from .silence import why_silent
 
 __all__ = ["Hook", "Tap", "attach"]
@@ -48,7 +48,7 @@ class Tap:
             (hook.name, dict(hook.recorder.by_call), self._silence(layer, hook))
             for layer, hook in self._attached
         )
-        return report.gather() if sync else report
+        return _sum_of_processes(report) if sync else report
 
     def _silence(self, layer: nn.Module, hook: Hook) -> str:
         """Why the layer's codec has done nothing so far; empty if it has."""
@@ -96,6 +96,15 @@ class Tap:
 
     def _repr_html_(self) -> str:
         return self.report()._repr_html_()
+
+
+def _sum_of_processes(report: Report) -> Report:
+    """The sum of the reports of all processes of torch.distributed; each must call this."""
+    if not (distributed.is_available() and distributed.is_initialized()):
+        raise ParameterError("sync=True needs torch.distributed's process group; start it first")
+    reports = [report] * distributed.get_world_size()
+    distributed.all_gather_object(reports, report)
+    return sum(reports[1:], reports[0])
 
 
 def attach(

@@ -9,9 +9,9 @@ from torch import Tensor, nn
 
 from ..codec.codec import Codec
 from ..codec.gradient import clip_ends, inside
+from ..taps.report import Recorder
 from .layers import Select, nest, pick, replace, unnest
 from .operator import code, enter, record_under
-from .report import Recorder
 
 __all__ = ["Hook", "Passes"]
 

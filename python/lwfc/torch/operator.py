@@ -15,8 +15,8 @@ from torch import Tensor
 from ..base.errors import ParameterError
 from ..codec.codec import Codec
 from ..codec.stream import inspect
+from ..taps.report import Counts, Recorder
 from .ondevice import on_device, takes
-from .report import Counts, Recorder
 
 __all__ = ["code", "enter", "record_under", "register"]
 

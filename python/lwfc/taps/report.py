@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, fields
 from typing import Any
 
-from ..base.errors import ParameterError
 from ..base.show import html_table
 
 __all__ = ["Counts", "Recorder", "Report"]
@@ -145,18 +144,6 @@ class Report:
             # A layer that ran in one of them did run.
             merged[name] = sums, note if notes and not note else notes
         return Report((name, sums, note) for name, (sums, note) in merged.items())
-
-    def gather(self) -> "Report":
-        """The sum of the reports of all processes of torch.distributed; each must call this."""
-        from torch import distributed
-
-        if not (distributed.is_available() and distributed.is_initialized()):
-            raise ParameterError(
-                "sync=True needs torch.distributed's process group; start it first"
-            )
-        reports: list[Report] = [self] * distributed.get_world_size()
-        distributed.all_gather_object(reports, self)
-        return sum(reports[1:], reports[0])
 
     def to_json(self) -> str:
         """The rows as a JSON array."""

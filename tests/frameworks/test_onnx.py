@@ -1,0 +1,159 @@
+"""lwfc.onnx: cuts, halves, taps and exploration of ONNX models, against the reference evaluator."""
+
+import numpy as np
+import pytest
+
+onnx = pytest.importorskip("onnx")
+pytest.importorskip("onnxruntime")
+
+from onnx import TensorProto, helper, numpy_helper  # noqa: E402
+from onnx.reference import ReferenceEvaluator  # noqa: E402
+
+import lwfc  # noqa: E402
+import lwfc.onnx as lo  # noqa: E402
+from lwfc.split import Link  # noqa: E402
+
+
+def noise(*shape, seed=0, scale=1.0):
+    return np.random.default_rng(seed).normal(0, scale, shape).astype(np.float32)
+
+
+def weight(name, *shape):
+    return numpy_helper.from_array(noise(*shape, seed=len(name) + sum(shape), scale=0.3), name)
+
+
+def network(branch=False):
+    """Convolutions with a residual path, pooled to logits; with a branch in an If node."""
+    node = helper.make_node
+    nodes = [
+        node("Conv", ["x", "w1"], ["c1"], "conv1", pads=[1, 1, 1, 1]),
+        node("Relu", ["c1"], ["r1"], "relu1"),
+        node("Conv", ["r1", "w2"], ["c2"], "conv2", pads=[1, 1, 1, 1]),
+        node("Add", ["c2", "r1"], ["a2"], "add"),
+        node("Relu", ["a2"], ["r2"], "relu2"),
+        node("Shape", ["shared"], ["s"], "constant_shape"),
+        node("Conv", ["r2", "w2"], ["c3"], "conv3", pads=[1, 1, 1, 1]),
+        node("GlobalAveragePool", ["c3"], ["p"], "pool"),
+        node("Flatten", ["p"], ["f"], "flatten"),
+        node("MatMul", ["f", "w3"], ["y"], "head"),
+    ]
+    if branch:
+        inner = [node("Mul", ["r1", "two"], ["m"], "inside")]
+        other = [node("Identity", ["r1"], ["i"])]
+        info = [helper.make_tensor_value_info("m", TensorProto.FLOAT, None)]
+        otherwise = [helper.make_tensor_value_info("i", TensorProto.FLOAT, None)]
+        nodes[2] = node("If", ["yes"], ["t"], "choice",
+                        then_branch=helper.make_graph(inner, "then", [], info),
+                        else_branch=helper.make_graph(other, "else", [], otherwise))  # fmt: skip
+        nodes.insert(3, node("Conv", ["t", "w2"], ["c2"], "conv2", pads=[1, 1, 1, 1]))
+    weights = [weight("w1", 8, 3, 3, 3), weight("w2", 8, 8, 3, 3), weight("w3", 8, 5),
+               numpy_helper.from_array(np.float32(2), "two"),
+               numpy_helper.from_array(np.bool_(True), "yes"), weight("shared", 4)]  # fmt: skip
+    graph = helper.make_graph(
+        nodes,
+        "net",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", 3, 12, 12])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["N", 5])],
+        weights,
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    onnx.checker.check_model(model)
+    return model
+
+
+X = noise(12, 3, 12, 12)
+
+
+def whole(model, x):
+    return ReferenceEvaluator(model).run(None, {"x": x})[0]
+
+
+def test_features_are_those_of_the_unfused_graph():
+    model = network()
+    wide = network()
+    wide.graph.output.append(helper.make_tensor_value_info("r2", TensorProto.FLOAT, None))
+    found = np.concatenate(list(lo.features(model, "relu2", X)))
+    expected = ReferenceEvaluator(wide).run(["r2"], {"x": X})[0]
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_cuts_name_every_tensor_that_crosses():
+    found = {cut.name: [t.name for t in cut.tensors] for cut in lo.cuts(network(), X)}
+    assert found["r1"] == ["r1"]
+    assert found["c2"] == ["r1", "c2"]  # the residual path runs beside conv2
+    assert found["r2"] == ["r2"] and "x" not in found
+
+
+@pytest.mark.parametrize("at", ["relu1", "conv2", ["conv2"], "r2", "pool"])
+def test_halves_equal_the_whole(at, tmp_path):
+    model = network()
+    edge, cloud = lo.split(model, at)
+    np.testing.assert_allclose(cloud(edge(X)), whole(model, X), atol=1e-5)
+    edge.save(tmp_path / "edge")
+    cloud.save(tmp_path / "cloud")
+    again = lo.load(tmp_path / "cloud")(lo.load(tmp_path / "edge")(X))
+    np.testing.assert_array_equal(again, cloud(edge(X)))
+
+
+def test_halves_with_codecs_pass_bytes(tmp_path):
+    model = network()
+    codecs = {name: lo.calibrate(model, name, X, levels=8) for name in ("r1", "c2")}
+    edge, cloud = lo.split(model, "conv2", codecs)
+    data = edge(X)
+    assert isinstance(data, bytes) and len(data) < X[:, :1].nbytes * 8
+    arrives = {name: codecs[name].simulate(x) for name, x in edge.tensors(X).items()}
+    np.testing.assert_array_equal(cloud(data), cloud(arrives))
+    with pytest.raises(lwfc.FormatError):
+        cloud(data[:-1])
+    edge.save(tmp_path)
+    assert lo.load(tmp_path)(X) == data
+
+
+def test_attach_reports_and_simulates():
+    model = network()
+    codec = lo.calibrate(model, "relu2", X, levels=4)
+    tap = lo.attach(model, {"relu2": codec})
+    quick = lo.attach(model, {"relu2": codec}, mode="simulate")
+    np.testing.assert_array_equal(tap.run(["y"], X)[0], quick.run(None, X)[0])
+    row = tap.report()["r2"]
+    assert row["samples"] == len(X) and row["bytes_out"] < row["bytes_in"] / 8
+
+
+def test_external_weights_and_files(tmp_path):
+    model = network()
+    onnx.save(model, tmp_path / "net.onnx", save_as_external_data=True, size_threshold=0,
+              location="weights.bin")  # fmt: skip
+    edge, cloud = lo.split(tmp_path / "net.onnx", "relu2")
+    np.testing.assert_allclose(cloud(edge(X)), whole(network_like(tmp_path), X), atol=1e-5)
+    cloud.save(tmp_path / "cloud")
+    np.testing.assert_array_equal(lo.load(tmp_path / "cloud")(edge(X)), cloud(edge(X)))
+
+
+def network_like(folder):
+    return onnx.load(folder / "net.onnx")
+
+
+def test_branches_keep_what_they_capture_and_cannot_be_cut():
+    model = network(branch=True)
+    edge, cloud = lo.split(model, "relu1")
+    np.testing.assert_allclose(cloud(edge(X)), whole(model, X), atol=1e-5)
+    with pytest.raises(lwfc.ParameterError, match="inside the branch or loop"):
+        lo.split(model, "inside")
+
+
+def test_mistakes_are_named():
+    model = network()
+    with pytest.raises(lwfc.ParameterError, match="near: .*relu2"):
+        lo.split(model, "relu_2")
+    with pytest.raises(lwfc.ParameterError, match="nothing of the network lies behind"):
+        lo.split(model, "head")
+    with pytest.raises(lwfc.ParameterError, match="an input of the network"):
+        lo.split(model, "x")
+    with pytest.raises(lwfc.ParameterError, match="no ONNX model"):
+        list(lo.features(7, "relu1", X))
+
+
+def test_explore_lists_every_cut():
+    result = lo.explore(network(), X, profiles=["rans"], link=Link(mbit_s=1, rtt_ms=1), shortlist=1)
+    names = {row["cut"] for row in result.rows}
+    assert {"r1", "r2"} <= names
