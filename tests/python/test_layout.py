@@ -100,3 +100,29 @@ def test_a_sample_is_coded_like_its_batch(name, options):
     assert np.array_equal(codec.decode(data), codec.simulate(x[:1])[0])
     assert np.array_equal(codec.simulate(x[0]), codec.decode(data))
     assert len(data) <= len(codec.encode(x[:1])) + 2
+
+
+@pytest.mark.parametrize("options", [{"restore": "linear"}, {"granularity": "channel"}])
+def test_errors_name_the_axis(options):
+    codec = lwfc.calibrate(CLIPS, levels=3, channel_axis=2, **options)
+    for call in (codec.encode, codec.simulate, codec.symbols):
+        with pytest.raises(lwfc.ParameterError, match=r"80, where axis 2 of x has 60.*calibrate"):
+            call(CLIPS[:, :, :60])
+
+
+def test_moved_axes_are_warned_of():
+    context = lwfc.calibrate(CLIPS, levels=3, coder="context", channel_axis=2)
+    with pytest.warns(lwfc.CalibrationWarning, match="without the context model") as said:
+        data = context.encode(CLIPS[:, :, :60])
+    assert said[0].filename == __file__
+    assert np.array_equal(context.decode(data), context.simulate(CLIPS)[:, :, :60])
+    codec = lwfc.calibrate(MAPS, levels=3)
+    last = np.moveaxis(MAPS, 1, -1)
+    for call in (codec.encode, codec.simulate):
+        with pytest.warns(lwfc.CalibrationWarning, match="axis 1 for the channels"):
+            call(last)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        codec.encode(MAPS[:, :, :, :10])
+        codec.encode(last[0])
+        lwfc.calibrate(MAPS[:, :, :10], levels=3).encode(np.swapaxes(MAPS[:, :, :10], 2, 3))

@@ -6,7 +6,6 @@ tried on a part of the samples, with each axis. Whether axis 0 counts samples is
 samples are: in no order, and none of them special.
 """
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,6 +13,7 @@ import numpy as np
 
 from ..base.checks import channel_axis_of
 from ..base.errors import CalibrationWarning, OptionWarning
+from ..base.warn import warn_caller
 from ..codec.codec import Codec
 
 __all__ = ["Layout", "find_layout", "one_sample_each", "one_shot_axis", "planes"]
@@ -199,10 +199,9 @@ def find_layout(head: Sequence[np.ndarray], channel_axis: int | None, is_array: 
     if rank < 2:
         if channel_axis is not None:
             channel_axis_of(rank, channel_axis)
-            warnings.warn(
+            warn_caller(
                 f"channel_axis={channel_axis} has no effect: samples of one axis have no channels",
                 OptionWarning,
-                stacklevel=4,
             )
         return Layout(channel_axis, None, "none")
     shape = ", ".join(map(str, head[0].shape[1:]))
@@ -237,7 +236,7 @@ def find_layout(head: Sequence[np.ndarray], channel_axis: int | None, is_array: 
 
 
 def _warn(text: str) -> None:
-    warnings.warn(text, CalibrationWarning, stacklevel=4)
+    warn_caller(text, CalibrationWarning)
 
 
 def _is_one_sample(x: np.ndarray, codec: Codec, costs: dict[int, int]) -> bool:

@@ -1,6 +1,5 @@
 """The options of calibrate: what each may be, which exclude each other, which do nothing."""
 
-import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,6 +7,7 @@ import numpy as np
 
 from ..base.checks import check_axis, check_number, choose
 from ..base.errors import OptionWarning, ParameterError
+from ..base.warn import warn_caller
 from ..codec.names import CODERS, NAN_POLICIES
 from ..codec.stages import check_levels
 from ..context.fitter import MAX_LEVELS
@@ -92,9 +92,7 @@ def idle(o: Mapping[str, Any], law: str | None = None) -> dict[str, str]:
 def warn_of_idle(o: Mapping[str, Any], law: str) -> None:
     """An OptionWarning for each."""
     for name, remedy in idle(o, law).items():
-        warnings.warn(
-            f"{name}={o[name]!r} has no effect here: it needs {remedy}", OptionWarning, stacklevel=3
-        )
+        warn_caller(f"{name}={o[name]!r} has no effect here: it needs {remedy}", OptionWarning)
 
 
 def _is(clip: Any, name: str) -> bool:

@@ -1,12 +1,12 @@
 """Thresholds and values for what one walk over the samples told, and what there is to warn of."""
 
-import warnings
 from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
 
 from ..base.errors import CalibrationWarning
+from ..base.warn import warn_caller
 from ..model.design import design_ecsq, uniform_quantizer
 from ..model.empirical import MASS, Ends
 from ..model.ranges import Range, RangeChoice, choose_range
@@ -73,7 +73,7 @@ def make_quantizers(
 
 
 def _say(text: str) -> None:
-    warnings.warn(text, CalibrationWarning, stacklevel=2)
+    warn_caller(text, CalibrationWarning)
 
 
 def _warn(ranges: Sequence[Range], by_channel: bool) -> None:

@@ -5,7 +5,6 @@ import json
 import math
 import os
 import time
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +15,7 @@ from ..base.checks import check_number, choose
 from ..base.errors import OptionWarning, ParameterError
 from ..base.progress import takes_progress
 from ..base.show import html_table
+from ..base.warn import warn_caller
 from ..codec.codec import Codec
 from .calibrate import calibrate
 from .grid import GRID, Grid
@@ -170,7 +170,7 @@ def tune(
 
 
 def _warn(text: str) -> None:
-    warnings.warn(text, OptionWarning, stacklevel=3)
+    warn_caller(text, OptionWarning)
 
 
 def _identity(batches: Batches, others: Batches) -> list[dict[str, Any]]:

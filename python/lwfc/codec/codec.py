@@ -15,6 +15,7 @@ from ..base.errors import FormatError, LwfcError, ParameterError
 from ..base.files import replace_file
 from ..base.kinds import CODEC_FILE, explain
 from ..base.threads import thread_count
+from .axes import explained, warn_of_moved_axes
 from .gradient import straight_through
 from .names import CODERS, NAN_POLICIES
 from .stages import check_levels
@@ -139,11 +140,11 @@ class Codec(CodecValue):
         Errors: ParameterError for types and shapes that do not fit, and for NaN under "raise".
         """
         tensor = as_tensor(x)
+        warn_of_moved_axes(self, tensor.array.shape)
         try:
             return _core.encode(self._handle, tensor.array, thread_count(num_threads))
         except LwfcError as error:
-            error.add_note(f"while encoding {tensor.dtype_name} {tensor.array.shape} with {self!r}")
-            raise
+            raise explained(error, "encoding", tensor, self) from None
 
     def decode(
         self,
@@ -170,11 +171,11 @@ class Codec(CodecValue):
         """
         tensor = as_tensor(x)
         out = np.empty_like(tensor.array, subok=False)
+        warn_of_moved_axes(self, out.shape)
         try:
             _core.simulate(self._handle, tensor.array, out, thread_count(num_threads))
         except LwfcError as error:
-            error.add_note(f"while simulating {tensor.dtype_name} {out.shape} with {self!r}")
-            raise
+            raise explained(error, "simulating", tensor, self) from None
         if is_torch(x):
             coded = torch_like(out, tensor.bfloat16, x)
             return straight_through(x, coded, self) if x.requires_grad else coded
@@ -185,7 +186,11 @@ class Codec(CodecValue):
 
         With a transform: int16 (samples, blocks of a sample, live coefficients of a block).
         """
-        return _core.symbols(self._handle, as_tensor(x).array, thread_count(num_threads))
+        tensor = as_tensor(x)
+        try:
+            return _core.symbols(self._handle, tensor.array, thread_count(num_threads))
+        except LwfcError as error:
+            raise explained(error, "quantizing", tensor, self) from None
 
     def encode_symbols(
         self, symbols: np.ndarray, *, dtype: str = "float32", num_threads: int | None = 1
