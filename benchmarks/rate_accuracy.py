@@ -24,6 +24,7 @@ STUDIES = {
     "ablation": "ablation:combinations",
     "calibration": "ablation:calibration_sizes",
     "decoding": "decoding:study",
+    "transform": "transform:study",
 }
 
 

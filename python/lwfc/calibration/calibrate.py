@@ -14,6 +14,7 @@ from .options import check_options, warn_of_idle
 from .quantizers import make_quantizers
 from .samples import Progress, opened
 from .statistics import Statistics, measure
+from .transforming import with_transform
 
 __all__ = ["calibrate"]
 
@@ -21,9 +22,16 @@ BOUNDS = {"relu": (0.0, np.inf), "relu6": (0.0, 6.0)}  # no restored value leave
 
 
 @takes_progress
+@with_transform
 def calibrate(
     samples: Any,
     *,
+    transform: str = "none",
+    block: Any = None,
+    step: float | None = None,
+    distortion: float | None = None,
+    target_bits: float | None = None,
+    metric: Any = None,
     levels: int = 4,
     activation: str = "auto",
     slope: float = 0.1,
@@ -57,6 +65,25 @@ def calibrate(
         Whether axis 0 of each array counts samples; None: seen from the first ones, with a
         warning where nothing tells. ``sample_axis`` is 1 for (time, samples, channels): samples
         are then read, and to be coded, as ``numpy.moveaxis(x, 1, 0)``.
+    ``transform``
+        "none": a quantizer for each value, everything from ``levels`` to ``granularity`` below.
+        "dct": the transform profile, smallest by far for *one* second half: faithful to its
+        outputs, not to the features, and to be calibrated anew for a retrained head. Nothing of
+        the plain profile goes with it but ``channel_axis`` and ``nan``. "auto": whichever codes
+        held-out samples smaller at equal distortion. Falling back is a CalibrationWarning.
+    ``metric``
+        Gradients of random projections of the outputs with respect to the samples (r . outputs,
+        r of +-1): an array shaped like the samples, or with a first or second axis of draws, or
+        an iterable of such batches. None: an error counts the less the higher its frequency.
+        :func:`lwfc.torch.calibrate` makes them.
+    ``step``, ``distortion``, ``target_bits``
+        One of them: the transform's step in units of the features; the share of the outputs'
+        power that errors may have, by the gradients of held-out samples (without gradients: of
+        the features' power by frequency), 0.02 unless given; bits per element of one stream a
+        sample, every byte counted.
+    ``block``
+        Of the transform: None (chosen on held-out samples), "map", a side, or (height, width);
+        sides divide the map's. Features must then always have the calibrated inner shape.
     ``levels``
         Number of symbols, 2 to 256. Entropy-constrained designs may end with fewer.
     ``activation``, ``slope``, ``kappa``

@@ -3,18 +3,17 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
-from ..base.errors import ParameterError
 from ..calibration.calibrate import calibrate as calibrate_samples
 from ..codec.codec import Codec
 from .features import Batches, batches_of, calls_of, feed
-from .layers import Select, unnest
+from .gradients import Projections
+from .layers import Select
+from .masks import Mask, unpadded
+from .transforming import HeldOut, calibrate_transform
 
-__all__ = ["Mask", "calibrate", "walk"]
-
-Mask = Callable[[Any], Tensor]
+__all__ = ["calibrate", "walk"]
 
 
 def calibrate(
@@ -25,6 +24,9 @@ def calibrate(
     select: Select = None,
     forward: Callable[[nn.Module, Any], Any] = feed,
     mask: Mask | None = None,
+    transform: str = "none",
+    outputs: Callable[[Any], Any] | None = None,
+    distortion_measure: str = "auto",
     **options: Any,
 ) -> Codec:
     """A codec for a layer's output, from unlabelled inputs.
@@ -39,8 +41,33 @@ def calibrate(
     ``options``
         Those of :func:`lwfc.calibrate`.
 
+    With ``transform`` "dct" or "auto" the whole model runs, and then backwards from random
+    projections of its outputs: errors go where the outputs hardly move. That needs no labels and
+    leaves the model as it was. A fifth of the inputs, at most 128, is held out to find the step:
+
+    ``outputs``
+        Maps what the model returns to what counts; None: every floating-point tensor in it, each
+        divided by its standard deviation if there are several.
+    ``distortion``, ``distortion_measure``
+        How far the outputs of held-out inputs may move, 0.02 unless given. "kl": mean
+        Kullback-Leibler divergence in nats of the softmax of one output of logits; "variance":
+        mean squared error over variance; "auto": the former for logits, else the latter.
+    ``step``, ``target_bits``
+        In place of ``distortion``: no input is held out then.
+
+    Where no gradient arrives, errors are weighted by frequency alone, and a CalibrationWarning
+    says why.
+
     Errors: ParameterError, as there and for :func:`features`; also for masks that do not fit.
     """
+    if transform != "none":
+        return calibrate_transform(
+            loader,
+            transform=transform,
+            projections=Projections(model, layer, select, forward, outputs, mask),
+            held_out=HeldOut(model, layer, select, forward, outputs, distortion_measure),
+            **options,
+        )
     samples = walk(model, layer, loader, select=select, forward=forward, mask=mask)
     return calibrate_samples(samples, **({"batched": True} | options))
 
@@ -57,26 +84,4 @@ def walk(
     """The layer's features, of all calls and without padding."""
     for batch in batches_of(loader):
         for x in calls_of(model, layer, batch, select=select, forward=forward):
-            yield from _unpadded(x, None if mask is None else mask(batch))
-
-
-def _unpadded(x: Tensor, mask: Any) -> Iterator[Tensor]:
-    """What counts of x: all of it, or the tokens of the mask, sample by sample."""
-    if x.is_nested:  # PyTorch has left the padding out already
-        yield from unnest(x)
-        return
-    if mask is None:
-        yield x
-        return
-    keep = torch.as_tensor(mask, device=x.device) != 0
-    if keep.dim() not in (1, 2) or keep.shape != x.shape[: keep.dim()]:
-        raise ParameterError(
-            f"mask of shape {tuple(keep.shape)} for features of shape {tuple(x.shape)}: must be "
-            "(samples,) or (samples, tokens), the first axes of the features"
-        )
-    if keep.dim() == 1:
-        yield x[keep]
-        return
-    for sample, tokens in zip(x, keep, strict=True):
-        if tokens.any():
-            yield sample[tokens][None]
+            yield from unpadded(x, None if mask is None else mask(batch))

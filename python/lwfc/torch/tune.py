@@ -11,9 +11,10 @@ from ..calibration.tune import TuneResult
 from ..calibration.tune import tune as tune_samples
 from ..codec.codec import Codec
 from .attach import attach
-from .calibrate import Mask, walk
+from .calibrate import walk
 from .features import Batches, evaluating, feed
 from .layers import Select
+from .masks import Mask
 from .names import one_layer
 
 __all__ = ["tune"]

@@ -1,0 +1,76 @@
+"""Whether the plain profile is smaller than the transform at equal distortion of the outputs."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..codec.codec import Codec
+from ..transform.basis import Shape
+from ..transform.choice import Halves
+from ..transform.survey import Survey
+from ..transform.trial import Point, power
+
+__all__ = ["PLAIN", "STREAM_BYTES", "Rival", "measured_bits", "smaller_rival"]
+
+# The plain profile at few points of its curve, from coarse to fine.
+PLAIN: tuple[dict[str, Any], ...] = tuple(
+    {"levels": levels, "clip_scale": scale, "coder": "context", "restore": "linear"}
+    for levels, scale in ((2, 1.6), (3, 1.6), (4, 1.6), (6, 1.4), (10, 1.2))
+)
+STREAM_BYTES = 11  # of a small stream that are neither symbols nor tables
+TRIAL_VALUES = 1 << 20  # feature values that a rival is fitted to, and that it codes
+VECTORS = 8  # coefficient vectors a channel below which a fit of the transform is in doubt
+
+
+@dataclass(frozen=True, slots=True)
+class Rival:
+    """Options of calibrate that code smaller, and bits an element against the transform's."""
+
+    options: dict[str, Any]
+    bits: float
+    ours: float
+
+    @property
+    def text(self) -> str:
+        """A sentence for the caller."""
+        return (
+            "at equal distortion on held-out samples the plain profile codes smaller than the "
+            f"transform ({self.bits:.3g} bits an element against {self.ours:.3g}): fell back to it"
+        )
+
+
+def measured_bits(codec: Codec, batches: Sequence[np.ndarray]) -> float:
+    """Bits per element of one stream a sample, every byte counted."""
+    nbytes = sum(len(codec.encode(x[i : i + 1])) for x in batches for i in range(len(x)))
+    return 8 * nbytes / sum(x.size for x in batches)
+
+
+def smaller_rival(
+    plain: Callable[..., Codec], found: Survey, shape: Shape, point: Point, *, doubtful_only: bool
+) -> Rival | None:
+    """The plain settings of fewest bits with no more distortion than ``point``, if fewer.
+
+    Both are fitted on one half of the samples and measured on the other; the transform's streams
+    are counted with their framing. ``doubtful_only``: skip the work where samples abound.
+    """
+    kept, geometry = found.kept, shape.geometry
+    matrices = len(np.unique(shape.groups))
+    vectors = found.nsamples * geometry.blocks * geometry.frequencies / matrices
+    if len(kept) < 4 or (doubtful_only and vectors >= VECTORS * geometry.channels):
+        return None
+    fit, code = Halves(kept).pairs[0]
+    fit, code = fit.spread(TRIAL_VALUES), code.spread(TRIAL_VALUES)
+    mean = fit.features.mean(0, dtype=np.float64).astype(np.float32)
+    whole = power(code, mean)
+    ours = point.bits + 8 * STREAM_BYTES / kept.features[0].size
+    for options in PLAIN:
+        codec = plain(fit.features, bound=True, channel_axis=1, batched=True, **options)
+        bits = measured_bits(codec, [code.features])
+        if bits >= ours:
+            return None  # finer ones are larger still
+        errors = code.moved(codec.simulate(code.features))
+        if power(errors, np.float32(0)) <= whole * point.distortion:
+            return Rival(options, bits, ours)
+    return None

@@ -1,0 +1,241 @@
+"""calibrate with a transform: what the options mean, and falling back to the plain profile."""
+
+import functools
+import math
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, ParamSpec
+
+import numpy as np
+
+from ..base.checks import check_axis, check_number, choose
+from ..base.errors import CalibrationWarning, ParameterError
+from ..base.threads import blas_limit, thread_count
+from ..codec.codec import Codec
+from ..codec.names import NAN_POLICIES
+from ..transform.choice import Goal
+from ..transform.fit import Fitted, finish, fit
+from ..transform.geometry import Geometry, Layout, candidates
+from ..transform.survey import Source, survey
+from ..transform.trial import Point
+from .pairs import Pairs
+from .rivals import STREAM_BYTES, Rival, smaller_rival
+from .samples import Progress, opened
+
+__all__ = [
+    "DISTORTION",
+    "Prepared",
+    "TransformOptions",
+    "decided",
+    "fallen_back",
+    "prepare",
+    "with_transform",
+]
+
+TRANSFORMS = ("none", "dct", "auto")
+DISTORTION = 0.02  # aimed at where nothing is asked for
+WISHES = ("step", "distortion", "target_bits")
+OWN = ("block", "metric", *WISHES)
+P = ParamSpec("P")
+
+
+def with_transform(plain: Callable[P, Codec]) -> Callable[P, Codec]:
+    """``plain`` with the transform's options taken care of; it is called without them."""
+
+    @functools.wraps(plain)
+    def calibrate(samples: Any, **options: Any) -> Codec:
+        transform = options.pop("transform", "none")
+        choose("transform", transform, TRANSFORMS)
+        if transform == "none":
+            for name in OWN:
+                if options.pop(name, None) is not None:
+                    raise ParameterError(f'{name} needs transform="dct" or "auto"')
+            return plain(samples, **options)
+        wishes = TransformOptions.of(transform, options)
+        wishes.goal(1 << 30)
+        read = {"batched": wishes.batched, "sample_axis": wishes.sample_axis}
+        opening = opened(samples, wishes.progress, **read)
+        with opening as batches, blas_limit(wishes.num_threads):
+            prepared = prepare(Pairs(batches, wishes.metric, wishes.channel_axis), wishes)
+            return decided(plain, prepared, prepared.find_step())
+
+    return calibrate
+
+
+@dataclass(frozen=True, slots=True)
+class TransformOptions:
+    """The options of calibrate that go with a transform, checked."""
+
+    transform: str
+    block: Any = None
+    step: float | None = None
+    distortion: float | None = None
+    target_bits: float | None = None
+    metric: Any = None
+    channel_axis: int | None = None
+    nan: str = "zero"
+    bound: bool | None = None
+    progress: Progress | None = None
+    batched: bool | None = None
+    sample_axis: int = 0
+    num_threads: int | None = 1
+
+    @classmethod
+    def of(cls, transform: str, options: dict[str, Any]) -> "TransformOptions":
+        """Errors: ParameterError for options of the plain profile, and for contradictions."""
+        for name in options:
+            if name not in cls.__dataclass_fields__:
+                raise ParameterError(
+                    f"{name} does nothing with transform={transform!r}, which has one step and "
+                    'no levels: leave it out, or use transform="none"'
+                )
+        found = cls(transform, **options)
+        choose("nan", found.nan, NAN_POLICIES)
+        check_axis(found.channel_axis)
+        if found.bound is not None and not found.bound:
+            raise ParameterError("bound=False: streams of a transform always need their codec")
+        return replace(found, num_threads=thread_count(found.num_threads))
+
+    @property
+    def common(self) -> dict[str, Any]:
+        """Options that the plain profile has as well."""
+        names = ("channel_axis", "nan", "progress", "num_threads")
+        return {name: getattr(self, name) for name in names} | {"batched": True}
+
+    def goal(self, elements: int) -> Goal:
+        """The one wish among step, distortion and bits; distortion if there is none.
+
+        ``elements`` of a sample: a small stream's own bytes are taken off the bits wished for.
+        """
+        given = {n: getattr(self, n) for n in WISHES if getattr(self, n) is not None}
+        if len(given) > 1:
+            raise ParameterError(f"{' and '.join(given)}: name only one of {', '.join(WISHES)}")
+        if self.step is not None:
+            return Goal(step=check_number("step", self.step, 1e-30, 1e30))
+        if self.target_bits is not None:
+            bits = check_number("target_bits", self.target_bits, 1e-6, 32)
+            own = 8 * STREAM_BYTES / elements
+            if bits <= own:
+                raise ParameterError(
+                    f"target_bits={bits:g}: a stream of {elements} elements takes {own:.3g} bits "
+                    "an element before its first symbol"
+                )
+            return Goal(bits=bits - own)
+        wanted = DISTORTION if self.distortion is None else self.distortion
+        return Goal(distortion=check_number("distortion", wanted, 1e-9, 1))
+
+    def say(self, what: str) -> None:
+        """Report a stage."""
+        if self.progress is not None:
+            self.progress(0, None, what)
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """Everything that does not depend on the step; codecs at any step."""
+
+    pairs: Pairs
+    fitted: Fitted
+    goal: Goal
+    wishes: TransformOptions
+
+    def find_step(self) -> Point:
+        """The step that meets the goal, by the gradients alone."""
+        return self.fitted.find_step(self.goal)
+
+    def refitted(self, source: Source) -> "Prepared":
+        """The same shape, fitted to other samples."""
+        old = self.fitted
+        fitted = finish(source, survey(source), old.shape, old.trials, old.space)
+        return replace(self, fitted=fitted)
+
+    def codec(self, step: float, **notes: Any) -> Codec:
+        """The codec at a step; ``notes`` go to its metadata."""
+        clamp = self.fitted.clamp(step)
+        section = self.fitted.section(step, free=self.pairs.free, clamp=clamp)
+        found = self.fitted.survey
+        known = {
+            "transform": "dct",
+            "shape": str(self.fitted.shape),
+            "step": float(step),
+            "metric": "fall-off" if found.kept.gradients is None else "gradients",
+            "samples": found.nsamples,
+        }
+        return Codec(
+            transform=section,
+            channel_axis=self.pairs.channel_axis,
+            inner_shape=self.pairs.inner_shape,
+            nan=self.wishes.nan,
+            metadata=known | notes,
+        )
+
+
+def prepare(pairs: Pairs, wishes: TransformOptions) -> Prepared:
+    """Survey, choose, fit. Errors: ParameterError for blocks and samples that cannot be."""
+    goal = wishes.goal(math.prod(pairs.layout.inner_shape))
+    geometries = _geometries(pairs.layout, wishes.block)
+    found = survey(pairs)
+    if wishes.nan == "raise" and found.nonfinite:
+        raise ParameterError(
+            f'the samples hold {found.nonfinite} NaN or infinities; nan="zero" leaves them out'
+        )
+    if found.kept.gradients is not None and not found.kept.gradients.any():
+        warnings.warn(
+            "the gradients are all zero: errors are weighted by frequency alone instead",
+            CalibrationWarning,
+            stacklevel=5,
+        )
+        found = found.without_gradients()
+        pairs = pairs.without_metric()
+    return Prepared(pairs, fit(pairs, found, geometries, goal, wishes.say), goal, wishes)
+
+
+def decided(plain: Callable[..., Codec], prepared: Prepared, point: Point) -> Codec:
+    """The codec at a point, or the plain one if that is smaller on held-out halves."""
+    rival = smaller_rival(
+        plain,
+        prepared.fitted.survey,
+        prepared.fitted.shape,
+        point,
+        doubtful_only=prepared.wishes.transform == "dct",
+    )
+    if rival is not None:
+        return fallen_back(plain, prepared, rival)
+    return prepared.codec(point.step, distortion=point.distortion)
+
+
+def fallen_back(plain: Callable[..., Codec], prepared: Prepared, rival: Rival) -> Codec:
+    """The plain profile, saying so."""
+    warnings.warn(rival.text, CalibrationWarning, stacklevel=5)
+    samples = prepared.pairs.samples()
+    return plain(samples, bound=True, **rival.options, **prepared.wishes.common)
+
+
+def _geometries(layout: Layout, block: Any) -> list[Geometry]:
+    if block is None:
+        return candidates(layout)
+    if isinstance(block, str):
+        choose("block", block, ("map",))
+        sides = layout.height, layout.width
+    else:
+        try:
+            both = tuple(block) if np.ndim(block) else (block, block)
+            height, width = (int(side) for side in both)
+        except (TypeError, ValueError):
+            raise ParameterError(
+                f'block={block!r}: must be "map", a side, or a pair (height, width)'
+            ) from None
+        sides = min(height, layout.height), min(width, layout.width)
+    for name, side, whole in zip(
+        ("height", "width"), sides, (layout.height, layout.width), strict=True
+    ):
+        if side < 1 or whole % side:
+            divisors = [d for d in range(1, min(whole, 64) + 1) if whole % d == 0]
+            raise ParameterError(
+                f"block={block!r}: blocks are never padded, so its {name} must divide {whole}: "
+                f"one of {', '.join(map(str, divisors))}"
+            )
+    if not layout.fits(*sides):
+        raise ParameterError(f"block={block!r}: a block's sides are at most 64")
+    return [layout.geometry(*sides)]

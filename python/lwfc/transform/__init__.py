@@ -1,0 +1,1 @@
+"""The transform profile's fit: blocks, statistics, channel matrices, tables, choices."""

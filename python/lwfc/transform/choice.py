@@ -1,0 +1,215 @@
+"""Choosing the transform's shape and step on samples that were held out of the fit."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from .basis import BANDS, Shape
+from .geometry import Geometry
+from .survey import Kept
+from .trial import Coefficients, Point, Trial, coefficients, power
+
+__all__ = ["Goal", "Halves", "choose_shape", "find_step"]
+
+SMALL_FILES = 100  # channels from which matrices are shared by bands
+MATRIX_VALUES = 1 << 25  # float64 of one set of second moments
+FILE_BYTES = 320_000  # a codec file beyond this must earn its size
+FILE_PENALTY = 0.2  # exponent: twice the size must save 13 % of the bits
+SLOPE = 0.7  # bits fall like distortion^-SLOPE: compares points of nearly equal distortion
+FIRST_VALUES, FINAL_VALUES = 1 << 21, 1 << 22  # feature values coded of each half
+FINALISTS = 2
+MARGIN = 0.1  # by how much of its bits a finalist may lie behind
+MAP_SHARE = 0.3  # of the codec file: a mean map below it is not questioned
+FEW = 64  # samples up to which both halves take turns
+EVALUATIONS = 12
+NEAR = 0.005  # relative, of the wanted value
+ROUGHLY = 0.2  # the same where only a neighbourhood is wanted
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """What the step must meet: a given ``step``, a ``distortion`` or ``bits`` per element."""
+
+    step: float | None = None
+    distortion: float | None = None
+    bits: float | None = None
+
+    def beyond(self, point: Point) -> float:
+        """How far a point's step is too large, as a logarithm; negative: too small."""
+        if self.distortion is not None:
+            return math.log(max(point.distortion, 1e-30) / self.distortion)
+        return math.log(self.bits * (1 - NEAR) / max(point.bits, 1e-30))
+
+
+class Halves:
+    """Two halves of the samples in interleaved runs: one fits, the other is coded.
+
+    ``channels``: of the tensor, where the samples are kept in a subspace.
+    """
+
+    def __init__(self, kept: Kept, channels: int | None = None) -> None:
+        self._channels = channels or kept.features.shape[1]
+        runs = np.arange(len(kept)) * 4 // max(4, len(kept))
+        first, second = (kept.take(np.flatnonzero(runs % 2 == turn)) for turn in (0, 1))
+        self.pairs = [(first, second)] if len(second) else [(first, first)]
+        if 1 < len(kept) <= FEW:
+            self.pairs.append((second, first))
+
+    def transformed(self, shape: Shape, values: int) -> list[Coefficients]:
+        """Both sides' coefficients, once for each pair."""
+        parts = []
+        for fit, code in self.pairs:
+            mean = fit.features.mean(0, dtype=np.float64)
+            whole = power(code.spread(values), mean.astype(np.float32))
+            taken = shape.mean(mean).astype(np.float32)
+            part = coefficients(
+                shape.geometry,
+                fit,
+                code,
+                taken,
+                values=values,
+                whole=whole,
+                channels=self._channels,
+            )
+            parts.append(part)
+        return parts
+
+
+@dataclass(frozen=True, slots=True)
+class _Scored:
+    score: float
+    shape: Shape
+
+
+def file_bytes(shape: Shape, columns: np.ndarray, channels: int) -> float:
+    """About what a codec file takes: matrices both ways, and the mean."""
+    most = np.zeros(shape.groups.max() + 1)
+    np.maximum.at(most, shape.groups, columns)
+    g = shape.geometry
+    mean = channels * (g.height * g.width if shape.mean_map else 1)
+    return float(2 * most.sum() * channels + 2 * mean)
+
+
+def shapes_of(geometry: Geometry) -> list[Shape]:
+    """Every way to fit one geometry."""
+    found = [Shape(geometry, False, False)]
+    if geometry.frequencies > 1:
+        found.append(Shape(geometry, False, True))
+    if geometry.frequencies > BANDS:
+        banded = [Shape(geometry, True, False), Shape(geometry, True, True)]
+        found = banded if geometry.channels >= SMALL_FILES else found + banded
+    return found
+
+
+def choose_shape(
+    kept: Kept, geometries: Sequence[Geometry], goal: Goal, channels: int, say: Say
+) -> tuple[Shape, list[Trial]]:
+    """(the cheapest shape at equal distortion, its trials), all judged on held-out halves.
+
+    Candidates are first compared at one step, then the best few at several, then the mean of
+    channels against the mean map. ``channels``: of the tensor, which the file's size depends on.
+    """
+    halves = Halves(kept, channels)
+    first: list[_Scored] = []
+    step = goal.step
+    usable = [g for g in geometries if g.frequencies * g.channels**2 <= MATRIX_VALUES]
+    for geometry in usable or [min(geometries, key=lambda g: g.frequencies)]:
+        shapes = shapes_of(geometry)
+        parts = halves.transformed(shapes[0], FIRST_VALUES)
+        for shape in shapes:
+            say(f"shape {shape}")
+            trials = [Trial(shape, part) for part in parts]
+            if step is None:
+                step = find_step(trials, goal, ROUGHLY).step
+            first.append(_Scored(_score(trials, step, channels), shape))
+        del parts
+    first.sort(key=lambda scored: scored.score)
+    near = [scored.shape for scored in first if scored.score < first[0].score + MARGIN]
+    finals = [_final(halves, shape, step, channels) for shape in near[:FINALISTS]]
+    score, shape, trials = min(finals, key=lambda final: final[0])
+    if _questionable(shape, trials, step, kept):
+        other = _final(halves, replace(shape, mean_map=False), step, channels)
+        if other[0] < score:
+            return other[1:]
+    return shape, trials
+
+
+def _final(
+    halves: Halves, shape: Shape, step: float, channels: int
+) -> tuple[float, Shape, list[Trial]]:
+    trials = [Trial(shape, part) for part in halves.transformed(shape, FINAL_VALUES)]
+    return _score(trials, step, channels), shape, trials
+
+
+def _questionable(shape: Shape, trials: Sequence[Trial], step: float, kept: Kept) -> bool:
+    """Whether the mean map is a large part of the file, or the mean of few samples."""
+    g = shape.geometry
+    if g.height * g.width == 1:
+        return False
+    whole = file_bytes(shape, trials[0].columns(step), kept.features.shape[1])
+    mean = 2 * kept.features[0].size
+    return len(kept) <= FEW or mean > max(MAP_SHARE * whole, FILE_BYTES / 10)
+
+
+def _score(trials: Sequence[Trial], step: float, channels: int) -> float:
+    """log bits at a common distortion, with a penalty for large files."""
+    point = together(trials, step)
+    columns = trials[0].columns(step)
+    size = file_bytes(trials[0].shape, columns, channels)
+    penalty = FILE_PENALTY * math.log(max(1.0, size / FILE_BYTES))
+    bits = max(point.bits, 1e-9)
+    return math.log(bits) + SLOPE * math.log(max(point.distortion, 1e-30)) + penalty
+
+
+def together(trials: Sequence[Trial], step: float) -> Point:
+    """The mean over trials."""
+    points = [trial.at(step) for trial in trials]
+    return Point(
+        step,
+        float(np.mean([p.bits for p in points])),
+        float(np.mean([p.distortion for p in points])),
+    )
+
+
+def find_step(trials: Sequence[Trial], goal: Goal, near: float = NEAR) -> Point:
+    """The point of the largest step that meets the goal, by bisection over log step."""
+    if goal.step is not None:
+        return together(trials, goal.step)
+    unit = trials[0].deviation or 1.0
+    return bisected(lambda step: together(trials, step), goal.beyond, 2 * unit, near)
+
+
+def bisected(
+    at: Callable[[float], Point],
+    beyond: Callable[[Point], float],
+    start: float,
+    near: float = NEAR,
+) -> Point:
+    """The point nearest to ``beyond`` = 0 from below; distortion and bits are smooth in the step.
+
+    Regula falsi over log step, kept inside the bracket. Should nothing meet it, the finest point.
+    """
+    inside: tuple[float, float, Point] | None = None
+    outside: tuple[float, float] | None = None
+    where = math.log(start)
+    for _ in range(EVALUATIONS):
+        point = at(math.exp(where))
+        far = beyond(point)
+        if far > 0:
+            outside = where, far
+        else:
+            inside = where, far, point
+            if far > -near:
+                break
+        if inside is None or outside is None:
+            where -= math.copysign(min(max(0.6 * abs(far), 0.1), 4.0), far)
+            continue
+        share = min(max(-inside[1] / (outside[1] - inside[1]), 0.1), 0.9)
+        where = inside[0] + share * (outside[0] - inside[0])
+        if outside[0] - inside[0] < 1e-3:
+            break
+    return inside[2] if inside is not None else point

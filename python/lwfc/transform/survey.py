@@ -1,0 +1,140 @@
+"""First walk over samples and gradients: mean map, range, and a bounded choice kept in memory."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import numpy as np
+
+from ..base.errors import ParameterError
+
+__all__ = ["Kept", "Source", "Survey", "survey"]
+
+KEPT = 1 << 25  # feature values kept in memory
+OUTLIER = 1e4  # times the common size; what lies beyond would leave no resolution for the rest
+
+
+class Source(Protocol):
+    """Samples as maps, with the gradients of a scalar of the outputs where they are known."""
+
+    def walk(self, what: str) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
+        """Pairs of float32 (n, C, H, W) and (draws, n, C, H, W) or None, once more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Features float32 (n, C, H, W), finite; their gradients (draws, n, C, H, W) or None."""
+
+    features: np.ndarray
+    gradients: np.ndarray | None
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+    def take(self, where: np.ndarray) -> "Kept":
+        """Some of the samples."""
+        gradients = None if self.gradients is None else self.gradients[:, where]
+        return Kept(self.features[where], gradients)
+
+    def moved(self, decoded: np.ndarray) -> "Kept":
+        """The errors of decoded features in place of the features."""
+        return Kept(decoded - self.features, self.gradients)
+
+    def spread(self, values: int) -> "Kept":
+        """Evenly spread samples of about so many values, at least two."""
+        count = max(2, values // max(1, self.features[0].size))
+        if len(self) <= count:
+            return self
+        return self.take(np.linspace(0, len(self) - 1, count).astype(int))
+
+    def chunks(self, elements: int = 1 << 22) -> Iterator["Kept"]:
+        """The samples in pieces of about so many values."""
+        size = max(1, elements // max(1, self.features[:1].size))
+        for start in range(0, len(self), size):
+            gradients = self.gradients
+            yield Kept(
+                self.features[start : start + size],
+                None if gradients is None else gradients[:, start : start + size],
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What one walk tells: the mean at every place, the range, the samples kept.
+
+    ``everything``: whether all samples are kept.
+    """
+
+    mean: np.ndarray
+    low: float
+    high: float
+    nsamples: int
+    nonfinite: int
+    kept: Kept
+    everything: bool
+
+    def without_gradients(self) -> "Survey":
+        """The same, gradients forgotten."""
+        return replace(self, kept=Kept(self.kept.features, None))
+
+    def clean(self, x: np.ndarray, gradients: np.ndarray | None) -> Kept:
+        """As the encoder will see it: NaN is the mean, the rest inside the range."""
+        if not np.isfinite(x).all() or x.min() < self.low or x.max() > self.high:
+            mean = self.mean.astype(np.float32)
+            x = np.where(np.isnan(x), mean, np.clip(x, self.low, self.high))
+        if gradients is not None and not np.isfinite(gradients).all():
+            gradients = np.nan_to_num(gradients, nan=0.0, posinf=0.0, neginf=0.0)
+        return Kept(x, gradients)
+
+
+def survey(source: Source) -> Survey:
+    """Walk once. Errors: ParameterError where no value is finite or there is no sample."""
+    total: np.ndarray | None = None
+    count: np.ndarray | int = 0
+    low, high, nsamples, nonfinite, stride = np.inf, -np.inf, 0, 0, 1
+    kept: list[tuple[int, np.ndarray, np.ndarray | None]] = []
+    for x, gradients in source.walk("statistics"):
+        if total is None:
+            total = np.zeros(x.shape[1:])
+            room = max(2, KEPT // max(1, x[:1].size))
+        finite = np.isfinite(x)
+        whole = bool(finite.all())
+        low, high = _extended(low, high, x if whole else x[finite])
+        total += (x if whole else np.where(finite, x, 0)).sum(0, dtype=np.float64)
+        count = count + (len(x) if whole else finite.sum(0))
+        nonfinite += 0 if whole else int(finite.size - finite.sum())
+        for i in range(len(x)):
+            if (nsamples + i) % stride == 0:
+                own = None if gradients is None else gradients[:, i].copy()
+                kept.append((nsamples + i, x[i].copy(), own))
+        nsamples += len(x)
+        while len(kept) > room:
+            stride *= 2
+            kept = [item for item in kept if item[0] % stride == 0]
+    if total is None or not np.any(count):
+        raise ParameterError("the samples hold no finite value: nothing to calibrate on")
+    features = np.stack([x for _, x, _ in kept])
+    gradients = None
+    if kept[0][2] is not None:
+        gradients = np.stack([g for _, _, g in kept], axis=1)
+    low, high = _fenced(features, low, high)
+    mean = np.clip(total / np.maximum(count, 1), low, high)
+    found = Survey(mean, low, high, nsamples, nonfinite, Kept(features, gradients), stride == 1)
+    return replace(found, kept=found.clean(features, gradients))
+
+
+def _extended(low: float, high: float, values: np.ndarray) -> tuple[float, float]:
+    if not values.size:
+        return low, high
+    return min(low, float(values.min())), max(high, float(values.max()))
+
+
+def _fenced(features: np.ndarray, low: float, high: float) -> tuple[float, float]:
+    """The range without values so far out that the others would all become zero."""
+    values = features[np.isfinite(features)]
+    sample = values[:: max(1, values.size >> 18)]
+    middle = float(np.median(sample)) if sample.size else 0.0
+    common = float(np.quantile(np.abs(sample - middle), 0.99)) if sample.size else 0.0
+    if common <= 0:
+        return low, high
+    return max(low, middle - OUTLIER * common), min(high, middle + OUTLIER * common)

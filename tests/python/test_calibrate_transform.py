@@ -1,0 +1,285 @@
+"""lwfc.calibrate(transform=...): what it meets, what it takes, what it refuses."""
+
+import warnings
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import lwfc
+from lwfc.transform import fit, subspace
+
+SMALL = (12, 6, 6)
+
+
+def maps(shape=(60, *SMALL), seed=0, channel_axis=1):
+    """ReLU features, smooth over places and redundant over channels."""
+    rng = np.random.default_rng(seed)
+    n, channels, *spatial = shape
+    x = rng.standard_normal((n, 4, *spatial))
+    for axis in range(2, x.ndim):
+        for _ in range(2):
+            x = x + np.roll(x, 1, axis)
+    mix = np.random.default_rng(1).standard_normal((4, channels))
+    x = np.einsum("kc,nk...->nc...", mix, x) + 0.1 * rng.standard_normal(shape)
+    return np.moveaxis(np.maximum(x, 0), 1, channel_axis).astype(np.float32)
+
+
+def gradients(x, rank=3, seed=2):
+    """Gradients of random projections of a linear second half that sums channels over places."""
+    rng = np.random.default_rng(seed)
+    jacobian = np.repeat(rng.standard_normal((rank, x.shape[1])), x[0, 0].size, axis=1)
+    signs = rng.choice([-1.0, 1.0], (2, len(x), rank))
+    return (signs @ jacobian).reshape(2, *x.shape).astype(np.float32), jacobian
+
+
+def outputs_distortion(jacobian, x, y):
+    moved = (y - x).reshape(len(x), -1) @ jacobian.T
+    out = x.reshape(len(x), -1) @ jacobian.T
+    return np.square(moved).mean() / out.var(0).mean()
+
+
+def check_stream(codec, x):
+    data = codec.encode(x)
+    decoded = codec.decode(data)
+    assert decoded.shape == x.shape
+    np.testing.assert_array_equal(decoded, codec.simulate(x))
+    assert lwfc.Codec.from_bytes(codec.to_bytes()) == codec
+    return data, decoded
+
+
+def bits(codec, x):
+    return 8 * sum(len(codec.encode(x[i : i + 1])) for i in range(len(x))) / x.size
+
+
+def test_gradients_spend_the_bits_where_the_outputs_look():
+    x, test = maps(), maps(seed=5)
+    slopes, jacobian = gradients(x)
+    options = {"transform": "dct", "block": 3}
+    seeing = lwfc.calibrate(x, distortion=0.005, metric=slopes, **options)
+    blind = lwfc.calibrate(x, step=seeing.metadata["step"], **options)
+    (_, y), (_, z) = check_stream(seeing, test), check_stream(blind, test)
+    assert bits(seeing, test) < bits(blind, test)
+    moved, moved_blind = (outputs_distortion(jacobian, test, t) for t in (y, z))
+    assert moved < 0.02
+    assert moved < 0.3 * moved_blind
+    assert np.square(z - test).mean() < np.square(y - test).mean()  # outputs, not features
+
+
+def test_target_bits_are_met_with_every_byte_counted():
+    x = maps((200, *SMALL))
+    codec = lwfc.calibrate(x, transform="dct", target_bits=0.7)
+    assert bits(codec, maps((60, *SMALL), seed=9)) == pytest.approx(0.7, rel=0.12)
+
+
+def test_a_finer_step_costs_bits_and_brings_the_features_back():
+    x, test = maps(), maps(seed=3)
+    rates, errors = [], []
+    for step in (4.0, 1.0, 0.1, 0.01):
+        codec = lwfc.calibrate(x, transform="dct", step=step, block=3)
+        rates.append(bits(codec, test))
+        errors.append(np.square(check_stream(codec, test)[1] - test).mean() / test.var())
+    assert rates == sorted(rates)
+    assert errors == sorted(errors, reverse=True)
+    assert errors[-1] < 1e-4
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_draws_may_come_first_or_second_or_in_batches(axis):
+    x = maps()
+    slopes, _ = gradients(x)
+    given_ = np.moveaxis(slopes, 0, axis)
+    options = {"transform": "dct", "step": 1.0, "block": 3}
+    codec = lwfc.calibrate(x, metric=given_, **options)
+    pieces = [slice(0, 25), slice(25, 60)]
+    batched = lwfc.calibrate(
+        (x[p] for p in pieces),
+        metric=(np.moveaxis(slopes[:, p], 0, axis) for p in pieces),
+        **options,
+    )
+    np.testing.assert_allclose(batched.simulate(x[:9]), codec.simulate(x[:9]), atol=0.02)
+    single = lwfc.calibrate(x, metric=slopes[0], **options)
+    assert single != codec
+
+
+@pytest.mark.parametrize(
+    ("shape", "axis"),
+    [
+        ((40, 17, 5), -1),  # tokens x channels
+        ((40, 5, 17), 1),  # channels x time
+        ((64, 24), None),  # vectors
+        ((30, 7, 5, 6), -1),  # channels last
+        ((30, 6, 2, 3, 4), None),  # video
+        ((20, 3, 1, 13), None),
+        ((9, 1, 4, 4), None),
+    ],
+)
+def test_any_rank_and_any_place_of_the_channels(shape, axis):
+    rank = len(shape)
+    place = 1 if axis in (1, None) else rank - 1
+    channels_first = (shape[0], shape[place], *np.delete(shape[1:], place - 1))
+    x = maps(channels_first, channel_axis=place).reshape(shape)
+    codec = lwfc.calibrate(x, transform="dct", step=0.3, channel_axis=axis)
+    for part in (x[:1], x[:7], np.asfortranarray(x[:3])):
+        check_stream(codec, part)
+    assert np.square(codec.simulate(x) - x).mean() < 0.3 * x.var()
+
+
+def test_tokens_of_any_number_are_transformed_one_by_one():
+    tokens = [maps((4, 12, n), channel_axis=2) for n in (5, 9, 30)]
+    codec = lwfc.calibrate(tokens, transform="dct", step=0.2)
+    assert codec.inner_shape == ()
+    for x in (*tokens, maps((2, 12, 77), channel_axis=2)):
+        check_stream(codec, x)
+
+
+@pytest.mark.parametrize(
+    "shape", [(8, 12, 7, 7), (3, 40, 1, 11), (1, 5, 4, 4), (2, 30), (12, 64, 5, 5)]
+)
+def test_few_samples_still_give_a_codec(shape):
+    x = maps(shape)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", lwfc.CalibrationWarning)  # it may be the plain profile
+        codec = lwfc.calibrate(x, transform="dct")
+    check_stream(codec, maps(shape, seed=8))
+
+
+@pytest.mark.parametrize("value", [0.0, 3.5, -1e6])
+def test_constant_samples_come_back(value):
+    x = np.full((20, 5, 4, 4), value, np.float32)
+    codec = lwfc.calibrate(x, transform="dct")
+    np.testing.assert_allclose(check_stream(codec, x)[1], x, rtol=1e-3)
+
+
+def test_constant_channels_beside_others():
+    x = maps()
+    x[:, 3], x[:, 7] = 0, 2.5
+    codec = lwfc.calibrate(x, transform="dct", step=0.05)
+    y = check_stream(codec, x)[1]
+    np.testing.assert_allclose(y[:, 3], 0, atol=0.05)
+    np.testing.assert_allclose(y[:, 7], 2.5, atol=0.05)
+
+
+def test_inputs_far_from_calibration_are_clipped_not_spread():
+    x, test = maps(), maps(seed=4)
+    codec = lwfc.calibrate(x, transform="dct", step=0.5)
+    usual = codec.simulate(test)
+    for value in (np.nan, np.inf, -np.inf, 1e30, 1e3):
+        spoiled = test.copy()
+        spoiled[:, 2, 1, 1] = value
+        data, y = check_stream(codec, spoiled)
+        assert np.isfinite(y).all()
+        rest = np.ones(SMALL, bool)
+        rest[:, 1, 1] = False
+        assert np.abs(y - usual)[:, rest].mean() < x.std()
+        assert len(data) < 3 * len(codec.encode(test))
+    _, far = check_stream(codec, 100 * test)
+    assert np.abs(far).max() < 20 * x.max()
+
+
+def test_what_is_not_finite_is_left_out_or_refused():
+    x = maps()
+    x[5, 2, 3, 3], x[6, 0, 0, 0] = np.nan, np.inf
+    codec = lwfc.calibrate(x, transform="dct", step=0.5)
+    check_stream(codec, maps(seed=1))
+    with pytest.raises(lwfc.ParameterError, match="2 NaN or infinities"):
+        lwfc.calibrate(x, transform="dct", nan="raise")
+    with pytest.raises(lwfc.ParameterError, match="no finite value"):
+        lwfc.calibrate(np.full_like(x, np.nan), transform="dct")
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_wide_layers_are_fitted_in_a_subspace(monkeypatch, known):
+    for module in (subspace, fit):
+        monkeypatch.setattr(module, "DIRECTIONS", 16)
+    x = maps((60, 40, 3, 3))  # four directions and a little noise
+    metric = gradients(x)[0] if known else None
+    codec = lwfc.calibrate(x, transform="dct", distortion=0.02, metric=metric)
+    y = check_stream(codec, x)[1]
+    if known:
+        assert outputs_distortion(gradients(x)[1], x, y) < 0.2
+    else:
+        assert np.square(y - x).mean() < 0.1 * x.var()
+
+
+def test_gradients_of_nothing_fall_back_and_say_so():
+    x = maps()
+    with pytest.warns(lwfc.CalibrationWarning, match="all zero"):
+        codec = lwfc.calibrate(x, transform="dct", step=1.0, metric=np.zeros_like(x))
+    assert codec == lwfc.calibrate(x, transform="dct", step=1.0)
+
+
+def test_auto_takes_the_plain_profile_where_it_is_smaller():
+    rng = np.random.default_rng(0)
+    # Two values at random places: one bit each, and nothing to transform.
+    sparse = (rng.random((40, 8, 8, 8)) < 0.03).astype(np.float32)
+    with pytest.warns(lwfc.CalibrationWarning, match="plain profile codes smaller"):
+        codec = lwfc.calibrate(sparse, transform="auto", distortion=0.01)
+    assert codec.transform is None
+    check_stream(codec, sparse)
+    smooth = lwfc.calibrate(maps((60, 12, 12, 12)), transform="auto", distortion=0.1)
+    assert smooth.transform is not None
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"levels": 4}, "levels"),
+        ({"coder": "rans"}, "coder"),
+        ({"quantizer": "uniform"}, "quantizer"),
+        ({"clip": "model"}, "clip"),
+        ({"clip_scale": 1.0}, "clip_scale"),
+        ({"restore": "linear"}, "restore"),
+        ({"rate_weight": 0.1}, "rate_weight"),
+        ({"bound": False}, "bound"),
+        ({"step": 1.0, "target_bits": 1.0}, "step and target_bits"),
+        ({"step": 0}, "step"),
+        ({"distortion": 2}, "distortion"),
+        ({"target_bits": 0.01}, "before its first symbol"),
+        ({"block": 4}, "1, 2, 3, 6"),
+        ({"block": (2, 4)}, "1, 2, 3, 6"),
+        ({"block": "whole"}, "map"),
+        ({"block": (1, 2, 3)}, "block"),
+        ({"nan": "ignore"}, "nan"),
+        ({"metric": np.zeros((7, *SMALL))}, "metric"),
+        ({"metric": [np.zeros((60, 5, 6, 6))]}, "metric"),
+        ({"metric": [np.zeros((30, *SMALL), np.float32)]}, "metric"),
+    ],
+)
+def test_refusals_name_the_argument(options, message):
+    with pytest.raises(lwfc.ParameterError, match=message):
+        lwfc.calibrate(maps(), transform="dct", **options)
+
+
+def test_options_of_a_transform_need_one():
+    for name, value in {"step": 1.0, "distortion": 0.1, "block": 3, "metric": maps()}.items():
+        with pytest.raises(lwfc.ParameterError, match=name):
+            lwfc.calibrate(maps(), **{name: value})
+    with pytest.raises(lwfc.ParameterError, match="transform='dwt'"):
+        lwfc.calibrate(maps(), transform="dwt")
+    with pytest.raises(lwfc.ParameterError, match="channel axis"):
+        lwfc.calibrate(np.linspace(0, 1, 50, dtype=np.float32), transform="dct")
+    with pytest.raises(lwfc.ParameterError, match="no samples"):
+        lwfc.calibrate([], transform="dct")
+
+
+@settings(max_examples=25)
+@given(
+    n=st.integers(1, 9),
+    channels=st.integers(1, 20),
+    height=st.integers(1, 7),
+    width=st.integers(1, 7),
+    seed=st.integers(0, 99),
+    step=st.sampled_from([1e-3, 0.3, 50.0]),
+)
+def test_any_samples_give_a_codec_that_simulates_what_it_decodes(
+    n, channels, height, width, seed, step
+):
+    rng = np.random.default_rng(seed)
+    x = (rng.standard_normal((n, channels, height, width)) * 10 ** rng.uniform(-3, 3)).astype("f4")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", lwfc.CalibrationWarning)
+        codec = lwfc.calibrate(x, transform="dct", step=step)
+    check_stream(codec, x)
+    check_stream(codec, np.float32(3) * x[:1])
