@@ -128,7 +128,7 @@ def test_any_rank_and_any_place_of_the_channels(shape, axis):
 
 def test_tokens_of_any_number_are_transformed_one_by_one():
     tokens = [maps((4, 12, n), channel_axis=2) for n in (5, 9, 30)]
-    codec = lwfc.calibrate(tokens, transform="dct", step=0.2)
+    codec = lwfc.calibrate(tokens, transform="dct", step=0.2, batched=True)
     assert codec.inner_shape == ()
     for x in (*tokens, maps((2, 12, 77), channel_axis=2)):
         check_stream(codec, x)
