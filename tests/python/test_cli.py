@@ -222,3 +222,20 @@ def test_all_cores_give_the_same_bytes(folder):
     assert main(["encode", "x.npy", "-o", "1.lwfc", "-q"]) == 0
     assert main(["encode", "x.npy", "-o", "0.lwfc", "-q", "-T", "0"]) == 0
     assert Path("0.lwfc").read_bytes() == Path("1.lwfc").read_bytes()
+
+
+def test_calibrate_with_a_transform(folder, capsys):
+    x = features((40, 8, 6, 6))
+    np.save("x.npy", x)
+    gradients = np.random.default_rng(0).standard_normal((2, *x.shape)).astype(np.float32)
+    np.save("g.npy", gradients)
+    fixed = ["calibrate", "x.npy", "-fq", "--transform", "dct", "--block", "3,6"]
+    assert main([*fixed, "--step", "0.5", "--metric", "g.npy", "-o", "x.lwfc"]) == 0
+    expected = lwfc.calibrate(x, transform="dct", block=(3, 6), step=0.5, metric=gradients)
+    assert lwfc.load("x.lwfc") == expected
+    assert main([*fixed, "--target-bits", "1.5", "-o", "x.lwfc"]) == 0
+    assert main(["encode", "x.npy", "--codec", "x.lwfc", "-fq"]) == 0
+    assert len(Path("x.npy.lwfc").read_bytes()) < 1.7 * x.size / 8
+    capsys.readouterr()
+    assert main([*fixed, "--levels", "4", "-o", "x.lwfc"]) != 0
+    assert "levels" in capsys.readouterr().err

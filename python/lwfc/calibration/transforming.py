@@ -25,6 +25,7 @@ from .samples import Progress, opened
 
 __all__ = [
     "DISTORTION",
+    "TRANSFORMS",
     "Prepared",
     "TransformOptions",
     "decided",

@@ -172,8 +172,12 @@ class CodecValue:
         """What matters about it, as JSON-able values."""
         lo, hi = self.clip_range
         if self.transform is not None:
+            layout = _core.transform_layout(self._handle)
+            step = self.metadata.get("step")
             return {
                 "transform": "dct-klt",
+                "block": "{block_height}x{block_width} of {height}x{width}".format(**layout),
+                "step": "unknown" if step is None else f"{step:.4g}",
                 "range": f"[{lo:.6g}, {hi:.6g}]",
                 "codec bytes": len(_core.codec_write(self._handle)),
                 "streams": "bound",

@@ -13,13 +13,15 @@ import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy as np
+
 from .. import calibrate, encode, inspect
 from ..base.errors import FormatError, LwfcError, ParameterError
 from ..base.kinds import CODEC_FILE, kind_of
 from ..base.progress import Bar
 from ..codec.codec import Codec
 from ..codec.stream import decode_tensor
-from .cli_parser import DESIGN, build_parser
+from .cli_parser import DESIGN, TRANSFORM, build_parser
 from .files import PIPE, SUFFIX, Outputs, file_part, read_bytes, write_bytes
 from .split_commands import run_explore, run_serve
 from .tensor_files import read_tensors, typed, write_tensor
@@ -202,7 +204,10 @@ def run_calibrate(args: argparse.Namespace) -> None:
     outputs = _outputs(args)
     if outputs.folder or (args.output is None and not args.stdout):
         raise ParameterError("where should the codec go? name its file with -o, as in -o x.lwfc")
-    options = _given(args, (*DESIGN, "restore", "restore_strength", "granularity"))
+    names = (*DESIGN, *TRANSFORM, "restore", "restore_strength", "granularity")
+    options = _given(args, names)
+    if args.metric is not None:
+        options["metric"] = np.load(args.metric, mmap_mode="r")
     samples = iter(_Samples(args)) if PIPE in args.input else _Samples(args)
     with Bar(not (args.quiet or args.no_progress)) as bar:
         bar(0, len(args.input), "statistics")

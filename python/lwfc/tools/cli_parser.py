@@ -6,15 +6,17 @@ from typing import Any
 from .. import __version__
 from ..calibration.options import GRANULARITIES, RESTORATIONS
 from ..calibration.quantizers import QUANTIZERS
+from ..calibration.transforming import TRANSFORMS
 from ..codec.names import CODERS, NAN_POLICIES
 from ..model.ranges import ACTIVATIONS, CLIPS
 from .split_commands import add_commands
 from .tensor_files import DTYPES
 
-__all__ = ["DESIGN", "build_parser"]
+__all__ = ["DESIGN", "TRANSFORM", "build_parser"]
 
 DESIGN = ("levels", "activation", "slope", "clip", "clip_scale", "clip_lo", "quantizer",
           "rate_weight", "coder", "channel_axis", "nan")  # fmt: skip
+TRANSFORM = ("transform", "block", "step", "distortion", "target_bits")
 
 
 def _clip(text: str) -> Any:
@@ -96,6 +98,28 @@ def _design() -> argparse.ArgumentParser:
     return parser
 
 
+def _block(text: str) -> Any:
+    if text == "map":
+        return text
+    try:
+        sides = tuple(map(int, text.split(",")))
+    except ValueError:
+        sides = ()
+    if len(sides) not in (1, 2):
+        raise argparse.ArgumentTypeError(f"{text!r}: map, a side, or HEIGHT,WIDTH")
+    return sides[0] if len(sides) == 1 else sides
+
+
+def _transform(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--transform", choices=TRANSFORMS, help="dct: a transform in place of levels and coder")
+    add("--block", type=_block, metavar="SIDES", help="of the transform: map, SIDE or H,W")
+    add("--step", type=float, help="of the transform")
+    add("--distortion", type=float, metavar="D", help="share of the power, in place of --step")
+    add("--target-bits", type=float, metavar="B", help="per element, in place of --step")
+    add("--metric", metavar="FILE", help=".npy of gradients, shaped like the samples")
+
+
 def build_parser() -> argparse.ArgumentParser:
     """The parser of the whole command line."""
     parser = argparse.ArgumentParser(
@@ -133,6 +157,7 @@ def build_parser() -> argparse.ArgumentParser:
     sub.add_argument("--restore", choices=RESTORATIONS, help="default none")
     sub.add_argument("--restore-strength", type=float, metavar="S", help="0 to 1 (default 1)")
     sub.add_argument("--granularity", choices=GRANULARITIES, help="default tensor")
+    _transform(sub)
 
     add_commands(commands, common)
 
