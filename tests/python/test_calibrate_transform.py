@@ -283,3 +283,49 @@ def test_any_samples_give_a_codec_that_simulates_what_it_decodes(
         codec = lwfc.calibrate(x, transform="dct", step=step)
     check_stream(codec, x)
     check_stream(codec, np.float32(3) * x[:1])
+
+
+def scores_of(jacobian, x):
+    """evaluate: of each sample, whether the largest output of a linear second half stays."""
+    before = (x.reshape(len(x), -1) @ jacobian.T).argmax(1)
+
+    def evaluate(codec):
+        y = x if codec is None else codec.simulate(x)
+        return (before == (y.reshape(len(x), -1) @ jacobian.T).argmax(1)).astype(float)
+
+    return evaluate
+
+
+@pytest.mark.parametrize("transform", ["dct", "auto"])
+def test_tune_holds_the_upper_bound_of_the_loss(transform):
+    x, test = maps((80, *SMALL)), maps((120, *SMALL), seed=6)
+    slopes, jacobian = gradients(x)
+    seen = []
+    scores = scores_of(jacobian, test)
+
+    def evaluate(codec):
+        seen.append(codec)
+        return scores(codec)
+
+    result = lwfc.tune(x, evaluate, transform=transform, metric=slopes, max_loss=0.1, block=3)
+    assert 2 <= len(result.rows) == len(seen) - 1 <= 10
+    assert result.reference == 1
+    assert result.best["upper"] <= 0.1
+    lost = 1 - scores(result.codec)
+    assert result.best["loss"] == pytest.approx(lost.mean())
+    assert result.best["upper"] == pytest.approx(
+        lost.mean() + 1.645 * lost.std(ddof=1) / np.sqrt(len(lost))
+    )
+    allowed = [r["bits_per_element"] for r in result.rows if r["upper"] <= 0.1]
+    assert result.best["bits_per_element"] == min(allowed)
+    assert any(r["upper"] > 0.1 for r in result.rows)  # the bound was bracketed
+    means = lwfc.tune(x, lambda c: scores(c).mean(), transform="dct", metric=slopes, max_loss=0.1,
+                      block=3)  # fmt: skip
+    assert means.best["bits_per_element"] <= result.best["bits_per_element"] * 1.05
+
+
+def test_tune_with_a_transform_has_no_grid():
+    with pytest.raises(lwfc.ParameterError, match="grid"):
+        lwfc.tune(maps(), lambda codec: 1.0, transform="dct", grid={"levels": (2,)})
+    with pytest.raises(lwfc.ParameterError, match="evaluate returned"):
+        lwfc.tune(maps(), lambda codec: "good", transform="dct", block=3)

@@ -302,3 +302,19 @@ def test_flatten_keeps_paths_and_passes_over_what_is_no_float():
     tree = {"a": [torch.ones(2), torch.arange(3)], "b": Found(torch.zeros(1), None), "c": "text"}
     assert [path for path, _ in flatten(tree)] == [("a", 0), ("b", "logits")]
     assert math.prod(copy.copy(dict(flatten(torch.ones(3)))[()]).shape) == 3
+
+
+def test_tune_brackets_by_outputs_and_decides_by_scores():
+    model = Net().eval()
+    test = images(80, seed=4)
+    with torch.no_grad():
+        truth = model(test).argmax(1)
+
+    def metric(model):
+        return (model(test).argmax(1) == truth).float()
+
+    result = lt.tune(model, "middle", images(60), metric, transform="dct", max_loss=0.1)
+    assert result.best["upper"] <= 0.1
+    assert result.codec.transform is not None
+    with torch.no_grad(), lt.attach(model, {"middle": result.codec}):
+        assert result.best["metric"] == pytest.approx(float(metric(model).mean()))

@@ -1,5 +1,6 @@
 """Whether the plain profile is smaller than the transform at equal distortion of the outputs."""
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +13,7 @@ from ..transform.choice import Halves
 from ..transform.survey import Survey
 from ..transform.trial import Point, power
 
-__all__ = ["PLAIN", "STREAM_BYTES", "Rival", "measured_bits", "smaller_rival"]
+__all__ = ["PLAIN", "STREAM_BYTES", "Rival", "measured_bits", "rival_codec", "smaller_rival"]
 
 # The plain profile at few points of its curve, from coarse to fine.
 PLAIN: tuple[dict[str, Any], ...] = tuple(
@@ -47,6 +48,13 @@ def measured_bits(codec: Codec, batches: Sequence[np.ndarray]) -> float:
     return 8 * nbytes / sum(x.size for x in batches)
 
 
+def rival_codec(plain: Callable[..., Codec], samples: Any, options: dict[str, Any]) -> Codec:
+    """A trial of the plain profile; what it would warn of is for those who choose it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return plain(samples, bound=True, **options)
+
+
 def smaller_rival(
     plain: Callable[..., Codec], found: Survey, shape: Shape, point: Point, *, doubtful_only: bool
 ) -> Rival | None:
@@ -66,7 +74,8 @@ def smaller_rival(
     whole = power(code, mean)
     ours = point.bits + 8 * STREAM_BYTES / kept.features[0].size
     for options in PLAIN:
-        codec = plain(fit.features, bound=True, channel_axis=1, batched=True, **options)
+        trial = options | {"channel_axis": 1, "batched": True}
+        codec = rival_codec(plain, fit.features, trial)
         bits = measured_bits(codec, [code.features])
         if bits >= ours:
             return None  # finer ones are larger still

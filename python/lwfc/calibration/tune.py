@@ -6,7 +6,6 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,79 +13,21 @@ import numpy as np
 from ..base.checks import check_number, choose
 from ..base.errors import OptionWarning, ParameterError
 from ..base.progress import takes_progress
-from ..base.show import html_table
 from ..base.warn import warn_caller
 from ..codec.codec import Codec
 from .calibrate import calibrate
 from .grid import GRID, Grid
 from .log import Fingerprint, Log
-from .samples import Batches, Progress
-from .search import SEARCHES, Goal, pareto
+from .pairs import Pairs
+from .samples import Batches, Progress, opened
+from .search import SEARCHES, Goal
+from .steps import Judge, stepped
+from .transforming import TRANSFORMS, TransformOptions, prepare
+from .tuned import TuneResult, measure_bytes
 
 __all__ = ["GRID", "TuneResult", "tune"]
 
 TRIALS = 60
-COLUMNS = ("levels", "clip_scale", "quantizer", "rate_weight", "restore", "restore_strength",
-           "coder", "bits_per_element", "metric", "loss")  # fmt: skip
-
-
-@dataclass(frozen=True)
-class TuneResult:
-    """What a search found.
-
-    ``codec`` is the best within the bound, or None if none is; ``best`` its row; ``rows`` all that
-    was tried, plain dicts; ``reference`` the metric without compression; ``mode`` says whether a
-    larger metric is better ("max") or a smaller one ("min").
-    """
-
-    codec: Codec | None
-    best: dict[str, Any] | None
-    rows: list[dict[str, Any]]
-    reference: float
-    max_loss: float
-    mode: str = "max"
-
-    @property
-    def pareto(self) -> list[dict[str, Any]]:
-        """The rows no other beats in both bytes and metric, by falling bytes."""
-        return pareto(self.rows, self.mode)
-
-    def to_json(self) -> str:
-        """Everything but the codec, as JSON."""
-        return json.dumps(
-            {"reference": self.reference, "max_loss": self.max_loss, "mode": self.mode}
-            | {"best": self.best, "rows": self.rows}
-        )
-
-    def _cells(self) -> list[list[str]]:
-        def text(value: Any) -> str:
-            return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-        names = [name for name in COLUMNS if any(name in row for row in self.rows)]
-        marks = [names + [""]]
-        for row in self.pareto:
-            marks.append([text(row.get(n, "")) for n in names] + ["*" if row == self.best else ""])
-        return marks
-
-    def __str__(self) -> str:
-        cells = self._cells()
-        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-        lines = ["  ".join(c.rjust(w) for c, w in zip(line, widths, strict=True)) for line in cells]
-        return "\n".join(line.rstrip() for line in lines)
-
-    def _repr_html_(self) -> str:
-        head, *body = self._cells()
-        return html_table(head, body)
-
-
-def measure_bytes(codec: Codec, samples: Any, num_threads: int | None = 1) -> tuple[int, int]:
-    """(bytes, elements) of the samples coded one by one, every byte counted."""
-    nbytes = elements = 0
-    for batch in Batches(samples).walk("bytes"):
-        for i in range(len(batch)):
-            nbytes += len(codec.encode(batch[i : i + 1], num_threads=num_threads))
-            elements += batch[i].size
-    return nbytes, elements
 
 
 @takes_progress
@@ -96,6 +37,7 @@ def tune(
     *,
     max_loss: float = 0.01,
     mode: str = "max",
+    transform: str = "none",
     grid: Mapping[str, Sequence[Any]] | None = None,
     search: str = "staged",
     trials: int | None = None,
@@ -121,6 +63,12 @@ def tune(
         perplexity). An OptionWarning says where the rows look like the other.
     ``max_loss``
         Largest loss allowed, in the metric's units: how much worse than without a codec.
+    ``transform``
+        "dct": the transform profile at ten steps at most, bracketed from the one of its
+        ``distortion``; "auto": the profile with levels as well, where it codes smaller. A step is
+        allowed if the loss's *upper confidence bound* is: ``evaluate`` may return a score for each
+        sample in place of their mean, which gives one; a mean alone counts as it is. ``metric``,
+        ``block`` and the like are options of ``calibrate``; there is no grid then.
     ``grid``
         Values to try, by option of ``calibrate``, or one value; the rest comes from ``GRID`` of
         ``lwfc.calibration.grid``. All are checked before the first evaluation, and settings that
@@ -140,6 +88,19 @@ def tune(
     choose("search", search, tuple(SEARCHES))
     choose("mode", mode, ("max", "min"))
     check_number("max_loss", max_loss, -math.inf, math.inf)
+    choose("transform", transform, TRANSFORMS)
+    if transform != "none":
+        for name, value in {"grid": grid, "trials": trials, "log": log}.items():
+            if value is not None:
+                raise ParameterError(f'{name} needs transform="none": a transform has one step')
+        options |= {"batched": batched, "sample_axis": sample_axis, "num_threads": num_threads}
+        wishes = TransformOptions.of(transform, options | {"progress": progress})
+        with opened(samples, batched=batched, sample_axis=sample_axis) as batches:
+            prepared = prepare(Pairs(batches, wishes.metric, wishes.channel_axis), wishes)
+            others = batches if measured is None else measured
+            judge = Judge(evaluate, mode, lambda codec: measure_bytes(codec, others))
+            start = prepared.find_step().step
+            return stepped(prepared, prepared.codec, start, judge, max_loss, mode)
     if trials is not None and search != "optuna":
         _warn(f'trials={trials} has no effect with search={search!r}: it needs search="optuna"')
     wanted = Grid(grid, options)

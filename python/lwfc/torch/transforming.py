@@ -1,5 +1,6 @@
 """calibrate with a transform on a model: gradients, and a step chosen by the outputs."""
 
+import contextlib
 import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping
@@ -12,7 +13,7 @@ from ..base.checks import choose
 from ..base.threads import blas_limit
 from ..calibration.calibrate import calibrate
 from ..calibration.pairs import Pairs
-from ..calibration.rivals import PLAIN, Rival, measured_bits
+from ..calibration.rivals import PLAIN, Rival, measured_bits, rival_codec
 from ..calibration.samples import Batches as Samples
 from ..calibration.transforming import (
     Prepared,
@@ -30,7 +31,7 @@ from .layers import Select, pick, replace
 from .names import one_layer
 from .outputs import MEASURES, Measure, Outputs, flatten
 
-__all__ = ["HeldOut", "calibrate_transform"]
+__all__ = ["HeldOut", "calibrate_transform", "collected", "find_step", "with_held_out"]
 
 HELD_OUT = 5  # every so manieth sample is held out of the fit that the step is searched with
 HELD_MAX = 128  # of them at most
@@ -132,6 +133,36 @@ class _Joined:
             yield from part.walk(what)
 
 
+@contextlib.contextmanager
+def collected(
+    loader: Batches,
+    wishes: TransformOptions,
+    projections: Projections,
+    held_out: HeldOut | None,
+) -> Iterator[tuple[Prepared, Pairs | None]]:
+    """The fit to a loader's batches, without those held out, and these; None without any."""
+    held: list[np.ndarray] = []
+
+    def stacked() -> Iterator[np.ndarray]:
+        for batch, back in _batches(loader):
+            parts = (x.numpy() for x in projections.run(batch))
+            if back and held_out is not None and sum(map(len, held)) < HELD_MAX:
+                held.extend(parts)
+                held_out.add(batch)
+            else:
+                yield from parts
+
+    opening = Samples(stacked(), wishes.progress, batched=True)
+    with opening as batches, blas_limit(wishes.num_threads):
+        pairs = Pairs(batches, None, wishes.channel_axis, stacked=True)
+        if projections.missing:
+            projections.warn()
+        own = None
+        if held:
+            own = Pairs(Samples(held, batched=True), None, pairs.channel_axis, stacked=True)
+        yield prepare(pairs, wishes), own
+
+
 def calibrate_transform(
     loader: Batches,
     *,
@@ -143,38 +174,26 @@ def calibrate_transform(
     """:func:`lwfc.torch.calibrate` with ``transform`` "dct" or "auto"."""
     wishes = TransformOptions.of(transform, options)
     searching = wishes.goal(1 << 30).distortion is not None
-    held: list[np.ndarray] = []
-
-    def stacked() -> Iterator[np.ndarray]:
-        for batch, back in _batches(loader):
-            parts = (x.numpy() for x in projections.run(batch))
-            if back and searching and sum(map(len, held)) < HELD_MAX:
-                held.extend(parts)
-                held_out.add(batch)
-            else:
-                yield from parts
-
-    opening = Samples(stacked(), wishes.progress, batched=True)
-    with opening as batches, blas_limit(wishes.num_threads):
-        pairs = Pairs(batches, None, wishes.channel_axis, stacked=True)
-        if projections.missing:
-            projections.warn()
-        prepared = prepare(pairs, wishes)
-        if not held:
+    with collected(loader, wishes, projections, held_out if searching else None) as found:
+        prepared, own = found
+        if own is None:
             return decided(calibrate, prepared, prepared.find_step())
-        point = _search(prepared, held_out)
-        own = Pairs(Samples(held, batched=True), None, pairs.channel_axis, stacked=True)
+        point = find_step(prepared, held_out)
         rival = None
         if transform == "auto":
             rival = _smaller(prepared, point, held_out, own)
         if rival is not None:
             return fallen_back(calibrate, prepared, rival)
-        whole = prepared.refitted(_Joined(pairs, own))
         notes = {"distortion": point.distortion, "distortion_measure": held_out.kind}
-        return whole.codec(point.step, **notes)
+        return with_held_out(prepared, own).codec(point.step, **notes)
 
 
-def _search(prepared: Prepared, held_out: HeldOut) -> Point:
+def with_held_out(prepared: Prepared, own: Pairs | None) -> Prepared:
+    """The same shape fitted to all samples."""
+    return prepared if own is None else prepared.refitted(_Joined(prepared.pairs, own))
+
+
+def find_step(prepared: Prepared, held_out: HeldOut) -> Point:
     """The largest step within the goal's distortion of the outputs on held-out inputs."""
     start = prepared.find_step().step
 
@@ -190,7 +209,7 @@ def _smaller(prepared: Prepared, point: Point, held_out: HeldOut, own: Pairs) ->
     ours = measured_bits(prepared.codec(point.step), x)
     samples = prepared.pairs.samples()
     for options in PLAIN:
-        codec = calibrate(samples, bound=True, **options, **prepared.wishes.common)
+        codec = rival_codec(calibrate, samples, options | prepared.wishes.common)
         bits = measured_bits(codec, x)
         if bits >= ours:
             return None  # finer ones are larger still

@@ -7,15 +7,19 @@ import torch
 from torch import nn
 
 from ..base.errors import ParameterError
-from ..calibration.tune import TuneResult
+from ..calibration.steps import Judge, stepped
+from ..calibration.transforming import TransformOptions
 from ..calibration.tune import tune as tune_samples
+from ..calibration.tuned import TuneResult, measure_bytes
 from ..codec.codec import Codec
 from .attach import attach
 from .calibrate import walk
 from .features import Batches, evaluating, feed
+from .gradients import Projections
 from .layers import Select
 from .masks import Mask
 from .names import one_layer
+from .transforming import HeldOut, collected, find_step, with_held_out
 
 __all__ = ["tune"]
 
@@ -24,12 +28,15 @@ def tune(
     model: nn.Module,
     layer: str,
     loader: Batches,
-    metric: Callable[[nn.Module], float],
+    metric: Callable[[nn.Module], Any],
     *,
     max_loss: float = 0.01,
     select: Select = None,
     forward: Callable[[nn.Module, Any], Any] = feed,
     mask: Mask | None = None,
+    transform: str = "none",
+    outputs: Callable[[Any], Any] | None = None,
+    distortion_measure: str = "auto",
     **options: Any,
 ) -> TuneResult:
     """The codec for a layer with the fewest bytes whose loss of the metric stays within a bound.
@@ -41,6 +48,10 @@ def tune(
         ``metric(model)`` is the task's metric, larger is better unless ``mode="min"``, on labelled
         samples of your choice. The bytes are measured during it, whole batches as the model sees
         them.
+    ``transform``, ``outputs``, ``distortion_measure``
+        As for :func:`lwfc.tune` and :func:`calibrate`: the step is bracketed from the one of its
+        ``distortion``, and ``metric`` may return a score for each sample, an array in one order,
+        whose upper confidence bound then decides. Ten evaluations at most.
     ``options``
         Those of :func:`lwfc.tune`: ``mode``, ``grid``, ``search``, ``log``, ``progress``, and fixed
         options of ``calibrate``.
@@ -51,10 +62,10 @@ def tune(
     def evaluate(codec: Codec | None) -> Any:
         with evaluating(model), torch.no_grad():
             if codec is None:
-                return _reference(model, layer, metric)
+                return _reference(model, layer, metric, transform)
             tap = attach(model, {layer: codec}, select=select)
             try:
-                value = float(metric(model))
+                value = _value(metric(model), transform)
                 row = tap.report()[0]
             finally:
                 tap.detach()
@@ -62,17 +73,36 @@ def tune(
             raise ParameterError(f"metric has coded nothing at layer {layer!r}: {row['note']}")
         return value, row["bytes_out"], row["elements"]
 
+    if transform != "none":
+        mode = options.pop("mode", "max")
+        wishes = TransformOptions.of(transform, options)
+        projections = Projections(model, layer, select, forward, outputs, mask)
+        held_out = HeldOut(model, layer, select, forward, outputs, distortion_measure)
+        with collected(loader, wishes, projections, held_out) as (prepared, own):
+            start = prepared.find_step() if own is None else find_step(prepared, held_out)
+            whole = with_held_out(prepared, own)
+            judge = Judge(evaluate, mode, measure_bytes)
+            return stepped(whole, whole.codec, start.step, judge, max_loss, mode)
     samples = walk(model, layer, loader, select=select, forward=forward, mask=mask)
     options = {"batched": True} | options
     return tune_samples(samples, evaluate, max_loss=max_loss, **options)
 
 
-def _reference(model: nn.Module, layer: str, metric: Callable[[nn.Module], float]) -> float:
+def _value(value: Any, transform: str) -> Any:
+    """A number, or with a transform scores."""
+    if isinstance(value, torch.Tensor):
+        value = value.detach().cpu().numpy()
+    return float(value) if transform == "none" else value
+
+
+def _reference(
+    model: nn.Module, layer: str, metric: Callable[[nn.Module], Any], transform: str
+) -> Any:
     """The metric without a codec, watching that it runs the layer at all."""
     runs: list[bool] = []
     handle = one_layer(model, layer).register_forward_hook(lambda *_: runs.append(True))
     try:
-        value = float(metric(model))
+        value = _value(metric(model), transform)
     finally:
         handle.remove()
     if not runs:

@@ -1,0 +1,162 @@
+"""tune with a transform: the largest step whose loss surely stays within a bound."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..base.errors import ParameterError
+from ..codec.codec import Codec
+from .calibrate import calibrate
+from .rivals import PLAIN, rival_codec
+from .transforming import Prepared
+from .tuned import TuneResult, measure_bytes
+
+__all__ = ["EVALUATIONS", "Judge", "Stepping", "stepped"]
+
+EVALUATIONS = 10
+RIVALS = 3  # of these, for the profile with levels
+FACTOR = 1.5  # between steps until one is within the bound and one beyond
+CLOSE = 0.08  # log of the ratio of steps at which the search ends
+SURE = 1.645  # standard errors from the mean to the upper bound of a one-sided 95 % interval
+
+Row = dict[str, Any]
+
+
+class Judge:
+    """Metric, loss and the loss's upper confidence bound of codecs.
+
+    ``evaluate`` returns a number or, a score for each sample, an array whose mean is the metric;
+    or (that, nbytes, elements). From scores the bound is mean + 1.645 standard errors of the
+    paired differences; a number alone has no interval, its loss is taken for the bound.
+    """
+
+    def __init__(
+        self,
+        evaluate: Callable[[Codec | None], Any],
+        mode: str,
+        measure: Callable[[Codec], tuple[int, int]],
+    ) -> None:
+        self._evaluate, self._measure = evaluate, measure
+        self._sign = 1 if mode == "max" else -1
+        self._before, _ = self._outcome(None)
+        self.reference = float(self._before.mean())
+        if not math.isfinite(self.reference):
+            raise ParameterError("evaluate(None), the metric without a codec, is not finite")
+
+    def _outcome(self, codec: Codec | None) -> tuple[np.ndarray, tuple[int, int] | None]:
+        result = self._evaluate(codec)
+        metric, *rate = result if isinstance(result, tuple) else (result,)
+        try:
+            scores = np.asarray(metric, np.float64).reshape(-1)
+            known = tuple(map(int, rate)) if rate else None
+        except (TypeError, ValueError):
+            scores, known = np.empty(0), None
+        if not scores.size or (known is not None and len(known) != 2):
+            raise ParameterError(
+                f"evaluate returned {result!r}: must be a number or an array of scores, or "
+                "(that, nbytes, elements)"
+            )
+        return scores, known
+
+    def row(self, codec: Codec, settings: dict[str, Any]) -> Row:
+        """Everything about one codec."""
+        scores, rate = self._outcome(codec)
+        nbytes, elements = self._measure(codec) if rate is None else rate
+        lost = self._sign * (self._before - scores)
+        count = len(lost)
+        error = float(lost.std(ddof=1)) / math.sqrt(count) if count > 1 else 0.0
+        return settings | {
+            "nbytes": nbytes,
+            "elements": elements,
+            "bits_per_element": 8 * nbytes / max(1, elements),
+            "metric": float(scores.mean()),
+            "loss": float(lost.mean()),
+            "upper": float(lost.mean()) + SURE * error,
+        }
+
+
+@dataclass
+class Stepping:
+    """One search: codecs by step, from ``start``, the step of a given distortion, on."""
+
+    codec_at: Callable[[float], Codec]
+    judge: Judge
+    max_loss: float
+    say: Callable[[int, int | None, str], None]
+
+    def __post_init__(self) -> None:
+        self.rows: list[Row] = []
+        self._codecs: list[Codec] = []
+
+    def _try(self, codec: Codec, settings: dict[str, Any]) -> bool:
+        self.say(len(self.rows), EVALUATIONS, "tune")
+        self._codecs.append(codec)
+        self.rows.append(self.judge.row(codec, settings))
+        return self._allowed(self.rows[-1])
+
+    def _allowed(self, row: Row) -> bool:
+        return row["upper"] <= self.max_loss + 1e-9 * max(1.0, abs(self.judge.reference))
+
+    def search(self, start: float, budget: int = EVALUATIONS) -> None:
+        """Bracket the bound by steps, then halve the bracket's logarithm."""
+        inside = outside = None
+        where = math.log(start)
+        for _ in range(budget):
+            step = math.exp(where)
+            if self._try(self.codec_at(step), {"transform": "dct", "step": step}):
+                inside = where
+            else:
+                outside = where
+            if inside is None:
+                where -= math.log(FACTOR)
+            elif outside is None:
+                where += math.log(FACTOR)
+            else:
+                where = (inside + outside) / 2
+                if outside - inside < CLOSE:
+                    break
+
+    def compare(self, rivals: Sequence[tuple[dict[str, Any], Codec, float]]) -> None:
+        """Other codecs, (settings, codec, bits), where they are smaller; the finest first."""
+        best = self.best()
+        ours = math.inf if best is None else best[0]["bits_per_element"]
+        smaller = sorted((r for r in rivals if r[2] < ours), key=lambda r: -r[2])
+        for settings, codec, _ in smaller[:RIVALS]:
+            if not self._try(codec, {"transform": "none"} | settings):
+                break  # coarser ones lose more
+
+    def best(self) -> tuple[Row, Codec] | None:
+        """The allowed row of fewest bits."""
+        allowed = [i for i, row in enumerate(self.rows) if self._allowed(row)]
+        if not allowed:
+            return None
+        index = min(allowed, key=lambda i: (self.rows[i]["bits_per_element"], self.rows[i]["loss"]))
+        return self.rows[index], self._codecs[index]
+
+
+def stepped(
+    prepared: Prepared,
+    codec_at: Callable[[float], Codec],
+    start: float,
+    judge: Judge,
+    max_loss: float,
+    mode: str,
+) -> TuneResult:
+    """The transform's best step from ``start`` on and, with "auto", the other profile's best."""
+    auto = prepared.wishes.transform == "auto"
+    found = Stepping(codec_at, judge, max_loss, prepared.wishes.progress or (lambda *_: None))
+    found.search(start, EVALUATIONS - RIVALS if auto else EVALUATIONS)
+    if auto:
+        samples = prepared.pairs.samples()
+        rivals = []
+        for options in PLAIN:
+            codec = rival_codec(calibrate, samples, options | prepared.wishes.common)
+            nbytes, elements = measure_bytes(codec, samples)
+            rivals.append((options, codec, 8 * nbytes / elements))
+        found.compare(rivals)
+    best = found.best()
+    row, codec = (None, None) if best is None else best
+    return TuneResult(codec, row, found.rows, judge.reference, max_loss, mode)

@@ -1,0 +1,75 @@
+"""What a search for settings found, and the bytes it goes by."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from ..base.show import html_table
+from ..codec.codec import Codec
+from .samples import opened
+from .search import pareto
+
+__all__ = ["TuneResult", "measure_bytes"]
+
+COLUMNS = ("transform", "step", "levels", "clip_scale", "quantizer", "rate_weight", "restore",
+           "restore_strength", "coder", "bits_per_element", "metric", "loss", "upper")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class TuneResult:
+    """What a search found.
+
+    ``codec`` is the best within the bound, or None if none is; ``best`` its row; ``rows`` all that
+    was tried, plain dicts; ``reference`` the metric without compression; ``mode`` says whether a
+    larger metric is better ("max") or a smaller one ("min").
+    """
+
+    codec: Codec | None
+    best: dict[str, Any] | None
+    rows: list[dict[str, Any]]
+    reference: float
+    max_loss: float
+    mode: str = "max"
+
+    @property
+    def pareto(self) -> list[dict[str, Any]]:
+        """The rows no other beats in both bytes and metric, by falling bytes."""
+        return pareto(self.rows, self.mode)
+
+    def to_json(self) -> str:
+        """Everything but the codec, as JSON."""
+        return json.dumps(
+            {"reference": self.reference, "max_loss": self.max_loss, "mode": self.mode}
+            | {"best": self.best, "rows": self.rows}
+        )
+
+    def _cells(self) -> list[list[str]]:
+        def text(value: Any) -> str:
+            return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+        names = [name for name in COLUMNS if any(name in row for row in self.rows)]
+        marks = [names + [""]]
+        for row in self.pareto:
+            marks.append([text(row.get(n, "")) for n in names] + ["*" if row == self.best else ""])
+        return marks
+
+    def __str__(self) -> str:
+        cells = self._cells()
+        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+        lines = ["  ".join(c.rjust(w) for c, w in zip(line, widths, strict=True)) for line in cells]
+        return "\n".join(line.rstrip() for line in lines)
+
+    def _repr_html_(self) -> str:
+        head, *body = self._cells()
+        return html_table(head, body)
+
+
+def measure_bytes(codec: Codec, samples: Any, num_threads: int | None = 1) -> tuple[int, int]:
+    """(bytes, elements) of the samples coded one by one, every byte counted."""
+    nbytes = elements = 0
+    with opened(samples) as batches:
+        for batch in batches.walk("bytes"):
+            for i in range(len(batch)):
+                nbytes += len(codec.encode(batch[i : i + 1], num_threads=num_threads))
+                elements += batch[i].size
+    return nbytes, elements
