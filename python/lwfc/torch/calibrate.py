@@ -9,9 +9,11 @@ from ..calibration.calibrate import calibrate as calibrate_samples
 from ..codec.codec import Codec
 from .features import Batches, batches_of, calls_of, feed
 from .gradients import Projections
+from .heldout import HeldOut
 from .layers import Select
 from .masks import Mask, unpadded
-from .transforming import HeldOut, calibrate_transform
+from .restoring import calibrate_restored
+from .transforming import calibrate_transform
 
 __all__ = ["calibrate", "walk"]
 
@@ -24,6 +26,7 @@ def calibrate(
     select: Select = None,
     forward: Callable[[nn.Module, Any], Any] = feed,
     mask: Mask | None = None,
+    compare: bool = True,
     transform: str = "none",
     outputs: Callable[[Any], Any] | None = None,
     distortion_measure: str = "auto",
@@ -38,6 +41,11 @@ def calibrate(
         ``mask(batch)`` tells which samples, or which tokens of each, are data, so that padding does
         not count: a tensor of shape (samples,) or (samples, tokens), true or 1 where there is data,
         e.g. ``lambda batch: batch["attention_mask"]``.
+    ``compare``
+        With ``restore``: features restored well may still serve the rest of the model badly. A
+        fifth of the batches judges, by the model's outputs and without labels, a restoration that
+        is fitted on the others; where outputs are closer without, it is left out, with a
+        CalibrationWarning. ``codec.metadata["compared"]`` has both figures. False: no such test.
     ``options``
         Those of :func:`lwfc.calibrate`.
 
@@ -46,8 +54,8 @@ def calibrate(
     leaves the model as it was. A fifth of the inputs, at most 128, is held out to find the step:
 
     ``outputs``
-        Maps what the model returns to what counts; None: every floating-point tensor in it, each
-        divided by its standard deviation if there are several.
+        Maps what the model returns to what counts, here and for ``compare``; None: every
+        floating-point tensor in it, each divided by its standard deviation if there are several.
     ``distortion``, ``distortion_measure``
         How far the outputs of held-out inputs may move, 0.02 unless given. "kl": mean
         Kullback-Leibler divergence in nats of the softmax of one output of logits; "variance":
@@ -68,6 +76,13 @@ def calibrate(
             held_out=HeldOut(model, layer, select, forward, outputs, distortion_measure),
             **options,
         )
+    if compare and options.get("restore", "none") != "none":
+
+        def features_of(batch: Any) -> Iterator[Tensor]:
+            return walk(model, layer, [batch], select=select, forward=forward, mask=mask)
+
+        held_out = HeldOut(model, layer, select, forward, outputs, distortion_measure)
+        return calibrate_restored(loader, features_of, held_out, **options)
     samples = walk(model, layer, loader, select=select, forward=forward, mask=mask)
     return calibrate_samples(samples, **({"batched": True} | options))
 

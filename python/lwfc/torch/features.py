@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from ..base.errors import ParameterError, UncodedWarning
+from .hooks import Hook
 from .layers import Select, pick, unnest
 from .names import one_layer
 
@@ -92,6 +93,11 @@ def calls_of(
     The hook is on the model for this pass alone, and raises nothing: the pass runs to its end.
     """
     module = one_layer(model, layer)
+    if any(isinstance(hook, Hook) for hook in module._forward_hooks.values()):
+        raise ParameterError(
+            f"a codec is attached to {layer!r}, so these would be decoded features: "
+            "tap.remove() first"
+        )
     caught: list[Tensor] = []
 
     def catch(module: nn.Module, inputs: Any, output: Any) -> None:
@@ -131,7 +137,8 @@ def features(
         -1); None: every call, one tensor each, with a warning where there are several.
 
     Nested tensors come out sample by sample. The model may be used as ever between the batches.
-    Errors: ParameterError for unknown layers, and for layers that the model does not run.
+    Errors: ParameterError for unknown layers, for those that the model does not run, and for
+    those with a codec attached.
     """
     call = None if call is None else operator.index(call)
     warned = False

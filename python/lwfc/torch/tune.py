@@ -16,10 +16,11 @@ from .attach import attach
 from .calibrate import walk
 from .features import Batches, evaluating, feed
 from .gradients import Projections
+from .heldout import HeldOut
 from .layers import Select
 from .masks import Mask
 from .names import one_layer
-from .transforming import HeldOut, collected, find_step, with_held_out
+from .transforming import collected, find_step, with_held_out
 
 __all__ = ["tune"]
 

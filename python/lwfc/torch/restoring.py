@@ -1,0 +1,95 @@
+"""calibrate with a restoration on a model: kept if the model's outputs are the better for it."""
+
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from ..base.errors import CalibrationWarning, ParameterError
+from ..base.progress import Progress, takes_progress
+from ..calibration.calibrate import calibrate
+from ..calibration.samples import Batches as Samples
+from ..codec.codec import Codec
+from .features import Batches
+from .heldout import HELD_MAX, HeldOut, held_out_batches
+
+__all__ = ["calibrate_restored"]
+
+
+class _Fitted:
+    """The samples whose batches are not held out; may be walked as often as the whole."""
+
+    def __init__(self, samples: Samples, held: list[bool]) -> None:
+        self._samples, self._held = samples, held
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        for number, batch in enumerate(self._samples):
+            if not self._held[number]:
+                yield batch
+
+
+@takes_progress
+def calibrate_restored(
+    loader: Batches,
+    features_of: Callable[[Any], Iterable[Tensor]],
+    held_out: HeldOut,
+    *,
+    progress: Progress | bool | None = None,
+    **options: Any,
+) -> Codec:
+    """:func:`lwfc.torch.calibrate` with ``restore``, left out where outputs are worse for it.
+
+    Every fifth batch judges what is fitted on the others; the choice is fitted on all.
+    """
+    held: list[bool] = []  # of each array of features
+
+    def arrays() -> Iterator[Tensor]:
+        for batch, back in held_out_batches(loader):
+            back = back and sum(held) < HELD_MAX
+            if back:
+                held_out.add(batch)
+            for x in features_of(batch):
+                held.append(back)
+                yield x
+
+    with Samples(arrays(), progress, batched=True) as samples:
+        errors = _judge(_Fitted(samples, held), held, held_out, options)
+        worse = errors is not None and errors["restored"] > errors["plain"]
+        chosen = _plain(options) if worse else options
+        codec = calibrate(samples, progress=progress, **chosen)
+    if worse:
+        warnings.warn(
+            f"restore={options['restore']!r} is left out: with it the model's outputs on held-out "
+            f"inputs are further from those without a codec ({errors['measure']} "
+            f"{errors['restored']:.3g}) than with the quantizer's own values "
+            f"({errors['plain']:.3g}); compare=False keeps it",
+            CalibrationWarning,
+            stacklevel=4,
+        )
+    return codec.replace(metadata=codec.metadata | {"compared": errors})
+
+
+def _judge(
+    fitted: _Fitted, held: list[bool], held_out: HeldOut, options: dict[str, Any]
+) -> dict[str, Any] | None:
+    """The outputs' distortion with and without restoration; None where it cannot be measured."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the last fit says all of it once more
+        if not options.get("rate_weight"):
+            options = options | {"coder": "rans"}  # which does not change what is decoded
+        options = {"batched": True} | options
+        restored = calibrate(fitted, **options)
+        if not any(held):
+            return None
+        plain = calibrate(fitted, **_plain(options))
+    try:
+        found = {"restored": held_out.distortion(restored), "plain": held_out.distortion(plain)}
+    except ParameterError:  # outputs without floats, or of a new shape at every run
+        return None
+    return found | {"measure": held_out.kind}
+
+
+def _plain(options: dict[str, Any]) -> dict[str, Any]:
+    return {k: v for k, v in options.items() if not k.startswith("restore")}
