@@ -11,7 +11,7 @@
 enum {
     LWFC_CPU_SSE42 = 1 << 0,
     LWFC_CPU_AVX2 = 1 << 1,   /* AVX2 with BMI2, F16C and FMA */
-    LWFC_CPU_AVX512 = 1 << 2, /* F, BW, VL, VBMI and VBMI2 */
+    LWFC_CPU_AVX512 = 1 << 2, /* F, BW, VL, VBMI, VBMI2 and VNNI */
     LWFC_CPU_NEON = 1 << 3
 };
 

@@ -186,8 +186,27 @@ static void analyze(const struct lwfc_analysis *a)
 static const struct lwfc_transform_kernels scalar_kernels = {
     synthesize, columns, rows, take, forward_rows, forward_columns, analyze};
 
+#if LWFC_X86
+#include "kernels/x86/transform_avx2.h"
+#include "kernels/x86/transform_avx512.h"
+#elif LWFC_NEON
+#include "kernels/arm/transform_neon.h"
+#endif
+
 const struct lwfc_transform_kernels *lwfc_transform_kernels_for(uint32_t features)
 {
+#if LWFC_X86
+    if (features & LWFC_CPU_AVX512) {
+        return &avx512_kernels;
+    }
+    if (features & LWFC_CPU_AVX2) {
+        return &avx2_kernels;
+    }
+#elif LWFC_NEON
+    if (features & LWFC_CPU_NEON) {
+        return &neon_kernels;
+    }
+#endif
     (void)features;
     return &scalar_kernels;
 }

@@ -1,0 +1,24 @@
+/* Takes back what a SIMD variant defined for transform_lanes.h. Included several times. */
+#undef TARGET
+#undef KERNEL
+#undef V
+#undef F
+#undef LANES
+#undef v_set1
+#undef v_load
+#undef v_store
+#undef v_dot
+#undef v_widened
+#undef v_add_product
+#undef v_rounded
+#undef v_pair
+#undef v_with_low
+#undef v_scaled_up
+#undef v_store_low
+#undef v_taken
+#undef v_quantized
+#undef v_turned
+#undef f_scaled
+#undef f_limited
+#undef f_store
+#undef f_load
