@@ -148,8 +148,21 @@ static int decode(struct lwfc_groups_reader *r, const struct lwfc_groups_tables 
 
 static const struct lwfc_groups_kernels scalar_kernels = {decode};
 
+#if LWFC_X86 && defined(__x86_64__)
+#include "kernels/x86/groups_avx2.h"
+#include "kernels/x86/groups_avx512.h"
+#endif
+
 const struct lwfc_groups_kernels *lwfc_groups_kernels_for(uint32_t features)
 {
+#if LWFC_X86 && defined(__x86_64__)
+    if (features & LWFC_CPU_AVX512) {
+        return &avx512_kernels;
+    }
+    if (features & LWFC_CPU_AVX2) {
+        return &avx2_kernels;
+    }
+#endif
     (void)features;
     return &scalar_kernels;
 }
