@@ -7,7 +7,9 @@
 #include_next <immintrin.h>
 
 #include "base/attributes.h"
+#include "base/bytes.h"
 
+#include <math.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -316,5 +318,81 @@ struct emulated_512 {
     WHERE(__m512i, uint32_t, src, k, _mm512_srli_epi32(p, n))
 #define _mm512_maskz_compress_epi8(k, p) COMPRESS(__m512i, uint8_t, k, p)
 #define _mm512_maskz_compress_epi16(k, p) COMPRESS(__m512i, uint16_t, k, p)
+
+/* Numbers of type T made of the lanes of p, whose type is S; `each` sees lane x. */
+#define CONVERT(V, T, S, p, each)                                                                 \
+    __extension__({                                                                               \
+        const __typeof__(p) from_ = (p);                                                          \
+        S lanes_[sizeof from_ / sizeof(S)];                                                       \
+        T made_[sizeof from_ / sizeof(S)];                                                        \
+        V to_;                                                                                    \
+        memcpy(lanes_, &from_, sizeof lanes_);                                                    \
+        for (size_t i = 0; i < sizeof from_ / sizeof(S); i++) {                                   \
+            const S x = lanes_[i];                                                                \
+            made_[i] = (T)(each);                                                                 \
+        }                                                                                         \
+        memcpy(&to_, made_, sizeof to_);                                                          \
+        to_;                                                                                      \
+    })
+/* To the nearest integer, as the instruction does with what is none. */
+#define NEAREST(x) ((x) >= -0x1p31f && (x) < 0x1p31f ? (int32_t)lrintf(x) : INT32_MIN)
+#define SHIFT_BY(T, p, count, each)                                                               \
+    __extension__({                                                                               \
+        const int by_ = _mm_cvtsi128_si32(count);                                                 \
+        MAP(__m512i, T, p, each);                                                                 \
+    })
+#define _mm512_slli_epi32(p, n) MAP(__m512i, uint32_t, p, x << (n))
+#define _mm512_sll_epi32(p, count) SHIFT_BY(uint32_t, p, count, x << by_)
+#define _mm512_sra_epi32(p, count) SHIFT_BY(int32_t, p, count, x >> by_)
+#define _mm512_max_epi32(p, q) MAP2(__m512i, int32_t, p, q, x > y ? x : y)
+#define _mm512_min_epi32(p, q) MAP2(__m512i, int32_t, p, q, x < y ? x : y)
+#define _mm512_or_si512(p, q) MAP2(__m512i, uint64_t, p, q, x | y)
+#define _mm512_set_epi32(...)                                                                     \
+    __extension__({                                                                               \
+        const int list_[16] = {__VA_ARGS__};                                                      \
+        MAP(__m512i, uint32_t, _mm512_setzero_si512(), list_[15 - i]);                            \
+    })
+#define _mm512_cvtepi16_epi32(p) CONVERT(__m512i, int32_t, int16_t, p, x)
+#define _mm512_cvtepu16_epi32(p) CONVERT(__m512i, uint32_t, uint16_t, p, x)
+#define _mm512_cvtepi32_epi16(p) CONVERT(__m256i, uint16_t, uint32_t, p, x)
+#define _mm512_cvtepi32_ps(p) CONVERT(__m512, float, int32_t, p, x)
+#define _mm512_cvtps_epi32(p) CONVERT(__m512i, int32_t, float, p, NEAREST(x))
+/* src + products of two signed halves of p and q. */
+#define _mm512_dpwssd_epi32(src, p, q)                                                            \
+    __extension__({                                                                               \
+        const __m512i dot_ = MAP2(__m512i, uint32_t, p, q,                                        \
+                                  (uint32_t)((int16_t)x * (int16_t)y) +                           \
+                                      (uint32_t)((int16_t)(x >> 16) * (int16_t)(y >> 16)));       \
+        _mm512_add_epi32(src, dot_);                                                              \
+    })
+#define _mm512_i32gather_epi32(index, base, scale)                                                \
+    __extension__({                                                                               \
+        const char *const base_ = (const char *)(base);                                           \
+        MAP(__m512i, uint32_t, index, lwfc_load_u32((const uint8_t *)base_ + (size_t)x * (scale))); \
+    })
+
+#define _mm512_set1_ps(v) FILL(__m512, float, v)
+#define _mm512_loadu_ps(p) LOAD(__m512, p)
+#define _mm512_mul_ps(p, q) MAP2(__m512, float, p, q, x * y)
+#define _mm512_min_ps(p, q) MAP2(__m512, float, p, q, x < y ? x : y)
+#define _mm512_max_ps(p, q) MAP2(__m512, float, p, q, x > y ? x : y)
+#define _mm512_cmp_ps_mask(p, q, ordered) ((__mmask16)TEST2(__m512, float, p, q, x == x && y == y))
+#define _mm512_mask_storeu_ps(to, k, p) MASK_STORE(float, to, k, p)
+#define _mm512_maskz_loadu_ps(k, p)                                                               \
+    __extension__({                                                                               \
+        const float *const from_ = (p);                                                           \
+        const uint64_t where_ = (k);                                                              \
+        MAP(__m512, float, FILL(__m512, float, 0), where_ >> i & 1 ? from_[i] : 0);               \
+    })
+
+#define _mm512_cmplt_epu32_mask(p, q) ((__mmask16)TEST2(__m512i, uint32_t, p, q, x < y))
+#define _mm512_test_epi32_mask(p, q) ((__mmask16)TEST2(__m512i, uint32_t, p, q, (x & y) != 0))
+#define _mm512_mask_mov_epi16(src, k, p) WHERE(__m512i, uint16_t, src, k, p)
+#define _mm512_maskz_mov_epi32(k, p) WHERE(__m512i, uint32_t, _mm512_setzero_si512(), k, p)
+#define _mm512_mask_or_epi32(src, k, p, q) WHERE(__m512i, uint32_t, src, k, _mm512_or_si512(p, q))
+#define _mm512_mask_sub_epi32(src, k, p, q)                                                       \
+    WHERE(__m512i, uint32_t, src, k, _mm512_sub_epi32(p, q))
+#define _mm512_maskz_expand_epi32(k, p) EXPAND(__m512i, uint32_t, _mm512_setzero_si512(), k, p)
+#define _mm512_maskz_compress_epi32(k, p) COMPRESS(__m512i, uint32_t, k, p)
 
 #endif

@@ -3,11 +3,12 @@
 #include "cpu/cpu.h"
 #include "lwfc.h"
 #include "random_context_model.h"
+#include "random_transform.h"
 
 #include <assert.h>
 #include <stdio.h>
 
-enum { VALUES = 2 * 40 * 23 * 28, MODEL = 1 << 14 };
+enum { VALUES = 2 * 40 * 23 * 28, MODEL = 1 << 14, SECTION = 1 << 20 };
 
 static uint64_t hash_bytes(uint64_t hash, const uint8_t *p, size_t n)
 {
@@ -56,12 +57,25 @@ static uint64_t hash_streams(const struct lwfc_codec *codec, const float *x)
     return hash;
 }
 
-static void check(int coder, int levels, const float *x)
+static unsigned long long hash_at_all_levels(const struct lwfc_codec_options *o, const float *x)
 {
     static const char *const names[] = {"scalar", "avx2", NULL};
+    uint64_t hash[3];
+    struct lwfc_codec *codec;
+    assert(lwfc_codec_make(o, &codec) == LWFC_OK);
+    for (int i = 0; i < 3; i++) {
+        lwfc_cpu_limit(names[i]);
+        hash[i] = hash_streams(codec, x);
+        assert(hash[i] == hash[0]);
+    }
+    lwfc_codec_release(codec);
+    return hash[0];
+}
+
+static void check(int coder, int levels, const float *x)
+{
     static uint8_t model[MODEL];
     float thresholds[255], values[256];
-    uint64_t hash[3];
     assert(lwfc_quantizer_uniform(0.0f, 4.0f, levels, thresholds, values) == LWFC_OK);
     struct lwfc_codec_options o = {.struct_size = sizeof o,
                                    .levels = levels,
@@ -76,15 +90,27 @@ static void check(int coder, int levels, const float *x)
         o.rate_weight = 0.01;
         o.bound = 1;
     }
-    struct lwfc_codec *codec;
-    assert(lwfc_codec_make(&o, &codec) == LWFC_OK);
-    for (int i = 0; i < 3; i++) {
-        lwfc_cpu_limit(names[i]);
-        hash[i] = hash_streams(codec, x);
-        assert(hash[i] == hash[0]);
-    }
-    printf("coder %d levels %d %016llx\n", coder, levels, (unsigned long long)hash[0]);
-    lwfc_codec_release(codec);
+    printf("coder %d levels %d %016llx\n", coder, levels, hash_at_all_levels(&o, x));
+}
+
+static void check_transform(int block_height, int block_width, const float *x)
+{
+    static uint8_t section[SECTION];
+    const struct random_section s = {.flags = 2,
+                                     .height = 23,
+                                     .width = 28,
+                                     .channels = 40,
+                                     .block_height = block_height,
+                                     .block_width = block_width,
+                                     .matrices = 5,
+                                     .most_columns = 40};
+    const struct lwfc_codec_options o = {.struct_size = sizeof o,
+                                         .coder = LWFC_CODER_RANS,
+                                         .channel_axis = LWFC_AXIS_AUTO,
+                                         .bound = 1,
+                                         .transform = section,
+                                         .transform_nbytes = make_section(section, &s)};
+    printf("transform %d %d %016llx\n", block_height, block_width, hash_at_all_levels(&o, x));
 }
 
 int main(void)
@@ -99,5 +125,8 @@ int main(void)
             }
         }
     }
+    check_transform(23, 28, x);
+    check_transform(23, 7, x);
+    check_transform(1, 14, x);
     return 0;
 }

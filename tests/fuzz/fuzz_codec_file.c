@@ -2,12 +2,13 @@
  * a small tensor and decodes it, and decodes damaged bytes. */
 #include "base/bytes.h"
 #include "base/crc32c.h"
+#include "codec/trace.h"
 #include "lwfc.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum { SIDE = 9, CHANNELS_MAX = 64 };
+enum { SIDE = 9, CHANNELS_MAX = 64, VALUES = CHANNELS_MAX * SIDE * SIDE };
 
 static void use(const struct lwfc_codec *codec)
 {
@@ -20,13 +21,23 @@ static void use(const struct lwfc_codec *codec)
     if (channels > CHANNELS_MAX) {
         return;
     }
-    static float x[CHANNELS_MAX * SIDE * SIDE], y[CHANNELS_MAX * SIDE * SIDE];
-    for (int i = 0; i < CHANNELS_MAX * SIDE * SIDE; i++) {
+    static float x[VALUES], y[VALUES];
+    for (int i = 0; i < VALUES; i++) {
         x[i] = (float)(i * 7 % 23) / 6.0f - 0.5f;
     }
-    const int64_t plane = SIDE * SIDE;
-    const struct lwfc_tensor tx = {x, LWFC_TYPE_FLOAT32, 4, {1, channels, SIDE, SIDE},
-                                   {4 * channels * plane, 4 * plane, 4 * SIDE, 4}};
+    int64_t height = SIDE, width = SIDE;
+    struct lwfc_transform_layout layout;
+    if (lwfc_trace_layout(codec, &layout) == 0) {
+        channels = layout.channels;
+        height = layout.height;
+        width = layout.width;
+        if (channels * height * width > VALUES) {
+            return;
+        }
+    }
+    const int64_t plane = height * width;
+    const struct lwfc_tensor tx = {x, LWFC_TYPE_FLOAT32, 4, {1, channels, height, width},
+                                   {4 * channels * plane, 4 * plane, 4 * width, 4}};
     struct lwfc_tensor ty = tx;
     ty.data = y;
     uint8_t *data;
@@ -41,7 +52,10 @@ static void use(const struct lwfc_codec *codec)
     if (lwfc_inspect(data, nbytes, codec, &info) == LWFC_OK && info.nblocks == 1) {
         const size_t at = info.header_nbytes - 4;
         data[info.header_nbytes + (nbytes - info.header_nbytes) / 2] ^= 0x5A;
-        const uint32_t crc = lwfc_crc32c(0, data, at);
+        uint8_t digest[8];
+        lwfc_store_u64(digest, lwfc_codec_digest(codec));
+        const uint32_t seed = info.compact ? lwfc_crc32c(0, digest, sizeof digest) : 0;
+        const uint32_t crc = lwfc_crc32c(seed, data, at);
         lwfc_store_u32(data + at, lwfc_crc32c(crc, data + at + 4, nbytes - at - 4));
         (void)lwfc_decode(data, nbytes, codec, &ty, 1);
     }

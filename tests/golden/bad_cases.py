@@ -13,6 +13,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "python"))
 
 import numpy as np
 import stream_cases
+from bad_transform import file_cases_of_transforms, stream_cases_of_transforms
 from generator import BitWriter, make_stream, varint, write_gamma
 from primitives import crc32c
 
@@ -279,3 +280,7 @@ def bad_cases():
     yield from bound_cases()
     for name, field, data in file_cases():
         yield f"file-{name}", field, data, None
+    for name, field, data, file in stream_cases_of_transforms():
+        yield f"transform-{name}", field, data, file
+    for name, field, data in file_cases_of_transforms():
+        yield f"file-transform-{name}", field, data, None

@@ -3,6 +3,7 @@
 import struct
 
 import numpy as np
+import transform_cases
 
 from lwfc import _core
 from lwfc.context.fitter import ContextFitter
@@ -217,3 +218,5 @@ def cases():
     yield from _plain_cases()
     yield from _bound_cases()
     yield from _large_cases()
+    for name, codec, x in transform_cases.cases():
+        yield name.replace(", ", "-").replace(" ", "-"), codec, x

@@ -81,7 +81,7 @@ def test_golden_codec_files_stay_what_they_are(line):
     fields = _core.codec_fields(codec)
     assert _core.codec_write(codec) == data
     assert f"{fields.pop('digest'):016x}" == digest == f"{decoder.read_codec(data).digest:016x}"
-    for blob in ("context", "restore"):
+    for blob in ("context", "restore", "transform"):
         fields[blob] = fields[blob] or None
     assert _core.codec_write(_core.codec_make(**fields)) == data
 

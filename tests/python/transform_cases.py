@@ -114,12 +114,31 @@ CASES = {
     "vectors": (Section(100, (1, 1), (1, 1), flags=FREE, most_columns=50), (9, 100), None, (100,)),
     "one channel": (Section(1, (32, 64), (32, 64)), (2, 1, 32, 64), None, (1, 32, 64)),
     "silent": (Section(5, (4, 4), (2, 2), most_columns=0, classes=0), (2, 5, 4, 4), None, ()),
-    "wide": (Section(200, (6, 6), (6, 3), matrices=18, most_columns=90), (5, 200, 6, 6), None,
-             (200, 6, 6)),
+    "wide": (Section(72, (6, 6), (6, 3), matrices=3, most_columns=60), (5, 72, 6, 6), None,
+             (72, 6, 6)),
+    "sixty-four lanes": (Section(48, (16, 16), (8, 8), flags=0, most_columns=48, step=24),
+                         (7, 48, 16, 16), None, (48, 16, 16)),
 }  # fmt: skip
 
 
-def codec_of(name, **changes):
-    section, _, axis, inner = CASES[name]
+def section_of(name) -> bytes:
+    section = CASES[name][0]
     section.__post_init__()  # the same random numbers every time
-    return make_transform(section.bytes(), channel_axis=axis, inner_shape=inner, **changes)
+    return section.bytes()
+
+
+def codec_of(name, **changes):
+    _, _, axis, inner = CASES[name]
+    arguments = dict(channel_axis=axis, inner_shape=inner)
+    return make_transform(section_of(name), **(arguments | changes))
+
+
+def cases():
+    """(name, codec, tensor): batches, and one sample of each."""
+    for name, (_, shape, _, _) in CASES.items():
+        x = smooth(shape, len(name))
+        x.flat[::97] *= 9  # escapes
+        yield f"transform {name}", codec_of(name), x
+        yield f"transform {name}, one", codec_of(name), x[:1]
+    x = smooth((3, 20, 14, 14), 1)
+    yield "transform float16", codec_of("whole map"), x.astype(np.float16)
