@@ -33,6 +33,7 @@ static size_t lay_out(uint32_t groups, int classes, struct lwfc_groups_model *m,
     t->first = place(&p, symbols, sizeof *t->first);
     /* One table more, of symbols that are not there: all of it is one symbol 0. */
     t->slots = place(&p, ((size_t)classes + 1) * LWFC_GROUPS_SLOTS, sizeof *t->slots);
+    t->zeros = place(&p, symbols, sizeof *t->zeros);
     t->tops = place(&p, symbols, sizeof *t->tops);
     t->counts = place(&p, n, sizeof *t->counts);
     t->limits = place(&p, n, sizeof *t->limits);
@@ -122,6 +123,8 @@ void lwfc_groups_model_group(struct lwfc_groups_model *m, uint32_t g, int count,
     for (int j = 0; j < LWFC_GROUP; j++) {
         const uint32_t class = j < count ? classes[j] : m->absent;
         FILL(uint32_t, t->first)[at + (size_t)j] = class * LWFC_GROUPS_SLOTS;
+        const uint32_t *slots = t->slots + (size_t)class * LWFC_GROUPS_SLOTS;
+        FILL(uint16_t, t->zeros)[at + (size_t)j] = (uint16_t)(slots[0] & 8191);
         FILL(uint8_t, t->tops)[at + (size_t)j] = j < count ? m->class_tops[class] : 0;
         FILL(uint8_t, m->classes)[at + (size_t)j] = (uint8_t)(j < count ? class : 0);
     }

@@ -9,12 +9,10 @@ struct writer {
 
 LWFC_INLINE uint32_t emit(struct writer *w, uint32_t x, uint32_t frequency)
 {
-    if (x >> 20 >= frequency) {
-        w->p -= 2;
-        lwfc_store_u16(w->p, (uint16_t)x);
-        x >>= 16;
-    }
-    return x;
+    const int full = x >> 20 >= frequency; /* without a branch: it would often be wrong */
+    lwfc_store_u16(w->p - 2, (uint16_t)x);
+    w->p -= 2 * full;
+    return x >> (16 * full);
 }
 
 LWFC_INLINE void put(struct writer *w, uint32_t lane, const struct lwfc_groups_record *r)
@@ -95,7 +93,7 @@ LWFC_INLINE void put_blocks(const struct lwfc_groups_model *m, struct writer *w,
 size_t lwfc_groups_bound(const struct lwfc_groups_model *m, size_t blocks)
 {
     const size_t block = 2 * (size_t)m->tables.groups * (1 + 4 * LWFC_GROUP);
-    const size_t states = 4 * LWFC_GROUPS_LANES;
+    const size_t states = 4 * LWFC_GROUPS_LANES + 2; /* and a word that may be written in vain */
     return block != 0 && blocks > (SIZE_MAX - states) / block ? SIZE_MAX : blocks * block + states;
 }
 

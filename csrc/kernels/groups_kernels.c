@@ -96,12 +96,19 @@ LWFC_INLINE int decode_lanes(struct lwfc_groups_reader *r, const struct lwfc_gro
             list->starts[count++] = entries;
         }
         const uint32_t *const first = t->first + LWFC_GROUP * g;
+        const uint16_t *const zeros = t->zeros + LWFC_GROUP * g;
         const uint32_t before = entries, column = t->columns[g];
         int32_t values[LWFC_GROUP];
         uint32_t escapes = 0;
         for (uint32_t j = 0; j < t->counts[g]; j++) {
             uint32_t *const x = &states[(LWFC_GROUP * row + j) % lanes];
-            const uint32_t e = t->slots[first[j] + (*x & (LWFC_GROUPS_SLOTS - 1))];
+            const uint32_t slot = *x & (LWFC_GROUPS_SLOTS - 1);
+            if (LWFC_LIKELY(slot < zeros[j])) { /* no look-up to wait for */
+                *x = renormalize(zeros[j] * (*x >> LWFC_GROUPS_BITS) + slot, &p, end);
+                values[j] = 0;
+                continue;
+            }
+            const uint32_t e = t->slots[first[j] + slot];
             *x = renormalize((e & 8191) * (*x >> LWFC_GROUPS_BITS) + (e >> 13 & 4095), &p, end);
             values[j] = (int32_t)(e >> 25) - LWFC_GROUPS_TOP;
             escapes |= (uint32_t)(e >> 25 == LWFC_GROUPS_ESCAPE) << j;

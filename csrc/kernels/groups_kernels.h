@@ -29,6 +29,7 @@ struct lwfc_groups_tables {
     const uint32_t *silent; /* a group's slots of "all zero"; 4096 behind the last, to whole rows */
     const uint32_t *first;  /* [groups][16]: where in `slots` a symbol's table begins */
     const uint32_t *slots;  /* frequency | offset << 13 | (symbol + LWFC_GROUPS_TOP) << 25 */
+    const uint16_t *zeros;  /* [groups][16]: a table's slots of 0, its first */
     const uint8_t *tops;    /* [groups][16]: the largest symbol of a table */
     const uint8_t *counts;  /* a group's symbols, 1 .. 16; tables of the others say nothing */
     const uint16_t *limits; /* a group's largest magnitude */

@@ -37,17 +37,34 @@ LWFC_INLINE int32_t shifted(int32_t sum, int shift)
     return sat((sum + ((1 << shift) >> 1)) >> shift);
 }
 
+/* sums[c] of `count` pairs of a line, [..][16], times those of a table. */
+LWFC_INLINE void sum_line(const uint32_t *line, int count, const uint32_t *table, int stride,
+                          int32_t *sums)
+{
+    memset(sums, 0, LWFC_STRIP * sizeof *sums);
+    for (int i = 0; i < count; i++) {
+        const int32_t even = low(table[i * stride]), odd = high(table[i * stride]);
+        for (int c = 0; c < LWFC_STRIP; c++) {
+            const uint32_t pair = line[i * LWFC_STRIP + c];
+            sums[c] += low(pair) * even + high(pair) * odd;
+        }
+    }
+}
+
 static void synthesize(const struct lwfc_synthesis *s, int strips, int odd, uint32_t *x,
                        size_t stride)
 {
     for (int strip = 0; strip < strips; strip++, x += stride) {
-        const int16_t *columns = s->columns + strip * LWFC_STRIP;
-        for (int c = 0; c < LWFC_STRIP; c++) {
-            int32_t sum = 0;
-            for (uint32_t i = 0; i < s->count; i++) {
-                sum += columns[(s->entries[i] >> 16) * s->stride + (size_t)c] * low(s->entries[i]);
+        int32_t sums[LWFC_STRIP] = {0};
+        for (uint32_t i = 0; i < s->count; i++) {
+            const int16_t *column =
+                s->columns + (s->entries[i] >> 16) * s->stride + strip * LWFC_STRIP;
+            for (int c = 0; c < LWFC_STRIP; c++) {
+                sums[c] += column[c] * low(s->entries[i]);
             }
-            const int32_t v = shifted(sum, s->shift);
+        }
+        for (int c = 0; c < LWFC_STRIP; c++) {
+            const int32_t v = shifted(sums[c], s->shift);
             x[c] = odd ? pair_of(low(x[c]), v) : pair_of(v, high(x[c]));
         }
     }
@@ -58,17 +75,16 @@ static void columns(const uint32_t *x, const struct lwfc_side *height, int x_str
 {
     for (int y = 0; y < height->n; y++) {
         for (int p = 0; p < vp; p++) {
+            const uint32_t *line = x + 2 * p * x_stride * LWFC_STRIP;
+            int32_t even[LWFC_STRIP], odd[LWFC_STRIP] = {0};
+            sum_line(line, up, height->over_k + y, height->padded, even);
+            if (2 * p + 1 < width) {
+                sum_line(line + x_stride * LWFC_STRIP, up, height->over_k + y, height->padded,
+                         odd);
+            }
             for (int c = 0; c < LWFC_STRIP; c++) {
-                int32_t v[2] = {0, 0};
-                for (int half = 0; half < 2 && 2 * p + half < width; half++) {
-                    const uint32_t *line = x + (2 * p + half) * x_stride * LWFC_STRIP + c;
-                    int32_t sum = 0;
-                    for (int i = 0; i < up; i++) {
-                        sum += dot(line[i * LWFC_STRIP], height->over_k[i * height->padded + y]);
-                    }
-                    v[half] = shifted(sum, height->bits);
-                }
-                z[(y * z_stride + p) * LWFC_STRIP + c] = pair_of(v[0], v[1]);
+                z[(y * z_stride + p) * LWFC_STRIP + c] =
+                    pair_of(shifted(even[c], height->bits), shifted(odd[c], height->bits));
             }
         }
     }
@@ -130,18 +146,17 @@ static void forward_rows(const uint32_t *d, const struct lwfc_side *width, int h
 {
     const int height_pairs = (height + 1) / 2;
     for (int v = 0; v < live; v++) {
+        const uint32_t *table = width->over_i + v * width->pairs;
         for (int yp = 0; yp < height_pairs; yp++) {
+            const uint32_t *line = d + 2 * yp * width->pairs * LWFC_STRIP;
+            int32_t even[LWFC_STRIP], odd[LWFC_STRIP] = {0};
+            sum_line(line, width->pairs, table, 1, even);
+            if (2 * yp + 1 < height) {
+                sum_line(line + width->pairs * LWFC_STRIP, width->pairs, table, 1, odd);
+            }
             for (int c = 0; c < LWFC_STRIP; c++) {
-                int32_t halves[2] = {0, 0};
-                for (int half = 0; half < 2 && 2 * yp + half < height; half++) {
-                    const uint32_t *line = d + (2 * yp + half) * width->pairs * LWFC_STRIP + c;
-                    int32_t sum = 0;
-                    for (int p = 0; p < width->pairs; p++) {
-                        sum += dot(line[p * LWFC_STRIP], width->over_i[v * width->pairs + p]);
-                    }
-                    halves[half] = shifted(sum, shift);
-                }
-                r[(v * height_pairs + yp) * LWFC_STRIP + c] = pair_of(halves[0], halves[1]);
+                r[(v * height_pairs + yp) * LWFC_STRIP + c] =
+                    pair_of(shifted(even[c], shift), shifted(odd[c], shift));
             }
         }
     }
@@ -153,12 +168,10 @@ static void forward_columns(const uint32_t *r, const struct lwfc_side *height, i
     for (int v = 0; v < live_v; v++, r += height->pairs * LWFC_STRIP) {
         for (int u = 0; u < live_u; u++) {
             int16_t *out = x + (size_t)(u * width + v) * stride;
+            int32_t sums[LWFC_STRIP];
+            sum_line(r, height->pairs, height->over_i + u * height->pairs, 1, sums);
             for (int c = 0; c < LWFC_STRIP; c++) {
-                int32_t sum = 0;
-                for (int p = 0; p < height->pairs; p++) {
-                    sum += dot(r[p * LWFC_STRIP + c], height->over_i[u * height->pairs + p]);
-                }
-                out[c] = (int16_t)shifted(sum, shift);
+                out[c] = (int16_t)shifted(sums[c], shift);
             }
         }
     }
@@ -169,16 +182,21 @@ static void analyze(const struct lwfc_analysis *a)
     const size_t pairs = a->padded / 2;
     for (size_t b = 0; b < a->blocks; b++) {
         const int16_t *x = a->x + b * a->padded;
-        for (int k = 0; k < a->groups * LWFC_STRIP; k++) {
-            const uint32_t *row =
-                a->rows + (size_t)(k / LWFC_STRIP) * pairs * LWFC_STRIP + k % LWFC_STRIP;
-            int32_t sum = 0;
-            for (size_t p = 0; p < pairs; p++) {
-                sum += dot(row[p * LWFC_STRIP], pair_of(x[2 * p], x[2 * p + 1]));
+        for (int group = 0; group < a->groups; group++) {
+            const uint32_t *row = a->rows + (size_t)group * pairs * LWFC_STRIP;
+            const float *scales = a->scales + group * LWFC_STRIP;
+            int16_t *out = a->q + b * a->stride + group * LWFC_STRIP;
+            int32_t sums[LWFC_STRIP] = {0};
+            for (size_t p = 0; p < pairs; p++, row += LWFC_STRIP) {
+                for (int k = 0; k < LWFC_STRIP; k++) {
+                    sums[k] += low(row[k]) * x[2 * p] + high(row[k]) * x[2 * p + 1];
+                }
             }
-            float q = (float)sum * a->scales[k];
-            q = q > a->limit ? a->limit : q < -a->limit ? -a->limit : q;
-            a->q[b * a->stride + (size_t)k] = (int16_t)lrintf(q);
+            for (int k = 0; k < LWFC_STRIP; k++) {
+                float q = (float)sums[k] * scales[k];
+                q = q > a->limit ? a->limit : q < -a->limit ? -a->limit : q;
+                out[k] = (int16_t)lrintf(q);
+            }
         }
     }
 }
