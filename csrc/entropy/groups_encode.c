@@ -53,8 +53,8 @@ static const struct lwfc_groups_record *find(const struct lwfc_groups_model *m, 
     return of_class + (v > top || v < -top ? LWFC_GROUPS_ESCAPE : LWFC_GROUPS_TOP + v);
 }
 
-static void put_group(const struct lwfc_groups_model *m, struct writer *w, const int16_t *symbols,
-                      size_t g, uint32_t row, uint32_t lanes)
+LWFC_INLINE void put_group(const struct lwfc_groups_model *m, struct writer *w,
+                           const int16_t *symbols, size_t g, uint32_t row, const uint32_t lanes)
 {
     const size_t at = g * LWFC_GROUP;
     const uint32_t first = LWFC_GROUP * row;
