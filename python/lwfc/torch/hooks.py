@@ -93,7 +93,7 @@ class Hook:
 
     def _prepare(self) -> None:
         self.name, self.codec, mode, self.select, grad = self.settings
-        self.digest, self.entered = enter(self.codec)
+        self.digest = enter(self.codec)
         ends = clip_ends(self.codec)
         self.lo, self.hi = float(ends[0].min()), float(ends[1].max())
         self.ends = tuple(torch.from_numpy(end.copy()) for end in ends)

@@ -20,22 +20,27 @@ from .ondevice import on_device, takes
 
 __all__ = ["code", "enter", "record_under", "register"]
 
-# Codecs of hooks live as long as a hook holds them; those registered by hand stay.
-_codecs: WeakValueDictionary[str, Codec] = WeakValueDictionary()
+# Codecs of hooks live as long as a hook holds them; those registered by hand stay. Equal codecs are
+# entered side by side, or one would leave with the holder of another.
+_codecs: WeakValueDictionary[int, Codec] = WeakValueDictionary()
 _registered: dict[str, Codec] = {}
 _recorders: WeakValueDictionary[int, Recorder] = WeakValueDictionary()
 
 
-def enter(codec: Codec) -> tuple[str, Codec]:
-    """The digest by which the operator finds the codec for as long as the second result lives.
+def _find(digest: str) -> Codec | None:
+    """A living codec of this digest."""
+    living = (reference() for reference in _codecs.valuerefs())
+    return next((c for c in living if c is not None and f"{c.digest:016x}" == digest), None)
 
-    That is the codec itself, or an equal one that has come before it.
-    """
+
+def enter(codec: Codec) -> str:
+    """The digest by which the operator finds the codec for as long as somebody holds it."""
     digest = f"{codec.digest:016x}"
-    known = _codecs.setdefault(digest, codec)
-    if known != codec:
+    known = _find(digest)
+    if known is not None and known != codec:
         raise ParameterError(f"another codec of the digest {digest} is in use")
-    return digest, known
+    _codecs[id(codec)] = codec
+    return digest
 
 
 def register(codec: Codec) -> str:
@@ -43,8 +48,8 @@ def register(codec: Codec) -> str:
 
     Graphs that torch.export made with a codec attached need it, where nothing else holds the codec.
     """
-    digest, known = enter(codec)
-    _registered[digest] = known
+    digest = enter(codec)
+    _registered[digest] = codec
     return digest
 
 
@@ -74,7 +79,7 @@ def code(
     values without making bytes; ``recorder``: from :func:`record_under`, or 0; ``call``: which of
     the layer's calls in a forward pass, ~call for another part of one.
     """
-    codec = _registered.get(digest) or _codecs.get(digest)
+    codec = _registered.get(digest) or _find(digest)
     if codec is None:
         raise ParameterError(
             f"no codec of digest {digest} in this process: lwfc.torch.register(lwfc.load(path))"
