@@ -35,7 +35,7 @@ class FeatureCodec(keras.layers.Layer):
         if mode not in ("bitstream", "simulate"):
             raise ParameterError(f"mode={mode!r}: must be 'bitstream' or 'simulate'")
         self.codec, self.mode = codec, mode
-        self._recorders = recorders_for([self.name])
+        self._recorders = recorders_for({self.name: codec})
         self._host = Host(codec, self._recorders[self.name], mode == "bitstream")
         self.built = True
 

@@ -196,7 +196,9 @@ class ArrayNetwork:
     def open(self, cut: Cut) -> "_Opened":
         return _Opened(self, cut)
 
-    def survey(self, cuts: Sequence[Cut], samples: int, progress: Any) -> Survey:
+    def survey(
+        self, cuts: Sequence[Cut], samples: int, progress: Any, clock: Callable[[], float]
+    ) -> Survey:
         """One run for the features, one for each cut's time, one for each tensor's nudge."""
         few = {n: np.concatenate([b[n] for b in self.batches])[:samples] for n in self.flow.inputs}
         one = self.first(few)
@@ -208,7 +210,7 @@ class ArrayNetwork:
         head_ms, gain = {}, dict.fromkeys(names)
         for done, cut in enumerate(cuts):
             opened = self.open(cut)
-            head_ms[cut.name] = timed(lambda opened=opened: opened.head(one), 1)
+            head_ms[cut.name] = timed(lambda opened=opened: opened.head(one), clock, 1)
             known = {t.name: features[t.name] for t in cut.tensors}
             for tensor in cut.tensors:
                 if tensor.coded and gain[tensor.name] is None and scale > 0:
@@ -221,7 +223,7 @@ class ArrayNetwork:
                     gain[tensor.name] = error / scale / float(np.square(noise, dtype="f8").mean())
             if progress is not None:
                 progress(done + 1, len(cuts), "features")
-        return Survey(timed(lambda: self.whole(one), 1), head_ms, features, gain)
+        return Survey(timed(lambda: self.whole(one), clock, 1), head_ms, features, gain)
 
     def evaluate(self, metric: Callable, opened: Any, code: Callable | None) -> float:
         """``metric(predict)``, where ``predict(inputs)`` gives the outputs as the network does."""

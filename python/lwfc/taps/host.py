@@ -30,10 +30,12 @@ def pass_through(
     ended = time.perf_counter_ns()
     if recorder is not None:
         counts = Counts(
-            calls=1, passes=1, samples=len(source) if source.ndim else 1, elements=source.size,
+            calls=1, passes=1, elements=source.size,
             bytes_in=source.nbytes, measured=data is not None,
             encode_ns=encoded - started, decode_ns=ended - encoded,
         )  # fmt: skip
+        samples, counts.clipped = recorder.measure(source)
+        counts.samples, counts.sampled = samples or 0, samples is not None
         if data is not None:
             info = inspect(data, codec)
             counts.bytes_out, counts.blocks = len(data), info.nblocks
