@@ -303,21 +303,47 @@ enum lwfc_status lwfc_plan_make(const struct lwfc_tensor *tensor, int channel_ax
     return LWFC_OK;
 }
 
+/* 1 if a batch's plane is its last two axes beside the channels, though it has more: each frame
+ * of a video has edges of its own. */
+static int has_frames(const int64_t *shape, int rank, int axis)
+{
+    const int last = axis == rank - 1;
+    const int spatial = axis < 1 ? 0 : last ? rank - 2 : rank - 1 - axis;
+    const int64_t *plane = shape + rank - 2 - last;
+    return spatial > 2 && plane[0] > 1 && plane[1] > 1;
+}
+
 int lwfc_codec_channel_axis(const struct lwfc_codec *codec, const struct lwfc_tensor *tensor)
 {
     const struct lwfc_codec_options *o = &codec->options;
     int sample = tensor->rank == o->inner_rank;
+    int64_t shape[LWFC_RANK_MAX + 1] = {1}; /* of the batch that the sample is */
     for (int i = 0; sample && i < o->inner_rank; i++) {
         sample = tensor->shape[i] == o->inner_shape[i];
+        shape[i + 1] = tensor->shape[i];
     }
-    const int axis = sample ? lwfc_channel_axis_resolve(o->channel_axis, o->inner_rank + 1) : 0;
-    return lwfc_channel_axis_resolve(axis > 0 ? axis - 1 : o->channel_axis, tensor->rank);
+    int axis = lwfc_channel_axis_resolve(o->channel_axis, tensor->rank + sample);
+    if (sample && axis <= 0) { /* samples without channels, or of which each is one */
+        axis = lwfc_channel_axis_resolve(o->channel_axis, tensor->rank);
+        sample = 0;
+    }
+    if (axis < 0 || codec->transform != NULL) {
+        return axis - (axis > 0 && sample);
+    }
+    const int64_t *batch = sample ? shape : tensor->shape;
+    const int flat = sample && axis == 3 && tensor->rank == 3; /* rows would count as samples */
+    const int frames = flat || has_frames(batch, tensor->rank + sample, axis);
+    const int code = axis - sample + (frames ? LWFC_AXIS_FRAMES : 0);
+    return lwfc_channel_axis_resolve(code, tensor->rank) == code ? code : axis - sample;
 }
 
 enum lwfc_status lwfc_codec_plan(const struct lwfc_codec *codec, const struct lwfc_tensor *tensor,
                                  int num_threads, struct lwfc_plan *plan)
 {
     struct lwfc_tensor t = *tensor;
+    if (t.rank < 0 || t.rank > LWFC_RANK_MAX) {
+        return LWFC_ERROR_ARGUMENT;
+    }
     int axis = lwfc_codec_channel_axis(codec, tensor);
     if (axis < -1) {
         return LWFC_ERROR_SHAPE;

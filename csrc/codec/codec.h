@@ -38,8 +38,9 @@ struct lwfc_plan {
 enum lwfc_status lwfc_plan_make(const struct lwfc_tensor *tensor, int channel_axis,
                                 int whole_samples, int num_threads, struct lwfc_plan *plan);
 
-/* Where the codec has a tensor's channels, resolved: -1: it has none, -2: out of range. A tensor
- * of just the codec's inner shape is a sample without its first axis. */
+/* Where the codec has a tensor's channels, resolved, with LWFC_AXIS_FRAMES where the tensor has
+ * more than two spatial axes: -1: it has none, -2: out of range. A tensor of just the codec's
+ * inner shape is a sample without its first axis. */
 int lwfc_codec_channel_axis(const struct lwfc_codec *codec, const struct lwfc_tensor *tensor);
 
 /* The whole plan for a tensor that `codec` codes. */

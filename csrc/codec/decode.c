@@ -144,7 +144,7 @@ enum lwfc_status lwfc_inspect(const uint8_t *data, size_t nbytes, const struct l
                                .coder = h.coder,
                                .dtype = h.dtype,
                                .rank = h.rank,
-                               .channel_axis = h.channel_axis,
+                               .channel_axis = lwfc_channel_axis_plain(h.channel_axis),
                                .levels = codec != NULL ? codec->options.levels : h.levels,
                                .transform = h.transform,
                                .compact = h.compact,

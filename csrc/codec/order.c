@@ -5,16 +5,18 @@
 
 /* Where the rows of a region stand in the array. */
 struct order {
-    ptrdiff_t sample, channel, position; /* strides */
-    ptrdiff_t width;                     /* positions of a whole row */
+    ptrdiff_t sample, frame, channel, position; /* strides */
+    ptrdiff_t frames, width;                    /* of a sample; positions of a whole row */
 };
 
 static struct order order_of(const struct lwfc_geometry *g)
 {
     const int channels_follow = g->channel_axis >= 0 && g->spatial_begin < g->channel_axis;
-    const ptrdiff_t plane = (ptrdiff_t)(g->height * g->width);
-    return (struct order){.sample = plane * (ptrdiff_t)g->channels,
-                          .channel = channels_follow ? 1 : plane,
+    const ptrdiff_t plane = (ptrdiff_t)(g->height * g->width), frames = (ptrdiff_t)g->frames;
+    return (struct order){.sample = plane * (ptrdiff_t)g->channels * frames,
+                          .frame = plane,
+                          .channel = channels_follow ? 1 : plane * frames,
+                          .frames = frames,
                           .position = channels_follow ? (ptrdiff_t)g->channels : 1,
                           .width = (ptrdiff_t)g->width};
 }
@@ -22,7 +24,8 @@ static struct order order_of(const struct lwfc_geometry *g)
 static ptrdiff_t row_offset(const struct order *o, const struct lwfc_region *r, int32_t sample,
                             int32_t channel, int32_t row)
 {
-    return (ptrdiff_t)(r->sample + sample) * o->sample +
+    const ptrdiff_t number = (ptrdiff_t)(r->sample + sample);
+    return number / o->frames * o->sample + number % o->frames * o->frame +
            (ptrdiff_t)(r->channel + channel) * o->channel +
            ((ptrdiff_t)(r->row + row) * o->width + (ptrdiff_t)r->column) * o->position;
 }

@@ -15,9 +15,10 @@ enum {
     TILE_CHANNELS = 8 * LWFC_LANES
 };
 
-static struct lwfc_axes axes_make(const struct lwfc_tensor *t, int begin, int end)
+/* `a` with more axes behind its own. */
+static struct lwfc_axes axes_add(struct lwfc_axes a, const struct lwfc_tensor *t, int begin,
+                                  int end)
 {
-    struct lwfc_axes a = {0};
     for (int i = begin; i < end; i++) {
         if (t->shape[i] == 1) {
             continue;
@@ -64,8 +65,11 @@ void lwfc_view_make(const struct lwfc_tensor *t, const struct lwfc_geometry *g, 
     }
     const ptrdiff_t item = (ptrdiff_t)lwfc_dtype_nbytes(v->dtype);
     const int last = g->spatial_end - 1;
-    v->samples = axes_make(t, 0, g->sample_end);
-    v->rows = axes_make(t, g->spatial_begin, last > g->spatial_begin ? last : g->spatial_begin);
+    const struct lwfc_axes none = {0};
+    v->samples = axes_add(none, t, 0, g->sample_end);
+    v->samples = axes_add(v->samples, t, g->frame_begin, g->spatial_begin);
+    v->rows =
+        axes_add(none, t, g->spatial_begin, last > g->spatial_begin ? last : g->spatial_begin);
     v->column_stride = g->width == 1 ? item : (ptrdiff_t)t->strides[last];
     v->row_stride = single_stride(&v->rows, v->column_stride * (ptrdiff_t)g->width);
     v->planes_even = v->row_stride == v->column_stride * (ptrdiff_t)g->width;

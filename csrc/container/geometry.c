@@ -2,8 +2,17 @@
 
 #include "lwfc.h"
 
+int lwfc_channel_axis_plain(int channel_axis)
+{
+    return channel_axis >= LWFC_AXIS_FRAMES ? channel_axis - LWFC_AXIS_FRAMES : channel_axis;
+}
+
 int lwfc_channel_axis_resolve(int channel_axis, int rank)
 {
+    if (channel_axis >= LWFC_AXIS_FRAMES) {
+        const int axis = channel_axis - LWFC_AXIS_FRAMES;
+        return rank >= 3 && axis < 7 && (axis <= rank - 3 || axis == rank - 1) ? channel_axis : -2;
+    }
     if (rank < 2) {
         return channel_axis == LWFC_AXIS_AUTO || (channel_axis >= -rank && channel_axis < rank)
                    ? -1
@@ -92,6 +101,8 @@ int lwfc_geometry_make(const int64_t *shape, int rank, int channel_axis, int who
     if (total < 0) {
         return -1;
     }
+    const int has_frames = channel_axis >= LWFC_AXIS_FRAMES;
+    channel_axis = lwfc_channel_axis_plain(channel_axis);
     g->channel_axis = channel_axis;
     if (channel_axis < 0) {
         g->sample_end = 0;
@@ -99,20 +110,24 @@ int lwfc_geometry_make(const int64_t *shape, int rank, int channel_axis, int who
         g->spatial_end = rank;
     } else if (channel_axis < rank - 1) {
         g->sample_end = channel_axis;
-        g->spatial_begin = channel_axis + 1;
+        g->spatial_begin = has_frames ? rank - 2 : channel_axis + 1;
         g->spatial_end = rank;
     } else {
-        g->sample_end = rank > 2 ? 1 : 0;
+        g->sample_end = has_frames ? rank - 3 : rank > 2 ? 1 : 0;
         g->spatial_begin = g->sample_end;
         g->spatial_end = rank - 1;
     }
+    g->frame_begin = channel_axis >= 0 && channel_axis < g->spatial_begin ? channel_axis + 1
+                                                                          : g->spatial_begin;
     if (total == 0) {
         g->samples = g->channels = g->height = g->width = 0;
+        g->frames = 1;
         g->samples_step = g->channels_step = g->rows_step = g->columns_step = 1;
         g->nblocks = 0;
         return 0;
     }
-    g->samples = product(shape, 0, g->sample_end);
+    g->frames = product(shape, g->frame_begin, g->spatial_begin);
+    g->samples = product(shape, 0, g->sample_end) * g->frames;
     g->channels = channel_axis < 0 ? 1 : shape[channel_axis];
     const int last = g->spatial_end - 1;
     g->width = g->spatial_end > g->spatial_begin ? shape[last] : 1;

@@ -20,13 +20,18 @@ enum {
     LWFC_SAMPLE_SYMBOLS = 1 << 30
 };
 
+/* Added to a resolved channel axis (0..6): the plane is the last two of the other axes, whatever
+ * their number, and all before these count samples. FORMAT.md calls such tensors frames. */
+enum { LWFC_AXIS_FRAMES = 8 };
+
 /* The tensor as [samples][channels][height][width]. */
 struct lwfc_geometry {
     int64_t samples, channels, height, width;
-    /* Which axes make up each: samples are axes 0..sample_end-1, then either the
-     * channel axis precedes its spatial axes, or follows them as the last. */
+    /* Which axes make up each: samples are axes 0..sample_end-1, and frames behind the
+     * channel axis; either this precedes its spatial axes, or follows them as the last. */
     int channel_axis; /* 0..rank-1, or -1: none */
-    int sample_end, spatial_begin, spatial_end;
+    int sample_end, frame_begin, spatial_begin, spatial_end; /* frames end where the plane begins */
+    int64_t frames; /* in samples, those behind the channel axis; fastest */
 
     /* The cut: whole samples, or channels of one sample, or rows of one
      * channel, or columns of one row; the first that fits. */
@@ -40,9 +45,12 @@ struct lwfc_region {
     struct lwfc_block extent;
 };
 
-/* Resolves LWFC_AXIS_AUTO (see lwfc.h) and negative axes for `rank`; -1: the
- * tensor has no channels; -2: out of range. */
+/* Resolves LWFC_AXIS_AUTO (see lwfc.h) and negative axes for `rank`; axes with
+ * LWFC_AXIS_FRAMES stay. -1: the tensor has no channels; -2: out of range. */
 int lwfc_channel_axis_resolve(int channel_axis, int rank);
+
+/* A resolved axis without LWFC_AXIS_FRAMES. */
+int lwfc_channel_axis_plain(int channel_axis);
 
 /* 0, or -1: the element count passes 2^62 or a dimension is negative.
  * `channel_axis` is resolved. */

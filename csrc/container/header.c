@@ -2,6 +2,7 @@
 
 #include "base/bytes.h"
 #include "base/crc32c.h"
+#include "container/geometry.h"
 
 #include <math.h>
 #include <string.h>
@@ -258,8 +259,8 @@ enum lwfc_status lwfc_header_read(const uint8_t *data, size_t nbytes, const int6
             return r.status;
         }
     }
-    if (h->rank > LWFC_RANK_MAX || h->channel_axis >= h->rank ||
-        (h->channel_axis >= 0) != (h->rank >= 2)) {
+    if (h->rank > LWFC_RANK_MAX || (h->channel_axis >= 0) != (h->rank >= 2) ||
+        (h->rank >= 2 && lwfc_channel_axis_resolve(h->channel_axis, h->rank) < 0)) {
         return LWFC_ERROR_SHAPE;
     }
     if (!h->bound) {
@@ -268,10 +269,11 @@ enum lwfc_status lwfc_header_read(const uint8_t *data, size_t nbytes, const int6
     read_shape(&r, inner_shape, inner_rank, h);
     if (!h->bound && r.status == LWFC_OK) {
         if (h->groups == 0) {
-            if (h->channel_axis < 0 || h->shape[h->channel_axis] < 2) {
+            const int axis = lwfc_channel_axis_plain(h->channel_axis);
+            if (axis < 0 || h->shape[axis] < 2) {
                 return LWFC_ERROR_LEVELS;
             }
-            h->groups = (size_t)h->shape[h->channel_axis];
+            h->groups = (size_t)h->shape[axis];
         }
         const size_t group_nbytes = 4 * stored_per_group(h);
         if (h->groups > (size_t)(r.end - r.p) / group_nbytes) {

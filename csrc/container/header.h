@@ -19,7 +19,7 @@ struct lwfc_header {
     int bound, coder, dtype, rank, transform;
     int compact;         /* rank, -1 without its codec, is the codec's inner rank and one more */
     int lane_code;       /* compact: of the only block */
-    int channel_axis; /* resolved; -1: none */
+    int channel_axis; /* resolved, with LWFC_AXIS_FRAMES or without; -1: none */
     int inner_known;  /* bound: axes 1.. are the codec's inner shape */
     uint32_t digest_tag; /* compact: 16 bits */
     int levels; /* 0 in a bound stream */

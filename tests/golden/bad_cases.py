@@ -62,6 +62,7 @@ def header_cases():
     yield "dtype-4", "dtype", sealed(head(kind=0x42))
     yield "rank-9", "shape", sealed(head(kind=0x09, dimensions=b"\1" * 9))
     yield "axis-too-large", "shape", sealed(head(axis=0x30))
+    yield "axis-frames", "shape", sealed(head(axis=0xA0))
     yield "axis-missing", "shape", sealed(head(axis=0x00))
     yield "axis-of-vector", "shape", sealed(head(kind=0x01, axis=0x10, dimensions=b"\x06"))
     yield "varint-padded", "shape", sealed(head(dimensions=b"\x82\x00\x03"))

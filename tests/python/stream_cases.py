@@ -153,6 +153,12 @@ def _plain_cases():
     yield "channels", make_codec(4, CABAC, groups=3), x
     values = np.float32([[0, 1, 2], [-1, 0.25, 3], [0, 0, 1]])
     yield "channels-table", make_codec(3, RAW, groups=3, values=values), x
+    for axis in (1, 4):
+        codec = make_codec(3, RANS, channel_axis=axis)
+        yield f"frames-{axis}", codec, feature((2, 3, 4, 5, 6), axis, -0.3)
+    yield "frames-channels", make_codec(4, RANS, groups=3, bound=True), feature((2, 3, 2, 4, 5))
+    sample = make_codec(3, RANS, channel_axis=-1, inner_shape=(4, 5, 6))
+    yield "frames-sample", sample, feature((4, 5, 6), 7, -0.3)
     yield "channels-last", make_codec(4, RANS, groups=5, channel_axis=-1), feature((2, 8, 5))
 
 

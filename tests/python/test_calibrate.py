@@ -159,7 +159,10 @@ def test_planes():
     assert planes(np.zeros((2, 7, 16)), None).shape == (2, 16, 1, 7)
     assert planes(np.zeros((7, 16)), None).shape == (1, 16, 1, 7)
     assert planes(np.zeros((2, 4, 5, 3)), -1).shape == (2, 3, 4, 5)
-    assert planes(np.zeros((2, 3, 4, 5, 6)), None).shape == (2, 3, 20, 6)
+    assert planes(np.zeros((2, 3, 4, 5, 6)), None).shape == (8, 3, 5, 6)
+    assert planes(np.zeros((2, 4, 5, 6, 3)), -1).shape == (8, 3, 5, 6)
+    assert planes(np.zeros((2, 3, 4, 1, 6)), None).shape == (2, 3, 4, 6)
+    assert planes(np.zeros((3, 4, 5, 6)), 0).shape == (1, 3, 20, 6)
     x = np.arange(2 * 7 * 16).reshape(2, 7, 16)
     assert planes(x, None)[1, 3, 0, 5] == x[1, 5, 3]
 

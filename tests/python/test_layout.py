@@ -46,7 +46,7 @@ def test_encode_finds_the_axis(name, dtype):
     data = lwfc.encode(x, levels=4)
     assert lwfc.inspect(data).channel_axis == axis
     named = [len(lwfc.encode(x, levels=4, channel_axis=a)) for a in range(x.ndim)]
-    assert len(data) == named[axis] <= 1.05 * min(named)
+    assert len(data) <= named[axis] <= 1.05 * min(named)
     assert lwfc.decode(data).shape == x.shape
 
 
@@ -91,7 +91,7 @@ def test_no_structure_no_warning(recwarn):
 
 @pytest.mark.parametrize("options", [{}, {"coder": "context"}, {"restore": "linear"},
                                      {"granularity": "channel"}])  # fmt: skip
-@pytest.mark.parametrize("name", ["nchw", "nct", "ntc"])
+@pytest.mark.parametrize("name", ["nchw", "nhwc", "nct", "ntc", "ncthw", "nthwc"])
 def test_a_sample_is_coded_like_its_batch(name, options):
     x, axis = BATCHES[name]
     codec = lwfc.calibrate(x, levels=3, **options)
@@ -99,7 +99,7 @@ def test_a_sample_is_coded_like_its_batch(name, options):
     assert lwfc.inspect(data, codec).channel_axis == axis - 1
     assert np.array_equal(codec.decode(data), codec.simulate(x[:1])[0])
     assert np.array_equal(codec.simulate(x[0]), codec.decode(data))
-    assert len(data) <= len(codec.encode(x[:1])) + 2
+    assert len(data) <= len(codec.encode(x[:1])) + 4  # the shape, which batches leave to the codec
 
 
 @pytest.mark.parametrize("options", [{"restore": "linear"}, {"granularity": "channel"}])
@@ -126,3 +126,30 @@ def test_moved_axes_are_warned_of():
         codec.encode(MAPS[:, :, :, :10])
         codec.encode(last[0])
         lwfc.calibrate(MAPS[:, :, :10], levels=3).encode(np.swapaxes(MAPS[:, :, :10], 2, 3))
+
+
+@pytest.mark.parametrize("coder", ["rans", "context"])
+@pytest.mark.parametrize("axis", [1, -1])
+def test_a_video_costs_what_its_frames_do(coder, axis):
+    x = np.moveaxis(VIDEO, 1, axis).copy()
+    frames = np.moveaxis(VIDEO, 1, 2).reshape(-1, 8, 12, 12).copy()
+    codec = lwfc.calibrate(x, levels=4, coder=coder)
+    single = lwfc.calibrate(frames, levels=4, coder=coder)
+    data = codec.encode(x)
+    assert len(data) <= 1.01 * len(single.encode(frames))
+    assert np.array_equal(codec.decode(data), codec.simulate(x))
+    assert np.array_equal(
+        np.moveaxis(codec.symbols(x), axis, 2 if axis == 1 else -3).reshape(frames.shape),
+        single.symbols(frames),
+    )
+    if coder == "rans":
+        assert len(lwfc.encode(x)) <= 1.01 * len(lwfc.encode(frames))
+        assert len(lwfc.encode(x[0])) <= 1.02 * len(lwfc.encode(x[:1]))
+
+
+def test_restored_video_is_its_restored_frames():
+    frames = np.moveaxis(VIDEO, 1, 2).reshape(-1, 8, 12, 12).copy()
+    made = [lwfc.calibrate(x, levels=3, restore="linear") for x in (VIDEO, frames)]
+    assert made[0].restore == made[1].restore
+    restored = np.moveaxis(made[0].simulate(VIDEO), 1, 2).reshape(frames.shape)
+    assert np.array_equal(restored, made[1].simulate(frames))

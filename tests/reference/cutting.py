@@ -5,6 +5,7 @@ from primitives import Refused, ceil_div, product
 BLOCK_SYMBOLS = 1 << 18
 PAIR_SYMBOLS = 1 << 22
 SAMPLE_SYMBOLS = 1 << 30
+FRAMES = 8  # added to a channel axis
 
 
 def geometry(shape: list[int], axis: int | None) -> tuple[int, int, int, int]:
@@ -12,7 +13,11 @@ def geometry(shape: list[int], axis: int | None) -> tuple[int, int, int, int]:
     rank = len(shape)
     if product(n for n in shape if n > 0) > 1 << 62:
         raise Refused("shape")
-    if axis is None:
+    if axis is not None and axis >= FRAMES:
+        axis -= FRAMES
+        others = shape[:axis] + shape[axis + 1 :]
+        before, spatial = others[:-2], others[-2:]
+    elif axis is None:
         before, spatial = [], shape
     elif axis < rank - 1:
         before, spatial = shape[:axis], shape[axis + 1 :]

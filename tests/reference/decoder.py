@@ -19,7 +19,7 @@ import coder_context
 import coder_rans
 import restoration
 import transform
-from cutting import cut, geometry, regions
+from cutting import FRAMES, cut, geometry, regions
 from primitives import Block, Reader, Refused, ceil_div, crc32c, fnv1a, product
 
 __all__ = ["Codec", "Refused", "decode", "decode_symbols", "read_codec"]
@@ -73,7 +73,10 @@ def read_header(data: bytes, codec: "Codec | None") -> Header:
     digest_tag = r.u32() if bound else None
     levels = flags = values = None
     try:
-        if rank > RANK_MAX or axis >= rank or (axis >= 0) != (rank >= 2):
+        if rank > RANK_MAX or (axis >= 0) != (rank >= 2):
+            raise Refused("shape")
+        plain = axis % FRAMES
+        if rank >= 2 and (plain >= rank or (axis >= FRAMES and not has_frames(plain, rank))):
             raise Refused("shape")
         if not bound:
             levels, flags = read_levels(r)
@@ -84,11 +87,16 @@ def read_header(data: bytes, codec: "Codec | None") -> Header:
             raise Refused("digest") from reason
         raise
     if not bound:
-        values = read_values(r, levels, flags, shape[axis] if axis >= 0 else 0)
+        values = read_values(r, levels, flags, shape[axis % FRAMES] if axis >= 0 else 0)
     return Header(
         bound, coder, dtype, axis if axis >= 0 else None, shape, digest_tag, values, r.position,
         bool(has_transform),
     )  # fmt: skip
+
+
+def has_frames(axis: int, rank: int) -> bool:
+    """Section 3.1: where the last two of the other axes lie together."""
+    return rank >= 3 and (axis <= rank - 3 or axis == rank - 1)
 
 
 def read_compact(data: bytes, codec: "Codec | None") -> Header:
@@ -442,7 +450,11 @@ def decode(data: bytes, codec: Codec | None = None) -> np.ndarray:
         largest = np.float32(LARGEST[DTYPES[header.dtype]])
         values = np.clip(values, -largest, largest)
     axis, shape = header.channel_axis, header.shape
-    if axis is not None and axis == len(shape) - 1:
+    if axis is not None and axis >= FRAMES:
+        others = shape[: axis - FRAMES] + shape[axis - FRAMES + 1 :]
+        values = values.reshape(*others[:-2], values.shape[1], *others[-2:])
+        values = np.moveaxis(values, len(others) - 2, axis - FRAMES)
+    elif axis is not None and axis == len(shape) - 1:
         # (samples, channels, spatial) in the block, channels last in the tensor.
         samples = values.shape[0]
         values = values.reshape(samples, values.shape[1], -1).transpose(0, 2, 1)

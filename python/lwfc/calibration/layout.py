@@ -6,6 +6,7 @@ tried on a part of the samples, with each axis. Whether axis 0 counts samples is
 samples are: in no order, and none of them special.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -40,18 +41,23 @@ class Layout:
 
 
 def planes(array: np.ndarray, channel_axis: int | None) -> np.ndarray:
-    """array as [samples][channels][height][width], the coder's view of it; a view if possible."""
+    """array as [samples][channels][height][width], the coder's view of it; a view if possible.
+
+    Of more than two spatial axes, the first ones count samples: frames.
+    """
     axis = channel_axis_of(array.ndim, channel_axis)
     if axis is None:
         return array.reshape(1, 1, 1, -1)
-    if axis == array.ndim - 1:
-        first = 1 if array.ndim > 2 else 0
-        array = np.moveaxis(array, axis, first)
-        axis = first
-    samples, spatial = array.shape[:axis], array.shape[axis + 1 :]
-    width = spatial[-1] if spatial else 1
-    height = int(np.prod(spatial[:-1], dtype=np.int64))
-    return array.reshape(int(np.prod(samples, dtype=np.int64)), array.shape[axis], height, width)
+    others = [i for i in range(array.ndim) if i != axis]
+    count = array.ndim - 1 - axis if axis < array.ndim - 1 else max(1, array.ndim - 2)
+    if axis and count > 2 and min(array.shape[i] for i in others[-2:]) > 1:
+        count = 2
+    samples, spatial = others[:-count], others[-count:]
+    shape = [array.shape[i] for i in (*samples, axis, *spatial)]
+    samples_size = math.prod(shape[: len(samples)])
+    height = math.prod(shape[len(samples) + 1 : -1])
+    moved = array.transpose(*samples, axis, *spatial)
+    return moved.reshape(samples_size, shape[len(samples)], height, shape[-1])
 
 
 def cropped(x: np.ndarray, most: int) -> np.ndarray:
@@ -67,6 +73,8 @@ def cropped(x: np.ndarray, most: int) -> np.ndarray:
 
 def axis_costs(x: np.ndarray, codec: Codec, axes: Sequence[int]) -> dict[int, int]:
     """Bytes of x with each channel axis; ``codec``: one quantizer, channels on axis 1 of four."""
+    if codec.inner_shape:  # of other tensors than these
+        codec = codec.replace(inner_shape=())
     return {axis: len(codec.encode(planes(x, axis))) for axis in axes}
 
 
@@ -87,22 +95,28 @@ def _unlike(symbols: np.ndarray) -> list[float]:
     return shares
 
 
-def one_shot_axis(x: np.ndarray, codec: Codec) -> int:
-    """The channel axis of one tensor of two axes or more, in little time.
+def one_shot_axis(x: np.ndarray, codec: Codec) -> tuple[int, bool]:
+    """The channel axis of one tensor of two axes or more, and if it is one sample; in little time.
 
     Neighbouring channels differ more than neighbours in space; only where the usual axis is not
     the one of most differences are bytes compared. ``codec`` as for :func:`axis_costs`.
     """
     usual = channel_axis_of(x.ndim, None)
     if x.size < LEAST:
-        return usual
+        return usual, False
     part = cropped(x, GLIMPSE)
     unlike = _unlike(codec.symbols(part))
     most = max(unlike)
-    if unlike[usual] >= ALIKE * most:
-        return usual
-    axes = [axis for axis in [*usual_axes(x.ndim), 0] if unlike[axis] >= ALIKE * most]
-    return preferred_axis(axis_costs(cropped(x, 2 * GLIMPSE), codec, [*axes, usual]), unlike)
+    axis = usual
+    if unlike[usual] < ALIKE * most:
+        axes = [axis for axis in [*usual_axes(x.ndim), 0] if unlike[axis] >= ALIKE * most]
+        costs = axis_costs(cropped(x, 2 * GLIMPSE), codec, [*axes, usual])
+        axis = preferred_axis(costs, unlike)
+    one = axis == 0
+    if x.ndim == 3 and axis == 2 and unlike[0] < ALIKE * unlike[2]:  # rows, or tokens of samples
+        rows, samples = axis_costs(part[None], codec, [3])[3], axis_costs(part, codec, [2])[2]
+        one = rows < (1 - CLEAR) * samples
+    return axis, one
 
 
 def usual_axes(rank: int) -> list[int]:

@@ -86,7 +86,9 @@ def encode(
             **options,
         )
     if channel_axis is None and coder == "rans" and values.ndim > 1:
-        axis = one_shot_axis(values, codec)
-        if axis != channel_axis_of(values.ndim, None):
+        axis, one = one_shot_axis(values, codec)
+        if one:  # tensors of the inner shape are single samples
+            codec = codec.replace(channel_axis=axis - values.ndim, inner_shape=values.shape)
+        elif axis != channel_axis_of(values.ndim, None):
             codec = codec.replace(channel_axis=axis)
     return codec.encode(x, num_threads=num_threads)

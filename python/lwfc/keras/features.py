@@ -73,4 +73,5 @@ def calibrate(model: Any, layer: str, data: Any, **options: Any) -> Codec:
     """
     if keras.config.image_data_format() == "channels_last":
         options.setdefault("channel_axis", -1)
+    options = {"batched": True} | options
     return calibrate_samples(features(model, layer, data), **options)

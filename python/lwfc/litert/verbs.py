@@ -35,6 +35,7 @@ def calibrate(model: Any, tensor: str, data: Any, **options: Any) -> Codec:
     ``channel_axis`` is the last unless given: LiteRT's images are channels-last.
     """
     options.setdefault("channel_axis", -1)
+    options = {"batched": True} | options
     return calibrate_samples(features(model, tensor, data), **options)
 
 

@@ -38,6 +38,7 @@ def calibrate(
     **options: Any,
 ) -> Codec:
     """A codec for a tensor, from unlabelled inputs; ``options`` are those of lwfc.calibrate."""
+    options = {"batched": True} | options
     return calibrate_samples(features(model, tensor, data, **(session_options or {})), **options)
 
 

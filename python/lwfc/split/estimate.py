@@ -58,7 +58,7 @@ class Drafts:
         if not tensor.coded:
             return np.array([len(pack({"": x[:1]}, named=False)), 0.0, 0.0, 0.0])
         x = probe(np.asarray(x, np.float32))
-        codec = calibrate(x, **options)
+        codec = calibrate(x, **({"batched": True} | dict(options)))
         started = time.perf_counter()
         data = codec.encode(x)
         encoded = time.perf_counter()

@@ -71,6 +71,7 @@ class Halves:
 
     def codecs(self, options: Mapping[str, Any]) -> dict[str, Any]:
         """A codec for each tensor that is worth one."""
+        options = {"batched": True} | dict(options)
         return {
             tensor.name: calibrate([f[tensor.name] for f in self.fitting], **options)
             for tensor in self.cut.tensors

@@ -37,6 +37,7 @@ def calibrate(edge: Callable[[Any], Any], data: Any, **options: Any) -> Codec:
     ``edge``: the function from inputs to the tensor to code, the network's first half; ``options``
     are those of lwfc.calibrate.
     """
+    options = {"batched": True} | options
     return calibrate_samples(features(edge, data), **options)
 
 
