@@ -66,9 +66,15 @@ def bits(data: bytes, x: np.ndarray) -> str:
     return f"{8 * len(data) / x.size:.3f}"
 
 
+def clip(x: np.ndarray) -> tuple[float, float]:
+    """The same range for all: versions choose others."""
+    lo, hi = np.quantile(x, (0.005, 0.995))
+    return float(lo), float(hi)
+
+
 def calibrated(x: np.ndarray, coder: str, **options: int) -> str:
     half = len(x) // 2
-    codec = lwfc.calibrate(x[:half], levels=4, coder=coder, **options)
+    codec = lwfc.calibrate(x[:half], levels=4, coder=coder, clip=clip(x), **options)
     return bits(codec.encode(x[half:]), x[half:])
 
 
@@ -97,8 +103,8 @@ def main() -> None:
         for coder in ("rans", "context"):
             cells += [calibrated(x, coder), calibrated(x, coder, channel_axis=axis)]
         for part, at in ((half, axis), (x[0], axis - 1)):
-            cells += [bits(lwfc.encode(part), part),
-                      bits(lwfc.encode(part, channel_axis=at), part)]  # fmt: skip
+            cells += [bits(lwfc.encode(part, clip=clip(x)), part),
+                      bits(lwfc.encode(part, clip=clip(x), channel_axis=at), part)]  # fmt: skip
         if timed:
             cells.append(f"{extra(half, axis):.0f}")
         print(f"| {name} | {' | '.join(cells)} |", flush=True)

@@ -23,7 +23,7 @@ LOOKED_AT = 1 << 17  # elements
 GLIMPSE = 1 << 12  # the same, where one tensor is coded and time is short
 LEAST = 1 << 9  # elements from which bytes tell anything
 CLEAR = 0.02  # part of the bytes that another axis must save
-LIKELY = 0.05  # the same, to take axis 0 for channels
+LIKELY = 0.05  # the same, where what else axis 0 may be is likelier
 ORDERED = 0.85  # squared distance of neighbours to that of strangers: an axis with an order
 ALIKE = 0.85  # share of unlike neighbours to that of another axis
 CONSISTENT = 6.0  # standard deviations
@@ -115,7 +115,7 @@ def one_shot_axis(x: np.ndarray, codec: Codec) -> tuple[int, bool]:
     one = axis == 0
     if x.ndim == 3 and axis == 2 and unlike[0] < ALIKE * unlike[2]:  # rows, or tokens of samples
         rows, samples = axis_costs(part[None], codec, [3])[3], axis_costs(part, codec, [2])[2]
-        one = rows < (1 - CLEAR) * samples
+        one = rows < (1 - LIKELY) * samples
     return axis, one
 
 
