@@ -2,7 +2,15 @@
 
 data = lwfc.encode(x, levels=4)          # self-contained bytes
 y = lwfc.decode(data)
-codec = lwfc.calibrate(samples, ...)     # once per layer; codec.encode, codec.decode, codec.save
+print(lwfc.inspect(data))                # shape, type, bits per element ... without decoding
+
+codec = lwfc.calibrate(samples, levels=2, coder="context", restore="linear")   # once per layer
+data = codec.encode(x); y = codec.decode(data)
+codec.save("layer.lwfc"); codec = lwfc.load("layer.lwfc")
+found = lwfc.tune(samples, evaluate, max_loss=0.5)    # the cheapest codec your metric allows
+
+For models: help(lwfc.torch), lwfc.keras and the others, each imported when asked for. In a shell:
+lwfc --help. Below: help(lwfc.calibrate) has the options, help(lwfc.Codec) what a codec does.
 """
 
 from .base.errors import (

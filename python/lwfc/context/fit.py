@@ -154,8 +154,9 @@ class _Newton:
         if gap.max() >= -1e-6:
             return -np.inf, None  # thresholds cross
         gap = np.exp(gap)
-        fa, fb = 1 / (1 + np.exp(-upper)), 1 / (1 + np.exp(-lower))
-        likely = fa * (1 / (1 + np.exp(lower))) * (1 - gap)
+        with np.errstate(over="ignore"):  # an infinite exponential is a certain symbol
+            fa, fb = 1 / (1 + np.exp(-upper)), 1 / (1 + np.exp(-lower))
+            likely = fa * (1 / (1 + np.exp(lower))) * (1 - gap)
         penalty = 0.5 * float((self.ridge * parameters**2).sum())
         value = float(np.log(np.maximum(likely, _LEAST)).sum(dtype=np.float64))
         return value - penalty, _State(fa, fb, gap)

@@ -139,6 +139,9 @@ context   the symbols of a row of uniform+, and so its accuracy, with the contex
 lwfc      context coder and linear restoration over such ranges, from the same unlabelled samples
 bits/el   all bytes of every stream, headers included, over the elements of the tensor"""
 
+QUICK_NOTE = """
+quick     so few test samples tell losses apart by a few points only: leave --quick out to compare"""
+
 
 def run(
     *,
@@ -169,7 +172,7 @@ def run(
     if as_json:
         print(json.dumps(rows))
     else:
-        print(LEGEND)
+        print(LEGEND + (QUICK_NOTE if quick else ""))
     if plot is not None:
         draw(networks, plot)
         print(f"plot: {plot}", file=sys.stderr)
