@@ -91,6 +91,30 @@ def test_results_before_an_error_are_said(folder, capsys):
     assert "x.npy -> x.npy.lwfc" in said and "bad.npy" in said
 
 
+def test_an_existing_codec_is_noticed_before_the_work(folder, capsys, monkeypatch):
+    Path("c.lwfc").write_bytes(b"old")
+    monkeypatch.setattr(cli, "calibrate", None)
+    assert "-f" in error_of(capsys, "calibrate", "x.npy", "-o", "c.lwfc")
+
+
+def test_single_samples_in_files(folder, capsys):
+    for i in range(3):
+        np.save(f"s{i}.npy", X[i])
+    files = ["s0.npy", "s1.npy", "s2.npy"]
+    assert main(["calibrate", *files, "--no-batched", "-o", "c.lwfc", "-q"]) == 0
+    assert lwfc.load("c.lwfc").metadata["samples"] == 3
+    assert lwfc.load("c.lwfc").inner_shape == X.shape[1:]
+    assert main(["calibrate", *files, "--batched", "-o", "c.lwfc", "-q", "-f"]) == 0
+    assert lwfc.load("c.lwfc").metadata["samples"] == 12
+
+
+def test_lwfcs_own_files_are_no_tensors(folder, capsys):
+    lwfc.calibrate(X).save("c.lwfc")
+    Path("s.lwfc").write_bytes(lwfc.encode(X))
+    assert "codec file" in error_of(capsys, "encode", "c.lwfc")
+    assert "stream" in error_of(capsys, "encode", "s.lwfc")
+
+
 # --- contents -------------------------------------------------------------------------------------
 
 

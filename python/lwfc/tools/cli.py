@@ -13,8 +13,6 @@ import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import numpy as np
-
 from .. import calibrate, encode, inspect
 from ..base.errors import FormatError, LwfcError, ParameterError
 from ..base.kinds import CODEC_FILE, kind_of
@@ -22,9 +20,9 @@ from ..base.progress import Bar
 from ..codec.codec import Codec
 from ..codec.stream import decode_tensor
 from .cli_parser import DESIGN, TRANSFORM, build_parser
-from .files import PIPE, SUFFIX, Outputs, file_part, read_bytes, write_bytes
+from .files import PIPE, SUFFIX, Outputs, check_free, file_part, read_bytes, write_bytes
 from .split_commands import run_explore, run_serve
-from .tensor_files import read_tensors, typed, write_tensor
+from .tensor_files import read_array, read_tensors, typed, write_tensor
 
 __all__ = ["main"]
 
@@ -204,15 +202,17 @@ def run_calibrate(args: argparse.Namespace) -> None:
     outputs = _outputs(args)
     if outputs.folder or (args.output is None and not args.stdout):
         raise ParameterError("where should the codec go? name its file with -o, as in -o x.lwfc")
-    names = (*DESIGN, *TRANSFORM, "restore", "restore_strength", "granularity")
+    target = outputs.name("the codec", "")
+    check_free(target, args.force)  # before the work
+    names = (*DESIGN, *TRANSFORM, "restore", "restore_strength", "granularity", "batched")
     options = _given(args, names)
     if args.metric is not None:
-        options["metric"] = np.load(args.metric, mmap_mode="r")
+        options["metric"] = read_array(args.metric)
     samples = iter(_Samples(args)) if PIPE in args.input else _Samples(args)
     with Bar(not (args.quiet or args.no_progress)) as bar:
         bar(0, len(args.input), "statistics")
         codec = calibrate(samples, progress=bar, num_threads=args.threads, **options)
-    data, target = codec.to_bytes(), outputs.name("the codec", "")
+    data = codec.to_bytes()
     write_bytes(target, data, force=args.force)
     with _Results(args, "calibrate") as results:
         text = f"{target}: {len(data)} bytes" + (f"\n{codec!r}" if args.verbose else "")

@@ -152,8 +152,10 @@ def build_parser() -> argparse.ArgumentParser:
 
     sub = commands.add_parser(
         "calibrate", parents=[source, common, output, design], help="samples to a codec file",
-        description="Each file is a batch of samples, counted by axis 0.",
+        description="Each file is a batch of samples, counted by axis 0, or one sample.",
     )  # fmt: skip
+    sub.add_argument("--batched", action=argparse.BooleanOptionalAction,
+                     help="say which it is, where the shapes do not tell")  # fmt: skip
     sub.add_argument("--restore", choices=RESTORATIONS, help="default none")
     sub.add_argument("--restore-strength", type=float, metavar="S", help="0 to 1 (default 1)")
     sub.add_argument("--granularity", choices=GRANULARITIES, help="default tensor")

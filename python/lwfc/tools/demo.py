@@ -140,7 +140,7 @@ lwfc      context coder and linear restoration over such ranges, from the same u
 bits/el   all bytes of every stream, headers included, over the elements of the tensor"""
 
 QUICK_NOTE = """
-quick     so few test samples tell losses apart by a few points only: leave --quick out to compare"""
+quick     so few test samples tell losses apart by some points only: compare without --quick"""
 
 
 def run(

@@ -10,7 +10,8 @@ from pathlib import Path
 from ..base.errors import LwfcError, ParameterError
 from ..base.files import replace_file
 
-__all__ = ["PIPE", "SUFFIX", "OutputExists", "Outputs", "file_part", "read_bytes", "write_bytes"]
+__all__ = ["PIPE", "SUFFIX", "OutputExists", "Outputs", "check_free", "file_part", "read_bytes",
+           "write_bytes"]  # fmt: skip
 
 PIPE = "-"
 SUFFIX = ".lwfc"

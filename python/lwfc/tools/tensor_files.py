@@ -9,9 +9,10 @@ import numpy as np
 
 from ..base.arrays import Tensor, as_tensor, is_torch, widen
 from ..base.errors import FormatError, ParameterError
+from ..base.kinds import CODEC_FILE, STREAM, kind_of
 from .files import read_bytes, write_bytes
 
-__all__ = ["DTYPES", "TensorFile", "read_tensors", "write_tensor"]
+__all__ = ["DTYPES", "TensorFile", "read_array", "read_tensors", "typed", "write_tensor"]
 
 FLOATS = ("float16", "float32", "float64")
 SMALL = ("float8_e4m3fn", "float8_e5m2", "float8_e4m3fnuz", "float8_e5m2fnuz", "float8_e8m0fnu")
@@ -47,13 +48,26 @@ def read_tensors(name: str) -> TensorFile:
         raise FormatError(f"{name}: {error}") from error
     except (ValueError, EOFError, KeyError, zipfile.BadZipFile, OSError, MemoryError,
             RuntimeError) as error:  # fmt: skip
+        kind = kind_of(data)
+        what = f"these bytes are {kind}" if kind in (STREAM, CODEC_FILE) else str(error)
         raise FormatError(
-            f"{name}: no .npy, .npz, .pt or .safetensors file of numbers ({error})"
+            f"{name}: no .npy, .npz, .pt or .safetensors file of numbers ({what})"
         ) from error
     if not found.tensors:
         rest = f", but {', '.join(found.left_out[:5])}" if found.left_out else ""
         raise FormatError(f"{name} holds no tensors{rest}")
     return found
+
+
+def read_array(name: str) -> np.ndarray:
+    """The one array of an .npy file, which stays in the file where it can."""
+    try:
+        array = np.load(name, mmap_mode="r", allow_pickle=False)
+    except (ValueError, EOFError) as error:
+        raise FormatError(f"{name}: no .npy file of numbers ({error})") from error
+    if not isinstance(array, np.ndarray):
+        raise FormatError(f"{name} holds several arrays: an .npy file holds one")
+    return array
 
 
 def _load_npy(data: bytes) -> np.ndarray:
