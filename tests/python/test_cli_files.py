@@ -133,6 +133,17 @@ def test_integers_are_refused_or_converted_by_name(folder, capsys, dtype):
     assert main(["encode", "n.npz", "--key", "features", "-q"]) == 0
 
 
+@pytest.mark.parametrize("dtype", ["uint8", "int64", "bool"])
+def test_integers_are_warned_of_from_python(dtype):
+    x = (X * 3).astype(dtype)
+    with pytest.warns(lwfc.CalibrationWarning, match=f"{dtype}.*float32"):
+        data = lwfc.encode(x)
+    assert data == lwfc.encode(x.astype(np.float32))
+    torch = pytest.importorskip("torch")
+    with pytest.warns(lwfc.CalibrationWarning, match=dtype):
+        assert lwfc.encode(torch.from_numpy(x)) == data
+
+
 def test_bfloat16_and_float8_in_npy(folder, capsys):
     ml_dtypes = pytest.importorskip("ml_dtypes")
     for name in ("bfloat16", "float8_e4m3fn", "float8_e5m2"):

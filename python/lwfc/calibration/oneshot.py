@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from ..base.arrays import as_tensor, widen
+from ..base.arrays import as_tensor, is_torch, widen
 from ..base.checks import channel_axis_of
 from ..base.errors import CalibrationWarning, ParameterError
 from ..codec.stages import check_levels
@@ -46,6 +46,8 @@ def encode(
     Streams may end in NULs, which NumPy's bytes type drops (``np.array([data])``, ``np.savez``,
     fixed strings of HDF5): keep them as ``np.frombuffer(data, np.uint8)``.
 
+    Integers are taken for numbers, with a CalibrationWarning, as they come back as float32 and
+    not all different.
     Errors: ParameterError for options, types and shapes that do not fit, naming the fix.
     """
     check_levels(levels)
@@ -59,6 +61,7 @@ def encode(
         if clip != "model":
             raise ParameterError(f"lo={lo!r}, hi={hi!r} and clip={clip!r}: give one of them")
         clip = (lo, hi)
+    _warn_of_integers(x)
     array, bfloat16 = as_tensor(x)
     values = widen(array) if bfloat16 else array
     options: dict[str, Any] = dict(coder=coder, channel_axis=channel_axis, nan=nan, bound=False)
@@ -92,3 +95,18 @@ def encode(
         elif axis != channel_axis_of(values.ndim, None):
             codec = codec.replace(channel_axis=axis)
     return codec.encode(x, num_threads=num_threads)
+
+
+def _warn_of_integers(x: Any) -> None:
+    dtype = getattr(x, "dtype", None)
+    if isinstance(dtype, np.dtype):
+        integers = dtype.kind in "biu"
+    else:
+        integers = is_torch(x) and not (x.is_floating_point() or x.is_complex())
+    if integers:
+        warnings.warn(
+            f"x holds {dtype}, which is coded with loss and decodes to float32; keep integers as "
+            "they are, or say x.astype(numpy.float32)",
+            CalibrationWarning,
+            stacklevel=3,
+        )
