@@ -387,6 +387,7 @@ def test_stream_info_is_a_mapping():
     assert dict(info)["levels"] == 4 == info["levels"]
     assert json.loads(json.dumps(dict(info)))["coder"] == "rans"
     assert "levels" in info._repr_html_()
+    assert "  levels: 4\n" in str(info) and repr(info).startswith("StreamInfo(")
     with pytest.raises(KeyError):
         info["colour"]
 

@@ -1,10 +1,10 @@
-"""Showing results in notebooks."""
+"""Showing results on terminals and in notebooks."""
 
 import html
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-__all__ = ["html_fields", "html_table"]
+__all__ = ["html_fields", "html_table", "text_fields"]
 
 
 def html_table(head: Sequence[str], body: Iterable[Sequence[Any]]) -> str:
@@ -20,3 +20,8 @@ def html_table(head: Sequence[str], body: Iterable[Sequence[Any]]) -> str:
 def html_fields(title: str, fields: Mapping[str, Any]) -> str:
     """A mapping as an HTML table of two columns."""
     return html_table((title, ""), fields.items())
+
+
+def text_fields(title: str, fields: Mapping[str, Any]) -> str:
+    """A mapping as lines, one a field."""
+    return "\n".join([title, *(f"  {name}: {value}" for name, value in fields.items())])

@@ -15,7 +15,7 @@ from ..base.arrays import Tensor, widen
 from ..base.errors import FormatError, ParameterError
 from ..base.kinds import STREAM, explain
 from ..base.outputs import Output
-from ..base.show import html_fields
+from ..base.show import html_fields, text_fields
 from ..base.threads import thread_count
 from .names import CODERS, DTYPES, TRANSFORMS
 from .value import CodecValue
@@ -62,6 +62,9 @@ class StreamInfo(Mapping):
 
     def __len__(self) -> int:
         return len(fields(self))
+
+    def __str__(self) -> str:
+        return text_fields("lwfc stream", asdict(self))
 
     def _repr_html_(self) -> str:
         return html_fields("lwfc stream", asdict(self))

@@ -17,6 +17,7 @@ from .. import calibrate, encode, inspect
 from ..base.errors import FormatError, LwfcError, ParameterError
 from ..base.kinds import CODEC_FILE, kind_of
 from ..base.progress import Bar
+from ..base.show import text_fields
 from ..codec.codec import Codec
 from ..codec.stream import decode_tensor
 from .cli_parser import DESIGN, TRANSFORM, build_parser
@@ -170,9 +171,7 @@ def run_inspect(args: argparse.Namespace) -> None:
         print(json.dumps(rows))
         return
     for row in rows:
-        print(row.pop("input"))
-        for field, value in row.items():
-            print(f"  {field}: {value}")
+        print(text_fields(row.pop("input"), row))
 
 
 class _Samples:
