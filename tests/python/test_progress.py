@@ -65,6 +65,20 @@ def test_silent_where_nobody_looks(capsys):
     assert capsys.readouterr().err == ""
 
 
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs a pseudo-terminal")
+def test_a_terminal_of_unknown_width_shows_it(kind, monkeypatch):
+    import os
+    import pty
+
+    reader, writer = pty.openpty()  # of width 0
+    with os.fdopen(writer, "w") as terminal:
+        monkeypatch.setattr(sys, "stderr", terminal)
+        with Bar() as bar:
+            bar(1, 3, "work")
+    with os.fdopen(reader, "rb", buffering=0) as shown:
+        assert b"work" in shown.read(10_000)
+
+
 def test_signatures_are_the_functions_own():
     import inspect
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import shutil
 import sys
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -41,7 +42,11 @@ class Bar:
             return
         if what != self._what or (self._bar is not None and done < self._bar.n):
             self.close()
-            self._bar = self._tqdm(desc=what, total=total, leave=False, file=sys.stderr)
+            size = {}
+            if sys.stderr.isatty():  # where that tells no size, tqdm would write nothing at all
+                columns, rows = shutil.get_terminal_size()
+                size = {"ncols": columns - 1, "nrows": rows}
+            self._bar = self._tqdm(desc=what, total=total, leave=False, file=sys.stderr, **size)
             self._what = what
         self._bar.total = total
         self._bar.update(done - self._bar.n)
