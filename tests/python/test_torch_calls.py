@@ -214,6 +214,17 @@ def test_sources_of_inputs(images):
         lt.calibrate(model, "1", [], levels=4)
 
 
+def test_single_images_are_single_samples(images):
+    model = nn.Sequential(nn.Conv2d(4, 8, 3), nn.ReLU(), nn.Flatten(-3), nn.Linear(128, 8))
+    for layer in ("1", "3"):
+        found = list(lt.features(model, layer, list(images)))
+        assert torch.allclose(torch.cat(found), next(lt.features(model, layer, images)), atol=1e-6)
+    codec = lt.calibrate(model, "1", list(images), levels=4)
+    whole = lt.calibrate(model, "1", images, levels=4)
+    assert codec.metadata["samples"] == 12 and codec.channel_axis == whole.channel_axis
+    assert np.allclose(codec.values, whole.values, rtol=1e-5)
+
+
 def test_offloaded_weights_leave_inputs_alone(images):
     model = nn.Sequential(nn.Conv2d(4, 8, 3), nn.ReLU(), nn.Conv2d(8, 8, 3))
     expected = lt.calibrate(model, "1", images, levels=4)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd
 from torch.utils.data import DataLoader, Dataset
 
 from ..base.errors import ParameterError, UncodedWarning
@@ -91,6 +92,8 @@ def calls_of(
     """The layer's outputs for one batch, one for each call.
 
     The hook is on the model for this pass alone, and raises nothing: the pass runs to its end.
+    Where the model's convolutions take the batch for a single sample, as those of PyTorch do with
+    an image of three axes, the outputs get an axis 0 of one sample.
     """
     module = one_layer(model, layer)
     if any(isinstance(hook, Hook) for hook in module._forward_hooks.values()):
@@ -103,17 +106,28 @@ def calls_of(
     def catch(module: nn.Module, inputs: Any, output: Any) -> None:
         caught.append(pick(output, select).detach().clone())
 
-    handle = module.register_forward_hook(catch)
+    single: list[int] = []  # axes of a single sample, if a convolution met one
+
+    def look(module: _ConvNd, inputs: Any) -> None:
+        axes = len(module.kernel_size) + 1
+        if inputs and isinstance(inputs[0], Tensor) and inputs[0].dim() == axes:
+            single.append(axes)
+
+    handles = [module.register_forward_hook(catch)]
+    first = next((m for m in model.modules() if isinstance(m, _ConvNd)), None)
+    if first is not None:
+        handles.append(first.register_forward_pre_hook(look))
     try:
         run(model, forward, batch)
     finally:
-        handle.remove()
+        for handle in handles:
+            handle.remove()
     if not caught:
         raise ParameterError(
             f"the model does not run its layer {layer!r} on this input: it is on a branch not "
             "taken, its forward() is called directly, or a function uses its weights"
         )
-    return caught
+    return [x[None] if single and x.dim() <= single[0] else x for x in caught]
 
 
 def features(
