@@ -115,6 +115,20 @@ def test_restoration_along_other_axes(axis, order):
     same(codec, torch.from_numpy(tokens[0]))
 
 
+def test_frames_and_single_samples():
+    """More than two spatial axes, and samples without the axis that counts them."""
+    video = np.stack([features(6, 4, seed=s) for s in range(3)], 2)  # (n, C, T, H, W)
+    for options in ({"restore": "linear"}, {"restore": "local"}, {"granularity": "channel"}):
+        codec = lwfc.calibrate(video, levels=3, channel_axis=1, **options)
+        same(codec, torch.from_numpy(video[:2]))
+        same(codec, torch.from_numpy(video[0]))
+        image = lwfc.calibrate(features(8, 6), levels=3, channel_axis=1, **options)
+        same(image, torch.from_numpy(features(1, 6)[0]))
+        last = np.ascontiguousarray(features(8, 6).transpose(0, 2, 3, 1))
+        image = lwfc.calibrate(last, levels=3, channel_axis=-1, **options)
+        same(image, torch.from_numpy(last[0]))
+
+
 def test_wrong_channels_and_nonfinite_values_are_refused():
     per_channel = lwfc.Codec([[0.5]] * 3, [[0.0, 1.0]] * 3)
     restoring = lwfc.calibrate(features(8, 6), levels=3, restore="local")

@@ -64,6 +64,14 @@ def test_the_range_of_gradients():
     assert codec.values[0, 0] > 1 and [float(e[0]) for e in ends(codec)] == [0, 8]
 
 
+def test_gradients_of_a_single_sample_meet_its_channels(x):
+    codec = lwfc.calibrate(x, levels=3, granularity="channel")
+    batch, sample = x[:1].clone().requires_grad_(), x[0].clone().requires_grad_()
+    codec.simulate(batch).sum().backward()
+    codec.simulate(sample).sum().backward()
+    assert torch.equal(batch.grad[0], sample.grad) and 0 < sample.grad.mean() < 1
+
+
 def test_simulation_keeps_signs_of_zeros():
     codec = lwfc.Codec([0.5], [-0.0, 1.0])
     x = torch.tensor([[0.0, -0.0, 2.0, -3.0]], requires_grad=True)

@@ -6,7 +6,6 @@ tried on a part of the samples, with each axis. Whether axis 0 counts samples is
 samples are: in no order, and none of them special.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,6 +13,7 @@ import numpy as np
 
 from ..base.checks import channel_axis_of
 from ..base.errors import CalibrationWarning, OptionWarning
+from ..base.planes import plane_axes
 from ..base.warn import warn_caller
 from ..codec.codec import Codec
 
@@ -41,23 +41,9 @@ class Layout:
 
 
 def planes(array: np.ndarray, channel_axis: int | None) -> np.ndarray:
-    """array as [samples][channels][height][width], the coder's view of it; a view if possible.
-
-    Of more than two spatial axes, the first ones count samples: frames.
-    """
-    axis = channel_axis_of(array.ndim, channel_axis)
-    if axis is None:
-        return array.reshape(1, 1, 1, -1)
-    others = [i for i in range(array.ndim) if i != axis]
-    count = array.ndim - 1 - axis if axis < array.ndim - 1 else max(1, array.ndim - 2)
-    if axis and count > 2 and min(array.shape[i] for i in others[-2:]) > 1:
-        count = 2
-    samples, spatial = others[:-count], others[-count:]
-    shape = [array.shape[i] for i in (*samples, axis, *spatial)]
-    samples_size = math.prod(shape[: len(samples)])
-    height = math.prod(shape[len(samples) + 1 : -1])
-    moved = array.transpose(*samples, axis, *spatial)
-    return moved.reshape(samples_size, shape[len(samples)], height, shape[-1])
+    """array as [samples][channels][height][width], the coder's view of it; a view if possible."""
+    order, sizes = plane_axes(array.shape, channel_axis)
+    return array.transpose(order).reshape(sizes)
 
 
 def cropped(x: np.ndarray, most: int) -> np.ndarray:

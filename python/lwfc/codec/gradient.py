@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from ..base.checks import channel_axis_of
+from ..base.planes import channels_in
 from .value import CodecValue
 
 __all__ = ["clip_ends", "inside", "straight_through"]
@@ -33,14 +33,16 @@ def clip_ends(codec: CodecValue) -> tuple[np.ndarray, np.ndarray]:
 def straight_through(x: Any, coded: Any, codec: CodecValue) -> Any:
     """``coded``, a PyTorch tensor, with the gradient of ``x`` inside the codec's range."""
     lo, hi = (x.new_tensor(end) for end in clip_ends(codec))
-    kept = x.where(inside(x, lo, hi, codec.channel_axis), x.new_zeros(()))
+    kept = x.where(inside(x, lo, hi, codec.channel_axis, codec.inner_shape), x.new_zeros(()))
     return coded - (kept.detach() - kept)  # minus +0 keeps every bit, those of -0 too
 
 
-def inside(x: Any, lo: Any, hi: Any, channel_axis: int | None) -> Any:
+def inside(
+    x: Any, lo: Any, hi: Any, channel_axis: int | None, inner_shape: tuple[int, ...]
+) -> Any:
     """Which values of a PyTorch tensor lie in lo..hi, tensors with a number for each group."""
     if len(lo) > 1:
         shape = [1] * x.dim()
-        shape[channel_axis_of(x.dim(), channel_axis) or 0] = -1
+        shape[channels_in(x.shape, channel_axis, inner_shape) or 0] = -1
         lo, hi = lo.reshape(shape), hi.reshape(shape)
     return (x >= lo) & (x <= hi)

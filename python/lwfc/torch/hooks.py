@@ -98,7 +98,8 @@ class Hook:
         self.lo, self.hi = float(ends[0].min()), float(ends[1].max())
         self.ends = tuple(torch.from_numpy(end.copy()) for end in ends)
         self.by_channel = len(ends[0]) > 1
-        self.recorder = Recorder(partial(_measure, self.passes, self.ends, self.codec.channel_axis))
+        self.axes = self.codec.channel_axis, self.codec.inner_shape
+        self.recorder = Recorder(partial(_measure, self.passes, self.ends, self.axes))
         self.bitstream = mode == "bitstream"
         self.straight = grad == "ste"
         self.number = record_under(self.recorder)
@@ -125,7 +126,7 @@ class Hook:
         if not self.straight:
             x = x.detach()
         elif self.by_channel and x.requires_grad:
-            x = x.where(_inside(x, self.ends, self.codec.channel_axis), x.detach())
+            x = x.where(_inside(x, self.ends, *self.axes), x.detach())
         return code(x, self.digest, self.lo, self.hi, self.bitstream, self.number, call)
 
     def __getstate__(self) -> dict:
@@ -138,14 +139,16 @@ class Hook:
         self._prepare()
 
 
-def _inside(x: Tensor, ends: tuple[Tensor, ...], channel_axis: int | None) -> Tensor:
+def _inside(
+    x: Tensor, ends: tuple[Tensor, ...], channel_axis: int | None, inner_shape: tuple[int, ...]
+) -> Tensor:
     lo, hi = (end.to(x.device, x.dtype) for end in ends)
-    return inside(x, lo, hi, channel_axis)
+    return inside(x, lo, hi, channel_axis, inner_shape)
 
 
 def _measure(
-    passes: Passes, ends: tuple[Tensor, ...], channel_axis: int | None, x: Tensor
+    passes: Passes, ends: tuple[Tensor, ...], axes: tuple[Any, ...], x: Tensor
 ) -> tuple[int | None, int]:
     """(samples of the pass, clipped values), as the recorder asks while the operator runs."""
-    kept = torch.count_nonzero(_inside(x, ends, channel_axis))
+    kept = torch.count_nonzero(_inside(x, ends, *axes))
     return passes.samples(x), x.numel() - int(kept)

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ..base.checks import channel_axis_of
 from ..base.errors import ParameterError
+from ..base.planes import channels_in, plane_axes
 from ..codec.codec import Codec
 from .restorer import Restorer
 
@@ -41,6 +42,7 @@ class OnDevice:
 
     def __init__(self, codec: Codec, device: torch.device) -> None:
         self.axis, self.groups = codec.channel_axis, len(codec.values)
+        self.inner = codec.inner_shape
         self.levels, self.refuses = codec.levels, codec.nan == "raise"
 
         def tensor(array: np.ndarray) -> Tensor:
@@ -87,7 +89,7 @@ class OnDevice:
         """A number for each group, in the shape that meets x's channels."""
         if self.groups == 1:
             return table[0]
-        axis = channel_axis_of(x.dim(), self.axis)
+        axis = channels_in(x.shape, self.axis, self.inner)
         if axis is None or x.shape[axis] != self.groups:
             raise ParameterError(
                 f"the codec has {self.groups} channels, and the tensor {tuple(x.shape)} another "
@@ -96,27 +98,16 @@ class OnDevice:
         return table.reshape([-1 if i == axis else 1 for i in range(x.dim())])
 
     def _restore(self, symbols: Tensor) -> Tensor:
-        """float32 estimates of the tensor's shape; the restorer's planes are those of the core."""
-        axis = channel_axis_of(symbols.dim(), self.axis)
-        if axis is None:
-            planes, back = symbols.reshape(1, 1, 1, -1), None
-        else:
-            last = axis == symbols.dim() - 1
-            first = axis if not last else 1 if symbols.dim() > 2 else 0
-            planes = symbols.movedim(axis, first)
-            back = planes.shape
-            width = back[-1] if first < symbols.dim() - 1 else 1
-            samples = int(np.prod(back[:first], dtype=np.int64))
-            height = int(np.prod(back[first + 1 : -1], dtype=np.int64))
-            planes = planes.reshape(samples, back[first], height, width)
+        """float32 estimates of the tensor's shape, plane by plane as the core cuts them."""
+        if tuple(symbols.shape) == self.inner and channel_axis_of(symbols.dim() + 1, self.axis):
+            return self._restore(symbols[None])[0]  # a sample, cut like the batch it stands for
+        order, axes = plane_axes(symbols.shape, self.axis)
+        moved = symbols.permute(order)
+        planes = moved.reshape(axes)
         if planes.shape[1] != self.restorer.channels:
             raise ParameterError(
                 f"the codec restores {self.restorer.channels} channels, and the tensor "
                 f"{tuple(symbols.shape)} has {planes.shape[1]}"
             )
-        values = self.restorer(planes)
-        return (
-            values.reshape(symbols.shape)
-            if back is None
-            else values.reshape(back).movedim(first, axis)
-        )
+        back = [order.index(i) for i in range(len(order))]
+        return self.restorer(planes).reshape(moved.shape).permute(back)
