@@ -1,5 +1,7 @@
 #include "pyext/pyext.h"
 
+#include <string.h>
+
 static const char capsule_name[] = "lwfc._core.codec";
 
 static void codec_destroy(PyObject *capsule)
@@ -192,17 +194,19 @@ static PyObject *py_codec_fields(PyObject *self, PyObject *object)
         (unsigned long long)lwfc_codec_digest(codec));
 }
 
-/* The arguments (codec, x, num_threads=1) of encode and symbols: a new reference
- * to x as an array that `tensor` describes; NULL: raised. */
+/* The arguments (codec, x, num_threads=1) of encode and symbols, and of encode `out`: a new
+ * reference to x as an array that `tensor` describes; NULL: raised. */
 static PyArrayObject *parse_coding(PyObject *args, PyObject *kwargs,
                                    const struct lwfc_codec **codec, struct lwfc_tensor *tensor,
-                                   int *num_threads)
+                                   int *num_threads, PyObject **out)
 {
-    static char *names[] = {"codec", "x", "num_threads", NULL};
+    static char *names[] = {"codec", "x", "num_threads", "out", NULL};
+    static char *names_without_out[] = {"codec", "x", "num_threads", NULL};
     PyObject *codec_object, *object;
     *num_threads = 1;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OO|i", names, &codec_object, &object,
-                                     num_threads) ||
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, out != NULL ? "OO|iO" : "OO|i",
+                                     out != NULL ? names : names_without_out, &codec_object,
+                                     &object, num_threads, out) ||
         lwfc_py_codec(codec_object, 0, codec) < 0) {
         return NULL;
     }
@@ -213,13 +217,28 @@ static PyArrayObject *parse_coding(PyObject *args, PyObject *kwargs,
     return array;
 }
 
+/* The stream at the start of the caller's buffer: how many bytes it takes, fitting or not. */
+static PyObject *fill_buffer(PyObject *out, const uint8_t *data, size_t nbytes)
+{
+    Py_buffer buffer;
+    if (PyObject_GetBuffer(out, &buffer, PyBUF_WRITABLE) < 0) {
+        return NULL;
+    }
+    if (nbytes <= (size_t)buffer.len) {
+        memcpy(buffer.buf, data, nbytes);
+    }
+    PyBuffer_Release(&buffer);
+    return PyLong_FromSize_t(nbytes);
+}
+
 static PyObject *py_encode(PyObject *self, PyObject *args, PyObject *kwargs)
 {
     (void)self;
     const struct lwfc_codec *codec;
     struct lwfc_tensor tensor;
     int num_threads;
-    PyArrayObject *array = parse_coding(args, kwargs, &codec, &tensor, &num_threads);
+    PyObject *out = Py_None;
+    PyArrayObject *array = parse_coding(args, kwargs, &codec, &tensor, &num_threads, &out);
     if (array == NULL) {
         return NULL;
     }
@@ -233,9 +252,11 @@ static PyObject *py_encode(PyObject *self, PyObject *args, PyObject *kwargs)
     if (status != LWFC_OK) {
         return lwfc_py_raise(status);
     }
-    PyObject *bytes = PyBytes_FromStringAndSize((const char *)data, (Py_ssize_t)nbytes);
+    PyObject *result = out == Py_None
+                           ? PyBytes_FromStringAndSize((const char *)data, (Py_ssize_t)nbytes)
+                           : fill_buffer(out, data, nbytes);
     lwfc_free_bytes(data);
-    return bytes;
+    return result;
 }
 
 /* The array that a stream decodes to; the shape has passed lwfc_inspect. */
@@ -419,7 +440,7 @@ static PyObject *py_symbols(PyObject *self, PyObject *args, PyObject *kwargs)
     const struct lwfc_codec *codec;
     struct lwfc_tensor x;
     int num_threads;
-    PyArrayObject *array = parse_coding(args, kwargs, &codec, &x, &num_threads);
+    PyArrayObject *array = parse_coding(args, kwargs, &codec, &x, &num_threads, NULL);
     if (array == NULL) {
         return NULL;
     }

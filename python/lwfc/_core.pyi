@@ -48,7 +48,11 @@ def codec_read(data: Buffer) -> Any: ...
 def codec_fields(codec: Any) -> dict[str, Any]:
     """The arguments of codec_make (arrays as bytes), plus digest: int."""
 
-def encode(codec: Any, x: np.ndarray, num_threads: int = 1) -> bytes: ...
+def encode(
+    codec: Any, x: np.ndarray, num_threads: int = 1, out: Buffer | None = None
+) -> bytes | int:
+    """The stream; with ``out`` its number of bytes, which are put there if they fit."""
+
 def decode(
     data: Buffer,
     codec: Any | None = None,

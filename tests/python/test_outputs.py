@@ -211,3 +211,27 @@ def test_where_without_out_leaves_no_memory_unwritten(name):
     kept = torch.full(X.shape, 2.0, dtype=torch.bfloat16)
     stage(where=mask, out=kept)
     assert np.array_equal(kept.float().numpy(), np.where(mask, stage(), 2))
+
+
+@pytest.mark.parametrize("size", [0, 3, 500])
+def test_encode_fills_the_start_of_a_buffer(size):
+    codec = lwfc.calibrate(X, levels=3)
+    want = codec.encode(X)
+    for out in (bytearray(b"\7" * (len(want) + size)), np.full(len(want) + size, 7, np.uint8)):
+        part = codec.encode(X, out=out)
+        assert part == want and part.obj is out and bytes(out)[len(want) :] == b"\7" * size
+        assert np.array_equal(codec.decode(part), codec.simulate(X))
+
+
+def test_encode_refuses_buffers_that_cannot_hold_the_stream():
+    codec = lwfc.calibrate(X, levels=3)
+    want = codec.encode(X)
+    short = bytearray(b"\7" * (len(want) - 1))
+    with pytest.raises(lwfc.ParameterError, match=f"{len(short)} bytes.*takes {len(want)}"):
+        codec.encode(X, out=short)
+    assert short == b"\7" * len(short)
+    for wrong in (bytes(500), np.zeros(1000, np.uint8)[::2], [1, 2], 5):
+        with pytest.raises(lwfc.ParameterError, match="writable, contiguous"):
+            codec.encode(X, out=wrong)
+    over = X.copy()  # the stream may replace what it codes
+    assert codec.encode(over, out=over) == want

@@ -14,7 +14,7 @@ import numpy as np
 from .arrays import Tensor, is_torch, torch_view, widen
 from .errors import ParameterError
 
-__all__ = ["Output", "check_distinct"]
+__all__ = ["Output", "check_distinct", "start_of", "writable"]
 
 
 class Output:
@@ -97,3 +97,23 @@ def check_distinct(shape: Any, strides: Any, nbytes: int) -> None:
                 "elements of out share memory, so it cannot hold the result: pass a copy of it"
             )
         reach += stride * (n - 1)
+
+
+def writable(out: Any) -> memoryview:
+    """The bytes of a buffer that a caller gave to be filled with a stream."""
+    try:
+        buffer = memoryview(out).cast("B")
+    except (TypeError, ValueError):
+        buffer = None
+    if buffer is None or buffer.readonly:
+        raise ParameterError(
+            f"out is a {type(out).__name__}: must be a writable, contiguous buffer, as a bytearray"
+        )
+    return buffer
+
+
+def start_of(buffer: memoryview, nbytes: int) -> memoryview:
+    """What a stream of ``nbytes`` has filled, if it had room."""
+    if nbytes > len(buffer):
+        raise ParameterError(f"out has {len(buffer)} bytes, and the stream takes {nbytes}")
+    return buffer[:nbytes]

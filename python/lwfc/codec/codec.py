@@ -14,6 +14,7 @@ from ..base.checks import check_axis, check_number, check_shape, check_table, ch
 from ..base.errors import FormatError, LwfcError, ParameterError
 from ..base.files import replace_file
 from ..base.kinds import CODEC_FILE, explain
+from ..base.outputs import start_of, writable
 from ..base.threads import thread_count
 from .axes import explained, warn_of_moved_axes
 from .gradient import straight_through
@@ -132,19 +133,26 @@ class Codec(CodecValue):
 
     # --- what it does ---------------------------------------------------------------------------
 
-    def encode(self, x: Any, *, num_threads: int | None = 1) -> bytes:
+    def encode(
+        self, x: Any, *, out: Any = None, num_threads: int | None = 1
+    ) -> bytes | memoryview:
         """The bytes of x: any float array or tensor of rank 0 to 8; see ``lwfc.arrays`` for types.
 
         The bytes are equal on every CPU and for every ``num_threads`` (None or 0: all cores).
         They may end in NULs, which NumPy's bytes type drops: keep np.frombuffer(data, np.uint8).
-        Errors: ParameterError for types and shapes that do not fit, and for NaN under "raise".
+        ``out``: a writable, contiguous buffer (a bytearray, a NumPy array) to use again and again,
+        as a socket's; the stream fills its start, and a memoryview of just that is returned.
+        Errors: ParameterError for types and shapes that do not fit, for NaN under "raise", and for
+        an ``out`` that is too short, which is then as it was.
         """
         tensor = as_tensor(x)
         warn_of_moved_axes(self, tensor.array.shape)
+        buffer = None if out is None else writable(out)
         try:
-            return _core.encode(self._handle, tensor.array, thread_count(num_threads))
+            done = _core.encode(self._handle, tensor.array, thread_count(num_threads), buffer)
         except LwfcError as error:
             raise explained(error, "encoding", tensor, self) from None
+        return done if buffer is None else start_of(buffer, done)
 
     def decode(
         self,
