@@ -55,6 +55,8 @@ def library() -> ctypes.CDLL:
     lib.bench_quantize.restype = None
     lib.bench_dequantize.argtypes = [c_void_p, c_size_t, c_void_p, c_int, c_void_p]
     lib.bench_dequantize.restype = None
+    lib.bench_ticks.argtypes = [ctypes.c_uint64]
+    lib.bench_ticks.restype = ctypes.c_uint64
     for name in ("bench_join", "bench_split"):
         getattr(lib, name).argtypes = [c_void_p, c_size_t, c_int, c_void_p]
         getattr(lib, name).restype = None

@@ -145,6 +145,44 @@ def kernels_table(rows: list[dict]) -> list[str]:
     return out
 
 
+MOVED = {"encode": (1, 0), "quantize": (1, 1), "code": (0, 1), "decode": (1, 0),
+         "decode symbols": (0, 1), "decode without restoration": (1, 0)}  # fmt: skip
+
+
+def bound(row: dict, stage: str, ns: float) -> str:
+    """What holds a stage back: memory, if a copy of what it moves takes most of its time."""
+    tensor, symbols = MOVED[stage]
+    moved = tensor * row["itemsize"] + symbols
+    copied = row["ns"]["memcpy"] * moved / (2 * row["itemsize"])  # a copy reads and writes
+    if ns < 1.5 * copied:
+        return "memory"
+    count = row["instructions"].get(stage)
+    if not count:
+        return ""
+    pace = count / (ns * row["gigahertz"])
+    return "issue" if pace > 2.5 else "latency" if pace < 1.5 else "both"
+
+
+def profile_table(rows: list[dict]) -> list[str]:
+    out = []
+    for group in grouped(rows, "profile"):
+        first = group[0]
+        out += ["", f"{first['profile']}: {first['bits']:.4f} bits a value of {first['data']}, "
+                f"{first['elements']:,} values", ""]  # fmt: skip
+        stages = [stage for stage in first["ns"] if stage != "memcpy"]
+        out += head("ns a value", *(row["tensor"] for row in group), "of memcpy",
+                    "instructions (AVX2)", "held back by")  # fmt: skip
+        for stage in stages:
+            ns = first["ns"][stage]
+            count = first["instructions"].get(stage)
+            out.append(line(stage, *(f"{row['ns'][stage]:.3f}" for row in group),
+                            f"{first['ns']['memcpy'] / ns:.2f}",
+                            f"{count:.1f}" if count else "",
+                            bound(first, stage, ns)))  # fmt: skip
+        out.append(line("memcpy", *(f"{row['ns']['memcpy']:.3f}" for row in group), "", "", ""))
+    return out
+
+
 TABLES = {
     "symbols": symbols_table,
     "features": symbols_table,
@@ -152,6 +190,7 @@ TABLES = {
     "calibrated": calibrated_table,
     "coders": calibrated_table,
     "threads": threads_table,
+    "profile": profile_table,
 }
 
 
@@ -160,6 +199,10 @@ def table(suite: str, result: dict[str, Any]) -> str:
     if not result["rows"]:
         return "(no data)"
     lines = TABLES.get(suite, tensors_table)(result["rows"])
+    if "calls" in result:
+        lines += ["", *head("us a call with next to nothing to code", "encode", "decode")]
+        lines += [line(row["profile"], f"{row['encode_us']:.2f}", f"{row['decode_us']:.2f}")
+                  for row in result["calls"]]  # fmt: skip
     for name, why in result.get("missing", {}).items():
         lines += ["", f"Left out: {name} ({why})."]
     return "\n".join(lines)

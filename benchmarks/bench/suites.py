@@ -22,6 +22,7 @@ from .chains import (
 from .data import DataSet, clustered, features, synthetic
 from .native import CABAC, CONTEXT, RANS, address, aligned, library
 from .peers import MISSING, peers
+from .profiles import profile_suite
 from .timing import Task, interleave
 
 __all__ = ["SUITES"]
@@ -246,4 +247,5 @@ SUITES = {
     "threads": threads_suite,
     "small": small_suite,
     "sizes": sizes_suite,
+    "profile": profile_suite,
 }

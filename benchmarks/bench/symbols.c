@@ -269,3 +269,14 @@ void bench_split(const void *in, size_t n, int bits, void *symbols)
         split4(in, n / 8, symbols);
     }
 }
+
+/* n additions of which each waits for the one before: a cycle each. */
+uint64_t bench_ticks(uint64_t n)
+{
+    uint64_t x = 0;
+    for (uint64_t i = 0; i < n; i++) {
+        __asm__ volatile("" : "+r"(x));
+        x += i;
+    }
+    return x;
+}

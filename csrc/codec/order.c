@@ -30,40 +30,60 @@ static ptrdiff_t row_offset(const struct order *o, const struct lwfc_region *r, 
            ((ptrdiff_t)(r->row + row) * o->width + (ptrdiff_t)r->column) * o->position;
 }
 
+/* How many rows of a channel are one run of the array: all of them, or one. */
+static int32_t rows_together(const struct order *o, const struct lwfc_region *r)
+{
+    return o->position == 1 && r->extent.width == o->width ? r->extent.height : 1;
+}
+
+static uint8_t largest_of(const uint8_t *symbols, size_t n)
+{
+    uint8_t largest = 0;
+    for (size_t i = 0; i < n; i++) {
+        largest = symbols[i] > largest ? symbols[i] : largest;
+    }
+    return largest;
+}
+
 int lwfc_order_gather(const struct lwfc_geometry *geometry, const struct lwfc_region *region,
                       const uint8_t *array, int levels, uint8_t *block)
 {
     const struct order o = order_of(geometry);
-    const size_t width = (size_t)region->extent.width;
-    int largest = 0;
+    const int32_t rows = rows_together(&o, region);
+    const size_t n = (size_t)rows * (size_t)region->extent.width;
+    uint8_t *to = block;
     for (int32_t s = 0; s < region->extent.samples; s++) {
         for (int32_t c = 0; c < region->extent.channels; c++) {
-            for (int32_t y = 0; y < region->extent.height; y++, block += width) {
+            for (int32_t y = 0; y < region->extent.height; y += rows, to += n) {
                 const uint8_t *from = array + row_offset(&o, region, s, c, y);
-                for (size_t x = 0; x < width; x++) {
-                    block[x] = from[(ptrdiff_t)x * o.position];
-                    largest = block[x] > largest ? block[x] : largest;
+                if (o.position == 1) {
+                    memcpy(to, from, n);
+                    continue;
+                }
+                for (size_t x = 0; x < n; x++) {
+                    to[x] = from[(ptrdiff_t)x * o.position];
                 }
             }
         }
     }
-    return largest < levels ? 0 : -1;
+    return largest_of(block, (size_t)(to - block)) < levels ? 0 : -1;
 }
 
 void lwfc_order_scatter(const struct lwfc_geometry *geometry, const struct lwfc_region *region,
                         const uint8_t *block, uint8_t *array)
 {
     const struct order o = order_of(geometry);
-    const size_t width = (size_t)region->extent.width;
+    const int32_t rows = rows_together(&o, region);
+    const size_t n = (size_t)rows * (size_t)region->extent.width;
     for (int32_t s = 0; s < region->extent.samples; s++) {
         for (int32_t c = 0; c < region->extent.channels; c++) {
-            for (int32_t y = 0; y < region->extent.height; y++, block += width) {
+            for (int32_t y = 0; y < region->extent.height; y += rows, block += n) {
                 uint8_t *to = array + row_offset(&o, region, s, c, y);
                 if (o.position == 1) {
-                    memcpy(to, block, width);
+                    memcpy(to, block, n);
                     continue;
                 }
-                for (size_t x = 0; x < width; x++) {
+                for (size_t x = 0; x < n; x++) {
                     to[(ptrdiff_t)x * o.position] = block[x];
                 }
             }

@@ -12,7 +12,9 @@ enum {
     /* A channels-last tile of symbols: wide, because its floats are read position by
      * position, and long enough for the transposes. */
     TILE_POSITIONS = 64,
-    TILE_CHANNELS = 8 * LWFC_LANES
+    TILE_CHANNELS = 8 * LWFC_LANES,
+    PATCH_POSITIONS = 16, /* a cache line of floats */
+    PATCH_CHANNELS = 256
 };
 
 /* `a` with more axes behind its own. */
@@ -325,9 +327,78 @@ float *lwfc_view_floats(const struct lwfc_view *v, const struct lwfc_region *r)
     return v->flat && is_plain(v, &run) ? (float *)(void *)run.data : NULL;
 }
 
+/* The channels of position `i` of a region, in the order of memory. */
+static char *position_at(const struct lwfc_view *v, const struct lwfc_region *r, int64_t i)
+{
+    const int64_t row = i / r->extent.width;
+    return v->data + axes_offset(&v->samples, r->sample + row / r->extent.height) +
+           axes_offset(&v->rows, r->row + row % r->extent.height) +
+           v->column_stride * (ptrdiff_t)(r->column + i % r->extent.width) +
+           v->channel_stride * (ptrdiff_t)r->channel;
+}
+
+/* Floats of a channels-last region: some positions of a row by some channels, turned
+ * between the two orders while they are in the first-level cache. */
+typedef void patch_fn(const struct lwfc_view *v, const struct lwfc_passes *p, char *data,
+                      int positions, size_t channels, float *planes, size_t plane);
+
+static void load_patch(const struct lwfc_view *v, const struct lwfc_passes *p, char *data,
+                       int positions, size_t channels, float *planes, size_t plane)
+{
+    float lines[PATCH_POSITIONS][PATCH_CHANNELS];
+    for (int j = 0; j < positions; j++, data += v->column_stride) {
+        p->convert->load(data, v->channel_stride, v->dtype, channels, lines[j]);
+    }
+    for (size_t c = 0; c < channels; c++) {
+        for (int j = 0; j < positions; j++) {
+            planes[c * plane + (size_t)j] = lines[j][c];
+        }
+    }
+}
+
+static void store_patch(const struct lwfc_view *v, const struct lwfc_passes *p, char *data,
+                        int positions, size_t channels, float *planes, size_t plane)
+{
+    float lines[PATCH_POSITIONS][PATCH_CHANNELS];
+    for (size_t c = 0; c < channels; c++) {
+        for (int j = 0; j < positions; j++) {
+            lines[j][c] = planes[c * plane + (size_t)j];
+        }
+    }
+    for (int j = 0; j < positions; j++, data += v->column_stride) {
+        p->convert->store(lines[j], channels, v->dtype, v->channel_stride, data);
+    }
+}
+
+static void for_each_patch(const struct lwfc_view *v, const struct lwfc_region *r,
+                           const struct lwfc_passes *p, float *planes, patch_fn *fn)
+{
+    const size_t channels = (size_t)r->extent.channels, width = (size_t)r->extent.width;
+    const size_t plane = (size_t)r->extent.height * width;
+    const int64_t rows = (int64_t)r->extent.samples * r->extent.height;
+    for (int64_t i = 0; i < rows; i++) {
+        float *row = planes + (size_t)(i / r->extent.height) * channels * plane +
+                     (size_t)(i % r->extent.height) * width;
+        for (size_t x = 0; x < width; x += PATCH_POSITIONS) {
+            const int positions =
+                width - x < PATCH_POSITIONS ? (int)(width - x) : PATCH_POSITIONS;
+            char *data = position_at(v, r, i * r->extent.width + (int64_t)x);
+            for (size_t c = 0; c < channels; c += PATCH_CHANNELS) {
+                const size_t n = channels - c < PATCH_CHANNELS ? channels - c : PATCH_CHANNELS;
+                fn(v, p, data + v->channel_stride * (ptrdiff_t)c, positions, n,
+                   row + c * plane + x, plane);
+            }
+        }
+    }
+}
+
 void lwfc_view_load(const struct lwfc_view *v, const struct lwfc_region *r,
                     const struct lwfc_passes *p, float *out)
 {
+    if (v->channels_last) {
+        for_each_patch(v, r, p, out, load_patch);
+        return;
+    }
     const int64_t count = run_count(v, r, 0);
     for (int64_t i = 0; i < count; i++) {
         const struct run run = run_at(v, r, 0, i);
@@ -338,6 +409,10 @@ void lwfc_view_load(const struct lwfc_view *v, const struct lwfc_region *r,
 void lwfc_view_store(const struct lwfc_view *v, const struct lwfc_region *r,
                      const struct lwfc_passes *p, const float *in)
 {
+    if (v->channels_last) {
+        for_each_patch(v, r, p, (float *)(uintptr_t)in, store_patch); /* only read */
+        return;
+    }
     const int64_t count = run_count(v, r, 0);
     for (int64_t i = 0; i < count; i++) {
         const struct run run = run_at(v, r, 0, i);
@@ -361,16 +436,6 @@ int lwfc_view_has_nonfinite(const struct lwfc_view *v, const struct lwfc_region 
         }
     }
     return 0;
-}
-
-/* The channels of position `i` of a region, in the order of memory. */
-static char *position_at(const struct lwfc_view *v, const struct lwfc_region *r, int64_t i)
-{
-    const int64_t row = i / r->extent.width;
-    return v->data + axes_offset(&v->samples, r->sample + row / r->extent.height) +
-           axes_offset(&v->rows, r->row + row % r->extent.height) +
-           v->column_stride * (ptrdiff_t)(r->column + i % r->extent.width) +
-           v->channel_stride * (ptrdiff_t)r->channel;
 }
 
 void lwfc_view_load_values(const struct lwfc_view *v, const struct lwfc_region *r,

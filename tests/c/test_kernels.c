@@ -1,6 +1,7 @@
 /* The kernel tables of every SIMD level against the scalar ones, call by call:
  * rows of lanes on good and on damaged streams, and passes over floats. */
 #include "cpu/cpu.h"
+#include "kernels/convert.h"
 #include "kernels/lanes.h"
 #include "kernels/quantize.h"
 #include "random_u32.h"
@@ -224,6 +225,51 @@ static void check_floats(const struct lwfc_quantize_kernels *k, int count)
     check_moments(k, x, n);
 }
 
+/* A float of any bits, often near where rounding to a narrower type turns. */
+static float float_of_bits(void)
+{
+    uint32_t bits = random_u32();
+    switch (random_u32() % 4) {
+    case 0:
+        bits = (bits & 0xFFFF0000u) + 0x7FFEu + (bits & 3u);
+        break;
+    case 1:
+        bits |= 0x7F800000u; /* infinite, or no number */
+        bits &= random_u32() % 2 ? 0xFF800000u : 0xFFFFFFFFu;
+        break;
+    default:
+        break;
+    }
+    float x;
+    memcpy(&x, &bits, sizeof x);
+    return x;
+}
+
+static void check_conversions(const struct lwfc_convert_kernels *k)
+{
+    enum { MOST = 70 };
+    const struct lwfc_convert_kernels *const tables[2] = {lwfc_convert_kernels_for(0), k};
+    for (int dtype = 0; dtype < LWFC_DTYPE_COUNT; dtype++) {
+        const size_t n = (size_t)between(0, MOST);
+        const size_t nbytes = lwfc_dtype_nbytes((enum lwfc_dtype)dtype);
+        const ptrdiff_t stride = (ptrdiff_t)(nbytes * (size_t)between(1, 2));
+        float x[MOST], back[2][MOST];
+        for (size_t i = 0; i < n; i++) {
+            x[i] = float_of_bits();
+        }
+        uint8_t stored[2][MOST * 16];
+        for (int i = 0; i < 2; i++) {
+            memset(stored[i], 7, sizeof stored[i]);
+            tables[i]->store(x, n, (enum lwfc_dtype)dtype, stride, stored[i]);
+        }
+        assert(memcmp(stored[0], stored[1], sizeof stored[0]) == 0);
+        for (int i = 0; i < 2; i++) {
+            tables[i]->load(stored[0], stride, (enum lwfc_dtype)dtype, n, back[i]);
+        }
+        assert(memcmp(back[0], back[1], n * sizeof(float)) == 0);
+    }
+}
+
 int main(void)
 {
     static const char *const names[] = {"avx2", NULL};
@@ -242,6 +288,7 @@ int main(void)
         }
         for (int times = 0; times < 1000; times++) {
             check_floats(quantize, times % 20 < 18 ? 1 + times % 20 : between(1, 255));
+            check_conversions(lwfc_convert_kernels_for(features));
         }
         printf("kernels of %s ok\n", lwfc_cpu_name(features));
     }

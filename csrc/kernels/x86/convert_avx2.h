@@ -35,6 +35,20 @@ static void load_avx2(const void *in, ptrdiff_t stride, enum lwfc_dtype dtype, s
     load_scalar((const char *)in + (ptrdiff_t)i * stride, stride, dtype, n - i, out + i);
 }
 
+/* Eight floats' bfloat16 patterns in 32 bits each, rounded to even, NaNs made quiet. */
+LWFC_TARGET("avx2,f16c")
+static __m256i bfloats_avx2(const float *in)
+{
+    const __m256 x = _mm256_loadu_ps(in);
+    const __m256i bits = _mm256_castps_si256(x), high = _mm256_srli_epi32(bits, 16);
+    const __m256i odd = _mm256_and_si256(high, _mm256_set1_epi32(1));
+    const __m256i half = _mm256_add_epi32(odd, _mm256_set1_epi32(0x7FFF));
+    const __m256i rounded = _mm256_srli_epi32(_mm256_add_epi32(bits, half), 16);
+    const __m256i quiet = _mm256_or_si256(high, _mm256_set1_epi32(0x40));
+    const __m256i nan = _mm256_castps_si256(_mm256_cmp_ps(x, x, _CMP_UNORD_Q));
+    return _mm256_blendv_epi8(rounded, quiet, nan);
+}
+
 LWFC_TARGET("avx2,f16c")
 static void store_avx2(const float *in, size_t n, enum lwfc_dtype dtype, ptrdiff_t stride,
                        void *out)
@@ -46,7 +60,19 @@ static void store_avx2(const float *in, size_t n, enum lwfc_dtype dtype, ptrdiff
                 const __m128i h = _mm256_cvtps_ph(_mm256_loadu_ps(in + i), _MM_FROUND_TO_NEAREST_INT);
                 _mm_storeu_si128((__m128i *)((char *)out + 2 * i), h);
             }
-        } else if (dtype == LWFC_FLOAT32) {
+        } else if (dtype == LWFC_BFLOAT16) {
+            for (; i + 16 <= n; i += 16) {
+                const __m256i a = bfloats_avx2(in + i), b = bfloats_avx2(in + i + 8);
+                const __m256i packed = _mm256_packus_epi32(a, b); /* within halves of 128 bits */
+                _mm256_storeu_si256((__m256i *)((char *)out + 2 * i),
+                                    _mm256_permute4x64_epi64(packed, 0xD8));
+            }
+        } else if (dtype == LWFC_FLOAT64) {
+            for (; i + 4 <= n; i += 4) {
+                _mm256_storeu_pd((double *)(void *)((char *)out + 8 * i),
+                                 _mm256_cvtps_pd(_mm_loadu_ps(in + i)));
+            }
+        } else {
             memcpy(out, in, n * sizeof *in);
             i = n;
         }
