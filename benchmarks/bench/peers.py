@@ -117,12 +117,12 @@ def through(job: Job, name: str, compress: Callable, decompress: Callable, joine
     return peer
 
 
-def zstd_peers(job: Job) -> list[Peer]:
+def zstd_peers(job: Job, slow: bool) -> list[Peer]:
     zstandard = load("zstandard")
     if zstandard is None:
         return []
     found = []
-    for level in (1, 3):
+    for level in (1, 3, 19) if slow else (1, 3):
         compress = zstandard.ZstdCompressor(level=level).compress
         decompress = zstandard.ZstdDecompressor().decompress
         found.append(through(job, f"joined + zstd -{level}", compress, decompress, True))
@@ -160,6 +160,52 @@ def blosc_peers(job: Job) -> list[Peer]:
             False,
         )
     ]
+
+
+def openzl_peers(job: Job) -> list[Peer]:
+    """OpenZL's entropy stages, FSE and Huffman, and what it chooses for numbers by itself."""
+    zl = load("openzl.ext")
+    if zl is None:
+        return []
+
+    def codec(graph: object, kind: object) -> tuple[Callable, Callable]:
+        compressor, context, reader = zl.Compressor(), zl.CCtx(), zl.DCtx()
+        compressor.select_starting_graph(graph(compressor))
+        context.ref_compressor(compressor)
+        context.set_parameter(zl.CParam.StickyParameters, 1)
+        context.set_parameter(zl.CParam.FormatVersion, zl.MAX_FORMAT_VERSION)
+        return (lambda x: context.compress([zl.Input(kind, x.reshape(-1))]),
+                lambda data: reader.decompress(data)[0].content.as_nparray())  # fmt: skip
+
+    graphs, kinds = zl.graphs, zl.Type
+    return [
+        through(job, "OpenZL FSE", *codec(graphs.Fse(), kinds.Serial), False),
+        through(job, "joined + OpenZL FSE", *codec(graphs.Fse(), kinds.Serial), True),
+        through(job, "joined + OpenZL Huffman", *codec(graphs.Huffman(), kinds.Serial), True),
+        through(job, "OpenZL generic", *codec(graphs.Compress(), kinds.Numeric), False),
+    ]
+
+
+def image_peers(job: Job, slow: bool) -> list[Peer]:
+    """lz4, pcodec and JPEG XL, by way of imagecodecs; images are the channels below each other."""
+    ic = load("imagecodecs")
+    if ic is None:
+        return []
+    image = job.symbols.reshape(-1, job.shape[-1])
+    found = [
+        through(job, "joined + lz4", lambda x: ic.lz4_encode(x, header=True),
+                lambda data: ic.lz4_decode(data, header=True), True)
+    ]  # fmt: skip
+    if slow:
+        found.append(through(job, "pcodec", lambda x: ic.pcodec_encode(x.reshape(-1)),
+                             lambda data: ic.pcodec_decode(data, shape=image.shape, dtype="u1"),
+                             False))  # fmt: skip
+        for effort in (1, 7):
+            found.append(through(
+                job, f"JPEG XL, effort {effort}",
+                lambda x, e=effort: ic.jpegxl_encode(image, lossless=True, effort=e, numthreads=1),
+                lambda data: ic.jpegxl_decode(data, numthreads=1), False))  # fmt: skip
+    return found
 
 
 def constriction_peers(job: Job) -> list[Peer]:
@@ -242,8 +288,10 @@ def peers(data: DataSet, slow: bool = True) -> list[Peer]:
         own(job, "lwfc rans", RANS),
         own(job, "lwfc cabac", CABAC),
         packed(job),
-        *zstd_peers(job),
+        *zstd_peers(job, slow),
         *blosc_peers(job),
+        *openzl_peers(job),
+        *image_peers(job, slow),
     ]
     if slow:
         found += [*constriction_peers(job), *compressai_peers(job), *zlib_peers(job)]
