@@ -8,6 +8,7 @@ codec = lwfc.calibrate(samples, levels=2, coder="context", restore="linear")   #
 data = codec.encode(x); y = codec.decode(data)
 codec.save("layer.lwfc"); codec = lwfc.load("layer.lwfc")
 found = lwfc.tune(samples, evaluate, max_loss=0.5)    # the cheapest codec your metric allows
+result = lwfc.evaluate(study); result.to_html("evaluation.html")    # bits against the task's loss
 
 For models: help(lwfc.torch), lwfc.keras and the others, each imported when asked for. In a shell:
 lwfc --help. Below: help(lwfc.calibrate) has the options, help(lwfc.Codec) what a codec does.
@@ -27,6 +28,7 @@ from .calibration.tune import TuneResult, tune
 from .codec.codec import Codec
 from .codec.stages import dequantize, digitize, lookup, quantize
 from .codec.stream import StreamInfo, decode, inspect
+from .evaluation.evaluate import evaluate
 from .model.activation import ActivationModel
 from .model.design import design_ecsq
 from .model.moments import Moments, moments
@@ -53,6 +55,7 @@ __all__ = [
     "design_ecsq",
     "digitize",
     "encode",
+    "evaluate",
     "inspect",
     "load",
     "lookup",

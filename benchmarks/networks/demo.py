@@ -1,0 +1,86 @@
+"""The two demo networks: a residual classifier and a detector, on shipped data and more of it."""
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lwfc.evaluation.study import Study
+
+from .common import kept, run
+
+__all__ = ["classifier", "detector"]
+
+CALIBRATION = 500  # unlabelled samples, for every codec alike
+# (tune, test) samples; the classifier's further tune images are those that neither training,
+# calibration nor the shipped tune split uses.
+SIZES = {"classifier": (1400, 4000), "detector": (500, 600)}
+QUICK = {"classifier": (300, 1000), "detector": (100, 200)}
+
+
+def _study(name: str, model: Any, images: dict[str, Any], cache: Path, **about: Any) -> Study:
+    import lwfc.torch as lt
+
+    def features(split: str) -> np.ndarray:
+        path = cache / f"{name}-{split}-{len(images[split])}.npy"
+        return kept(path, lambda: run(model.edge, images[split]))
+
+    def transform(**options: Any) -> Any:
+        return lt.calibrate(model, model.split_layer, images["calibration"], transform="dct",
+                            **options)  # fmt: skip
+
+    def pixels(split: str) -> np.ndarray:
+        return np.rint(255 * images[split][:, 0].numpy()).astype(np.uint8)
+
+    return Study(
+        name,
+        {split: partial(features, split) for split in images},
+        tail=lambda x: run(model.cloud, x),
+        transform=transform,
+        images={split: pixels(split) for split in ("tune", "test")},
+        whole=lambda x: run(model, x[:, None].astype(np.float32) / 255),
+        **about,
+    )
+
+
+def classifier(quick: bool, cache: Path) -> Study:
+    """Fashion-MNIST, 48x14x14 after ReLU; ten classes, labelled."""
+    import demo_nets
+    from demo_nets.data import read_dataset, to_input
+
+    model, _ = demo_nets.load_models()
+    tune, test = (QUICK if quick else SIZES)["classifier"]
+    images = {"calibration": demo_nets.load_classifier_data("calibration", CALIBRATION)[0]}
+    labels = {}
+    for split, count in (("tune", min(tune, 500)), ("test", test)):
+        full = split == "test" and not quick
+        images[split], found = demo_nets.load_classifier_data(split, count, full=full)
+        labels[split] = found.numpy()
+    if tune > 500:
+        import torch
+
+        rest = [part[CALIBRATION : CALIBRATION + tune - 500]
+                for part in read_dataset()["calibration"]]  # fmt: skip
+        images["tune"] = torch.cat([images["tune"], to_input(rest[0])])
+        labels["tune"] = np.concatenate([labels["tune"], rest[1].astype(np.int64)])
+    return _study("classifier", model, images, cache, labels=labels)
+
+
+def detector(quick: bool, cache: Path) -> Study:
+    """Scenes of the same objects on photographs, 64x24x24 after leaky ReLU; mAP at IoU 0.5."""
+    import demo_nets
+    import torch
+    from studies.matching import MatchedScenes
+
+    _, model = demo_nets.load_models()
+    tune, test = (QUICK if quick else SIZES)["detector"]
+    images, truth = {}, {}
+    for split, count in (("calibration", CALIBRATION), ("tune", tune), ("test", test)):
+        images[split], truth[split] = demo_nets.load_scenes(split, count)
+
+    def metric(outputs: np.ndarray, labels: Any) -> MatchedScenes:
+        return MatchedScenes(model.decode(torch.from_numpy(outputs)), labels)
+
+    return _study("detector", model, images, cache, metric=metric, measure="mAP@0.5",
+                  labels={split: truth[split] for split in ("tune", "test")})  # fmt: skip

@@ -1,0 +1,1 @@
+"""Rate against what a task loses: studies, codecs, measured points, intervals, choices, pages."""

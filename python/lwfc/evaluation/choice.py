@@ -1,0 +1,79 @@
+"""Choosing settings on the tune split, again in each redraw of its samples."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from .bootstrap import interval
+
+__all__ = ["chosen", "curve", "frontier", "gain"]
+
+Record = dict[str, Any]
+SLACK = 1e-9
+
+
+def frontier(records: Iterable[Record]) -> list[Record]:
+    """Records no other beats in both bits and loss, by rising bits."""
+    kept: list[Record] = []
+    for record in sorted(records, key=lambda r: (r["bits"], r["loss"])):
+        if not kept or record["loss"] < kept[-1]["loss"]:
+            kept.append(record)
+    return kept
+
+
+def chosen(records: Sequence[Record], bound: float, draw: int | None = None) -> int | None:
+    """The index of the fewest bits whose loss is within a bound; in one redraw of the samples."""
+    best = None
+    for i, record in enumerate(records):
+        loss = record["loss"] if draw is None else record["draws"][draw]
+        if loss <= bound + SLACK and (best is None or record["bits"] < records[best]["bits"]):
+            best = i
+    return best
+
+
+def curve(records: Sequence[Record], bounds: Sequence[float], most: float, count: int
+          ) -> list[Record]:  # fmt: skip
+    """The records of a family worth measuring on test samples: the choice for every bound, and at
+    most ``count`` in all of the frontier with a loss up to ``most``, evenly spread.
+    """
+    front = [r for r in frontier(records) if r["loss"] <= most] or frontier(records)[-1:]
+    picks = {chosen(front, bound) for bound in bounds} - {None}
+    spare = [i for i in range(len(front)) if i not in picks]
+    room = max(0, min(len(spare), count - len(picks)))
+    spread = {spare[int(i)] for i in np.linspace(0, len(spare) - 1, room)} if room else set()
+    return [front[i] for i in sorted(picks | spread)]
+
+
+def _redrawn_bits(record: Record, draw: int) -> float:
+    streams = np.asarray(record["streams"], np.float64)
+    drawn = np.random.default_rng([draw, len(streams)]).integers(len(streams), size=len(streams))
+    return record["bits"] * streams[drawn].sum() / streams.sum()
+
+
+def gain(
+    mine: Sequence[tuple[Record, Record]],
+    theirs: Sequence[tuple[Record, Record]],
+    bound: float,
+) -> dict[str, Any] | None:
+    """Percent of bits saved against another family, each at its own choice within a bound.
+
+    Both are (tune record, test record) of the same settings. The choice is made again in every
+    redraw of the tune samples, and the streams of the test split are redrawn: the interval covers
+    the luck of both. None where either has no setting within the bound.
+    """
+    sides = [list(zip(*side, strict=True)) for side in (mine, theirs)]
+    if not all(sides):
+        return None
+    places = [chosen(tune, bound) for tune, _ in sides]
+    if None in places:
+        return None
+    here, there = (test[i]["bits"] for (_, test), i in zip(sides, places, strict=True))
+    saved = []
+    for draw in range(len(sides[0][0][0]["draws"])):
+        picks = [chosen(tune, bound, draw) for tune, _ in sides]
+        if None not in picks:
+            bits = [_redrawn_bits(test[i], draw) for (_, test), i in zip(sides, picks, strict=True)]
+            saved.append(100 * (1 - bits[0] / bits[1]))
+    low, high = interval(saved) if saved else (None, None)
+    return {"saved": 100 * (1 - here / there), "low": low, "high": high, "draws": len(saved)}

@@ -1,0 +1,150 @@
+"""evaluate: codecs on a study, chosen on its tune split, measured once on its test split."""
+
+import hashlib
+import json
+import os
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ..base.checks import check_number
+from ..base.errors import ParameterError
+from ..base.progress import Progress, takes_progress
+from ..split.journal import Journal, fingerprint
+from .choice import chosen, curve
+from .families import Family, choose_families
+from .measure import BATCH, measure, single_bits
+from .result import Evaluation
+from .study import Study
+
+__all__ = ["BOUNDS", "evaluate"]
+
+VERSION = 1  # of the records in a journal
+BOUNDS = (0.5, 1.0, 2.0)
+PACKAGE = Path(__file__).parents[1]
+CODING = ("base", "codec", "model", "context", "restoration", "transform", "calibration")
+
+
+@takes_progress
+def evaluate(
+    study: Study,
+    codecs: Any = "auto",
+    *,
+    max_loss: Sequence[float] | float = BOUNDS,
+    most: float = 4.0,
+    points: int = 8,
+    batch: int = BATCH,
+    log: str | os.PathLike | None = None,
+    progress: Progress | bool | None = None,
+) -> Evaluation:
+    """Bits against what a task loses, for codecs and rivals alike, each at its own best settings.
+
+    ``study``
+        A :class:`lwfc.evaluation.study.Study`: features of three splits, the second half, labels.
+    ``codecs``
+        "auto": all of lwfc's profiles, "paper", "rans", "context", "context+linear", "transform";
+        names of these; families (:class:`lwfc.evaluation.families.Family`) with settings of their
+        own; or a mapping of names to codecs or to pairs (encode, decode).
+    ``max_loss``
+        Bounds on the loss, in the metric's points. For each, a family's setting is the one of
+        fewest bits within it on the tune split.
+    ``most``, ``points``
+        A family's curve: at most so many settings, losing at most so much on the tune split. Only
+        these meet the test split.
+    ``batch``
+        Samples a stream. The chosen settings are also measured with a stream for each sample.
+    ``log``
+        A JSON-lines file, one line a point; an evaluation that was cut off goes on from it, and
+        the test split is read once for each state of the code that codes.
+
+    Ctrl-C gives what is known, with a warning. A family that fails is left out, its error in
+    ``result.about``. Errors: ParameterError for wrong arguments.
+    """
+    if not isinstance(study, Study):
+        raise ParameterError(f"study is a {type(study).__name__}: must be a Study")
+    bounds = tuple(sorted(map(float, max_loss if isinstance(max_loss, (tuple, list)) else
+                              (max_loss,))))  # fmt: skip
+    if not bounds:
+        raise ParameterError("max_loss=(): name one bound at least")
+    for bound in bounds:
+        check_number("max_loss", bound, 0, 1e9)
+    check_number("most", most, 0, 1e9)
+    check_number("points", points, 1, 1e6)
+    check_number("batch", batch, 1, 1e9)
+    families = choose_families(codecs)
+    mark = fingerprint(VERSION, study.fingerprint(), int(batch), _code())
+    run = _Run(study, int(batch), Journal(log, mark), progress, sum(len(f.settings) + int(points)
+               for f in families))  # fmt: skip
+    about = {
+        "bounds": list(bounds), "measure": {study.name: study.measure}, "failed": {},
+        "whole": {study.name: study.reference("test").metric()}, "complete": False,
+        "samples": {study.name: {s: len(study.x(s)) for s in study.features}},
+        "shape": {study.name: list(study.x("tune").shape[1:])}, "batch": int(batch),
+    }  # fmt: skip
+    records: list[dict[str, Any]] = []
+    try:
+        for family in families:
+            try:
+                records += run.family(family, bounds, max(float(most), bounds[-1]), int(points))
+            except (ImportError, OSError, ValueError, RuntimeError) as error:
+                about["failed"][f"{study.name}: {family.name}"] = f"{error}"[:300]
+                warnings.warn(f"{family.name} is left out: {error}", stacklevel=2)
+    except KeyboardInterrupt:
+        warnings.warn("interrupted: run again with the same log= to go on", stacklevel=2)
+        return Evaluation(records, about)
+    return Evaluation(records, about | {"complete": True})
+
+
+class _Run:
+    """The points of one evaluation; finished ones come from the journal."""
+
+    def __init__(
+        self, study: Study, batch: int, journal: Journal, progress: Progress | None, total: int
+    ) -> None:
+        self.study, self.batch, self.journal, self.progress = study, batch, journal, progress
+        self.done, self.total = 0, total
+
+    def _kept(self, key: str, make: Any) -> Any:
+        found = self.journal.get(key)
+        if found is None:
+            found = make()
+            self.journal.put(key, found)
+        return found
+
+    def _step(self, family: Family) -> None:
+        self.done += 1
+        if self.progress is not None:
+            self.progress(min(self.done, self.total), self.total, f"evaluate {family.name}")
+
+    def point(self, family: Family, setting: dict[str, Any], split: str) -> dict[str, Any]:
+        key = f"{split} {family.name} {json.dumps(setting, sort_keys=True)}"
+        found = self._kept(
+            key, lambda: measure(self.study, family, setting, split, self.batch)
+        )
+        self._step(family)
+        return found
+
+    def family(
+        self, family: Family, bounds: Sequence[float], most: float, points: int
+    ) -> list[dict[str, Any]]:
+        """All tune records, and the test records of the curve."""
+        tune = [self.point(family, setting, "tune") for setting in family.settings]
+        kept = curve(tune, bounds, most, points)
+        test = [self.point(family, record["setting"], "test") for record in kept]
+        wanted = {chosen(kept, bound) for bound in bounds} - {None}
+        for i in sorted(wanted):
+            setting = test[i]["setting"]
+            key = f"single {family.name} {json.dumps(setting, sort_keys=True)}"
+            bits = self._kept(key, lambda s=setting: single_bits(self.study, family, s, "test"))
+            test[i] = test[i] | {"bits_single": bits}
+        return tune + test
+
+
+def _code() -> str:
+    """A digest of the code that decides about bits and values."""
+    digest = hashlib.sha256()
+    files = [path for room in CODING for path in sorted((PACKAGE / room).glob("*.py"))]
+    for path in (*files, *sorted(PACKAGE.glob("_core*.so"))):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]

@@ -1,0 +1,138 @@
+"""Families of codecs: a way to code features, and the settings it may choose from."""
+
+import itertools
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from ..base.errors import ParameterError
+from ..calibration.calibrate import calibrate
+from ..codec.codec import Codec
+from .study import Study
+
+__all__ = ["GROUPS", "PROFILES", "Coder", "Family", "choose_families", "settings"]
+
+GROUPS = ("paper", "ours", "rival", "input")
+Setting = dict[str, Any]
+
+
+class Coder(Protocol):
+    """A codec at one setting. Arrays hold samples along axis 0."""
+
+    def encode(self, x: np.ndarray) -> bytes:
+        """Everything that must be sent for these samples."""
+
+    def decode(self, data: bytes) -> np.ndarray:
+        """What the other side makes of it."""
+
+
+@dataclass(frozen=True)
+class Family:
+    """``make(study, **setting)`` gives a :class:`Coder`, fitted to the study's calibration split.
+
+    ``group``: "paper", the codec that gains are counted against; "ours"; "rival"; "input", which
+    codes ``study.images`` instead of features. ``settings``: candidates, JSON-able.
+    """
+
+    name: str
+    make: Callable[..., Coder]
+    settings: tuple[Setting, ...] = ({},)
+    group: str = "rival"
+
+    def __post_init__(self) -> None:
+        if self.group not in GROUPS:
+            raise ParameterError(f"group={self.group!r}: must be one of {', '.join(GROUPS)}")
+        if not self.settings:
+            raise ParameterError(f"family {self.name!r} has no settings to choose from")
+
+
+def settings(**lists: Iterable[Any]) -> tuple[Setting, ...]:
+    """Every combination of the listed values."""
+    return tuple(dict(zip(lists, chosen, strict=True))
+                 for chosen in itertools.product(*map(tuple, lists.values())))  # fmt: skip
+
+
+def _plain(**fixed: Any) -> Callable[..., Coder]:
+    def make(study: Study, **setting: Any) -> Coder:
+        options = {"bound": True, "restore": "none"} | dict(study.options) | fixed | setting
+        return calibrate(study.x("calibration"), batched=True, **options)
+
+    return make
+
+
+def _transform(study: Study, **setting: Any) -> Coder:
+    if study.transform is not None:
+        return study.transform(**setting)
+    axis = {k: v for k, v in study.options.items() if k == "channel_axis"}
+    return calibrate(study.x("calibration"), batched=True, transform="dct", **axis, **setting)
+
+
+# The paper's: uniform levels over the model's range or a wider one, and its pinned
+# entropy-constrained design; truncated unary, adaptive binary coding; no restoration.
+PAPER = (
+    *settings(levels=(2, 3, 4, 6), clip_scale=(1.0, 1.4, 1.8, 2.2)),
+    *settings(levels=(8,), clip_scale=(1.0, 1.4)),
+    *settings(levels=(4, 6), clip_scale=(1.0, 1.6), quantizer=("ecsq",), rate_weight=(0.05, 0.15)),
+)
+PLAIN = settings(levels=(2, 3, 4, 6), clip_scale=(1.4, 2.2))
+RESTORED = (
+    *settings(levels=(2,), clip_scale=(1.6, 2.2)),
+    *settings(levels=(3, 4), clip_scale=(1.6, 2.2, 2.8)),
+    *settings(levels=(6,), clip_scale=(1.4,)),
+)
+# Aimed-at distortions of the outputs; without gradients a share of the features' power.
+DISTORTIONS = settings(distortion=(0.004, 0.008, 0.015, 0.025, 0.04, 0.07))
+
+PROFILES = {
+    family.name: family
+    for family in (
+        Family("paper", _plain(coder="cabac"), PAPER, "paper"),
+        Family("rans", _plain(coder="rans"), PLAIN, "ours"),
+        Family("context", _plain(coder="context"), PLAIN, "ours"),
+        Family("context+linear", _plain(coder="context", restore="linear"), RESTORED, "ours"),
+        Family("transform", _transform, DISTORTIONS, "ours"),
+    )
+}
+
+
+@dataclass(frozen=True)
+class _Pair:
+    encode: Callable[[np.ndarray], bytes]
+    decode: Callable[[bytes], np.ndarray]
+
+
+def choose_families(codecs: Any) -> list[Family]:
+    """The families meant by "auto" (all of lwfc's), a name, or an iterable of names, families,
+    and (in a mapping of names) codecs or pairs (encode, decode).
+    """
+    if isinstance(codecs, str):
+        codecs = list(PROFILES) if codecs == "auto" else [codecs]
+    if isinstance(codecs, Family):
+        codecs = [codecs]
+    if isinstance(codecs, Mapping):
+        codecs = [_named(name, given) for name, given in codecs.items()]
+    found = []
+    for given in codecs:
+        if not isinstance(given, Family) and given not in PROFILES:
+            known = ", ".join(map(repr, PROFILES))
+            raise ParameterError(f"codecs names {given!r}: must be among {known}, a Family, or a "
+                                 "mapping of names to codecs")  # fmt: skip
+        found.append(given if isinstance(given, Family) else PROFILES[given])
+    names = [family.name for family in found]
+    if len(set(names)) < len(names) or not names:
+        raise ParameterError(f"codecs {names}: each must be named once, and one at least")
+    return found
+
+
+def _named(name: str, given: Any) -> Family:
+    if isinstance(given, Family):
+        return given
+    if isinstance(given, tuple) and len(given) == 2 and all(map(callable, given)):
+        return Family(name, lambda study: _Pair(*given))
+    if hasattr(given, "encode") and hasattr(given, "decode"):
+        return Family(name, lambda study: given, group="ours" if isinstance(given, Codec) else
+                      "rival")  # fmt: skip
+    raise ParameterError(f"codecs[{name!r}] is a {type(given).__name__}: must be a codec, a pair "
+                         "(encode, decode), or a Family")  # fmt: skip

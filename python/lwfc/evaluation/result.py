@@ -1,0 +1,250 @@
+"""Evaluation: measured points as rows, choices, gains, tables, a plot and a page."""
+
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..base.errors import ParameterError
+from ..base.show import html_table
+from .bdrate import bd_rate, decibels
+from .choice import Record, chosen, gain
+from .text import gain_text, setting_text
+
+__all__ = ["Evaluation", "merge"]
+
+HIDDEN = ("draws", "streams")
+
+
+class Evaluation:
+    """The records of one or several studies.
+
+    ``records`` are plain dicts, one a point, of the splits "tune" and "test" (see
+    :func:`lwfc.evaluation.measure.measure`); ``rows`` what was chosen: for each study, codec and
+    bound on the loss, the setting of fewest bits within it on the tune split, as it did on the
+    test split. ``about["failed"]`` names codecs that could not run, and why.
+    """
+
+    def __init__(self, records: Sequence[Mapping[str, Any]], about: Mapping[str, Any]) -> None:
+        self.records = [dict(record) for record in records]
+        self.about = dict(about)
+        self._pairs = self._paired()
+        self.rows = [row for key in self._pairs for row in self._rows(*key)]
+
+    def _paired(self) -> dict[tuple[str, str], list[tuple[Record, Record]]]:
+        """(tune record, test record) of each setting of a curve, by (study, codec)."""
+        tune = {_key(r): r for r in self.records if r["split"] == "tune"}
+        found: dict[tuple[str, str], list[tuple[Record, Record]]] = {}
+        for test in self.records:
+            if test["split"] == "test":
+                pair = (tune[_key(test)], test)
+                found.setdefault((test["study"], test["codec"]), []).append(pair)
+        return found
+
+    @property
+    def studies(self) -> list[str]:
+        """Their names."""
+        return list(dict.fromkeys(study for study, _ in self._pairs))
+
+    def codecs(self, study: str, group: str | None = None) -> list[str]:
+        """The codecs measured on a study, of a group of :data:`lwfc.evaluation.families.GROUPS`."""
+        return [codec for (name, codec), pairs in self._pairs.items()
+                if name == study and group in (None, pairs[0][1]["group"])]  # fmt: skip
+
+    def curve(self, study: str, codec: str) -> list[Record]:
+        """A codec's test records, by rising bits."""
+        return sorted((test for _, test in self._pairs[study, codec]), key=lambda r: r["bits"])
+
+    def _rows(self, study: str, codec: str) -> list[dict[str, Any]]:
+        pairs = self._pairs[study, codec]
+        rows = []
+        for bound in self.about["bounds"]:
+            place = chosen([tune for tune, _ in pairs], bound)
+            row: dict[str, Any] = {"study": study, "codec": codec, "group": pairs[0][1]["group"],
+                                   "bound": bound, "reached": place is not None}  # fmt: skip
+            if place is not None:
+                tune, test = pairs[place]
+                shown = {k: v for k, v in test.items() if k not in (*HIDDEN, "study", "codec")}
+                row |= {k: v for k, v in shown.items() if k not in ("group", "split")}
+                row |= {"tune_loss": tune["loss"]}
+                row["over_paper"] = self.gain(study, codec, self._paper(study), bound)
+            rows.append(row)
+        return rows
+
+    def _paper(self, study: str) -> str | None:
+        return next(iter(self.codecs(study, "paper")), None)
+
+    def gain(self, study: str, codec: str, other: str | None, bound: float) -> Any:
+        """{"saved", "low", "high"}: percent of bits saved against another codec and its 95 %
+        interval, which covers the choice on tune samples and the streams; None where either has no
+        setting within the bound.
+        """
+        if other is None or other == codec:
+            return None
+        return gain(self._pairs[study, codec], self._pairs[study, other], bound)
+
+    def best(self, study: str, group: str, bound: float) -> str | None:
+        """The codec of a group with the fewest bits within a bound on the tune split."""
+        found = []
+        for codec in self.codecs(study, group):
+            tune = [pair[0] for pair in self._pairs[study, codec]]
+            place = chosen(tune, bound)
+            if place is not None:
+                found.append((tune[place]["bits"], codec))
+        return min(found)[1] if found else None
+
+    @property
+    def gains(self) -> list[dict[str, Any]]:
+        """For each study and bound, the best of ours (chosen on the tune split) against the paper's
+        codec, the best rival, and the best way to send the input.
+        """
+        rows = []
+        for study in self.studies:
+            for bound in self.about["bounds"]:
+                ours = self.best(study, "ours", bound)
+                for group in ("paper", "rival", "input"):
+                    other = self.best(study, group, bound)
+                    row = {"study": study, "bound": bound, "ours": ours, "against": other,
+                           "group": group}  # fmt: skip
+                    if ours and other:
+                        rows.append(row | self.gain(study, ours, other, bound))
+        return rows
+
+    def bd_rates(self, method: str = "akima") -> list[dict[str, Any]]:
+        """BD-rate over the paper's codec at equal squared error of the features, on test samples;
+        where there is none, ``why``. At equal accuracy there is none by design: see
+        :func:`lwfc.evaluation.bdrate.bd_rate`.
+        """
+        rows = []
+        for study in self.studies:
+            paper = self._paper(study)
+            for codec in self.codecs(study):
+                if paper is None or codec == paper or self.curve(study, codec)[0]["error"] is None:
+                    continue
+                curves = [_front(self.curve(study, name)) for name in (paper, codec)]
+                row: dict[str, Any] = {"study": study, "codec": codec, "bd_rate": None, "why": ""}
+                try:
+                    row["bd_rate"] = bd_rate(*curves[0], *curves[1], method=method)
+                except ParameterError as error:
+                    row["why"] = str(error)
+                rows.append(row)
+        return rows
+
+    # --- ways out -------------------------------------------------------------------------------
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything, JSON-able."""
+        return {"about": self.about, "records": self.records}
+
+    def to_json(self) -> str:
+        """Everything as JSON; :meth:`from_json` reads it."""
+        return json.dumps(self.to_dict(), allow_nan=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> "Evaluation":
+        """The evaluation of a :meth:`to_json`."""
+        config = json.loads(text)
+        return cls(config["records"], config["about"])
+
+    def to_pandas(self) -> Any:
+        """Every point as a row of a pandas DataFrame; needs pandas."""
+        try:
+            import pandas
+        except ImportError as error:
+            raise ImportError("to_pandas needs pandas: pip install lwfc[viz]") from error
+        return pandas.DataFrame([{k: v for k, v in record.items() if k not in HIDDEN}
+                                 for record in self.records])  # fmt: skip
+
+    def plot(self, path: str | os.PathLike | None = None, studies: Sequence[str] | None = None
+             ) -> Any:  # fmt: skip
+        """Rate-accuracy curves with 95 % bands, one panel a study; needs matplotlib.
+
+        ``path``: also write the picture there. Returns the figure.
+        """
+        from .figure import draw
+
+        figure = draw(self, studies or self.studies)
+        if path is not None:
+            figure.savefig(path, dpi=144)
+        return figure
+
+    def to_html(self, path: str | os.PathLike | None = None) -> str:
+        """The page of one file: curves, tables, settings on a click; nothing loaded elsewhere."""
+        from .page import page
+
+        text = page(self)
+        if path is not None:
+            Path(path).write_text(text, encoding="utf-8")
+        return text
+
+    def cells(self) -> list[list[str]]:
+        """The chosen rows as text under their header."""
+        head = ["study", "codec", "loss <", "setting", "bits", "bits, single", "kB/sample", "loss",
+                "95 %", "over paper", "error", "encode ms", "decode ms"]  # fmt: skip
+        return [head, *(_cells(row) for row in self.rows)]
+
+    def __str__(self) -> str:
+        cells = self.cells()
+        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+        return "\n".join("  ".join(c.ljust(w) if i in (0, 1, 3) else c.rjust(w) for i, (c, w) in
+                         enumerate(zip(line, widths, strict=True))).rstrip()
+                         for line in cells)  # fmt: skip
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        head, *body = self.cells()
+        return html_table(head, body)
+
+
+def _cells(row: Mapping[str, Any]) -> list[str]:
+    start = [row["study"], row["codec"], f"{row['bound']:g}"]
+    if not row["reached"]:
+        return [*start, "not reached", *["-"] * 9]
+    numbers = (row["bits"], row.get("bits_single"))
+    return [
+        *start,
+        setting_text(row["setting"]),
+        *("-" if v is None else f"{v:.4g}" for v in numbers),
+        f"{row['kb_per_sample']:.4g}",
+        f"{row['loss']:.2f}",
+        f"{row['low']:.2f} to {row['high']:.2f}",
+        gain_text(row["over_paper"]),
+        "-" if row["error"] is None else f"{row['error']:.3g}",
+        f"{row['encode_ms']:.3g}",
+        f"{row['decode_ms']:.3g}",
+    ]
+
+
+def _key(record: Mapping[str, Any]) -> tuple[str, str, str]:
+    return record["study"], record["codec"], json.dumps(record["setting"], sort_keys=True)
+
+
+def _front(records: Iterable[Record]) -> tuple[list[float], list[float]]:
+    """(bits, decibels) of the points no other beats in bits and squared error."""
+    kept: list[Record] = []
+    for record in sorted(records, key=lambda r: (r["bits"], r["error"])):
+        if not kept or record["error"] < kept[-1]["error"]:
+            kept.append(record)
+    return [r["bits"] for r in kept], [float(decibels(r["error"])) for r in kept]
+
+
+def merge(parts: Iterable[Evaluation]) -> Evaluation:
+    """One evaluation of several, of other studies or other codecs.
+
+    Errors: ParameterError for parts whose bounds on the loss differ.
+    """
+    parts = list(parts)
+    if not parts:
+        raise ParameterError("merge: no evaluations given")
+    about: dict[str, Any] = {"bounds": parts[0].about["bounds"], "complete": True}
+    for part in parts:
+        if part.about["bounds"] != about["bounds"]:
+            raise ParameterError(f"merge: bounds {part.about['bounds']} in one part and "
+                                 f"{about['bounds']} in another")  # fmt: skip
+        about["complete"] = about["complete"] and part.about["complete"]
+        about["batch"] = part.about["batch"]
+        for name in ("measure", "whole", "samples", "shape", "failed"):
+            about[name] = about.get(name, {}) | part.about[name]
+    return Evaluation([record for part in parts for record in part.records], about)

@@ -1,0 +1,134 @@
+"""Study: a network cut in two, with labelled samples, and how its outputs are judged."""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+
+from ..base.errors import ParameterError
+from ..codec.codec import Codec
+
+__all__ = ["SPLITS", "Outcome", "Scores", "Study", "agreement", "top1"]
+
+SPLITS = ("calibration", "tune", "test")
+
+
+class Outcome(Protocol):
+    """How a network did on samples, so that the metric of any redraw of them is known."""
+
+    def __len__(self) -> int:
+        """The samples."""
+
+    def metric(self, drawn: np.ndarray | None = None) -> float:
+        """The metric in points, larger is better, of the samples at these indices; of all."""
+
+
+class Scores:
+    """An outcome that is a mean: one score a sample, in points."""
+
+    def __init__(self, scores: Any) -> None:
+        self.scores = np.asarray(scores, np.float64).reshape(-1)
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    def metric(self, drawn: np.ndarray | None = None) -> float:
+        return float((self.scores if drawn is None else self.scores[drawn]).mean())
+
+
+def top1(outputs: Any, labels: Any) -> np.ndarray:
+    """100 where the largest output of a row of (samples, classes) is the label's, else 0."""
+    return 100.0 * (np.asarray(outputs).argmax(-1) == np.asarray(labels))
+
+
+def agreement(outputs: Any, whole: Any) -> np.ndarray:
+    """100 where the largest output is that of the uncompressed network, else 0."""
+    return top1(outputs, np.asarray(whole).argmax(-1))
+
+
+@dataclass
+class Study:
+    """What codecs are judged on.
+
+    ``features``
+        {"calibration", "tune", "test"}: float32 arrays whose axis 0 counts samples, or functions
+        without arguments that give them. Codecs are fitted to the first, settings chosen on the
+        second, both blind to the third.
+    ``tail``
+        ``tail(features)`` is the second half's output for an array of features.
+    ``metric``
+        ``metric(outputs, labels)`` gives a score for each sample, in points, larger is better:
+        their mean is the metric. Or an :class:`Outcome`, where it is no mean (mAP). Default:
+        :func:`top1`, or :func:`agreement` without labels.
+    ``labels``
+        By split, for "tune" and "test". None: the uncompressed network's outputs are the labels.
+    ``options``
+        Of :func:`lwfc.calibrate`, for all of lwfc's codecs, e.g. ``{"activation": "relu"}``.
+    ``transform``
+        ``transform(**options)`` calibrates the transform profile with the gradients of this
+        network, as :func:`lwfc.torch.calibrate` does; None: without gradients.
+    ``images``, ``whole``
+        uint8 inputs by split and the uncut network's outputs for them, for the rows in which the
+        input is sent instead.
+    """
+
+    name: str
+    features: Mapping[str, Any]
+    tail: Callable[[np.ndarray], Any]
+    metric: Callable[[Any, Any], Any] | None = None
+    labels: Mapping[str, Any] | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    transform: Callable[..., Codec] | None = None
+    images: Mapping[str, np.ndarray] | None = None
+    whole: Callable[[np.ndarray], Any] | None = None
+    measure: str = "top-1"
+
+    def __post_init__(self) -> None:
+        self._known: dict[str, np.ndarray] = {}
+        self._outcomes: dict[str, Outcome] = {}
+        self._outputs: dict[str, Any] = {}
+        for split in SPLITS:
+            if split not in self.features:
+                raise ParameterError(f"features of study {self.name!r} lack the split {split!r}: "
+                                     "codecs are fitted, chosen and judged on three")  # fmt: skip
+
+    def x(self, split: str) -> np.ndarray:
+        """The features of a split, contiguous float32."""
+        if split not in self._known:
+            given = self.features[split]
+            array = np.ascontiguousarray(given() if callable(given) else given, np.float32)
+            if array.ndim < 2 or not array.size:
+                raise ParameterError(f"features[{split!r}] of study {self.name!r} have the shape "
+                                     f"{array.shape}: axis 0 must count samples")  # fmt: skip
+            self._known[split] = array
+        return self._known[split]
+
+    def judge(self, split: str, outputs: Any) -> Outcome:
+        """The outcome of network outputs for a split's samples."""
+        if self.labels is None:
+            if split not in self._outputs:
+                self._outputs[split] = self.tail(self.x(split))
+            found = (self.metric or agreement)(outputs, self._outputs[split])
+        else:
+            found = (self.metric or top1)(outputs, self.labels[split])
+        outcome = found if hasattr(found, "metric") else Scores(found)
+        if len(outcome) != len(self.x(split)):
+            raise ParameterError(f"metric of study {self.name!r} judged {len(outcome)} samples of "
+                                 f"{len(self.x(split))}: it must give one score each")  # fmt: skip
+        return outcome
+
+    def reference(self, split: str) -> Outcome:
+        """The outcome of the uncompressed features."""
+        if split not in self._outcomes:
+            self._outcomes[split] = self.judge(split, self.tail(self.x(split)))
+        return self._outcomes[split]
+
+    def fingerprint(self) -> str:
+        """Of everything but the test split, and of the reference on the tune split."""
+        digest = hashlib.sha256(f"{self.name} {sorted(self.options.items())!r}".encode())
+        for split in ("calibration", "tune"):
+            digest.update(repr(self.x(split).shape).encode() + self.x(split).tobytes())
+        digest.update(repr(self.reference("tune").metric()).encode())
+        return digest.hexdigest()[:16]

@@ -1,0 +1,276 @@
+"""Evaluations on a toy study: points, choices, intervals, gains, the journal, the pages."""
+
+import json
+
+import numpy as np
+import pytest
+from common import features
+
+import lwfc
+from lwfc.evaluation import bootstrap, choice
+from lwfc.evaluation.bdrate import bd_rate, decibels
+from lwfc.evaluation.evaluate import evaluate
+from lwfc.evaluation.families import Family, settings
+from lwfc.evaluation.result import Evaluation, merge
+from lwfc.evaluation.study import Scores, Study
+
+
+class Rounder:
+    """16-bit multiples of a step: a rival whose bytes and errors are easy to tell."""
+
+    def __init__(self, study, step):
+        self.step, self.inner = step, study.x("calibration").shape[1:]
+
+    def encode(self, x):
+        return np.rint(x / self.step).astype(np.int16).tobytes()
+
+    def decode(self, data):
+        return np.frombuffer(data, np.int16).reshape(-1, *self.inner) * np.float32(self.step)
+
+
+def tail(x):
+    return x.mean((2, 3))
+
+
+def make_study(name="toy", **about):
+    x = features((120, 6, 8, 8))
+    x += 2 * np.random.default_rng(3).random((120, 6, 1, 1), np.float32)
+    parts = {"calibration": x[:40], "tune": x[40:80], "test": x[80:]}
+    labels = {split: tail(parts[split]).argmax(1) for split in ("tune", "test")}
+    return Study(name, parts, tail, labels=labels, **about)
+
+
+ROUNDER = Family("rounder", Rounder, settings(step=(0.05, 0.5, 2.0)))
+RANS = Family(
+    "rans",
+    lambda study, **o: lwfc.calibrate(study.x("calibration"), bound=True, **o),
+    settings(levels=(2, 4, 16)),
+    "ours",
+)
+PAPER = Family(
+    "paper",
+    lambda study, **o: lwfc.calibrate(study.x("calibration"), bound=True, coder="cabac", **o),
+    settings(levels=(2, 4, 16)),
+    "paper",
+)
+
+
+@pytest.fixture(scope="module")
+def result():
+    return evaluate(make_study(), [PAPER, RANS, ROUNDER], max_loss=(5, 20), most=60, batch=8)
+
+
+def test_bits_are_those_of_the_bytes(result):
+    study = make_study()
+    record = next(r for r in result.records if r["codec"] == "rounder" and r["split"] == "test")
+    assert record["bits"] == 16 and record["streams"] == [2 * 8 * 6 * 64] * 5
+    mine = next(r for r in result.records if r["codec"] == "rans" and r["split"] == "test")
+    codec = RANS.make(study, **mine["setting"])
+    x = study.x("test")
+    streams = [codec.encode(x[i : i + 8]) for i in range(0, len(x), 8)]
+    assert mine["streams"] == [len(data) for data in streams]
+    decoded = np.concatenate([codec.decode(data) for data in streams])
+    assert mine["error"] == pytest.approx(np.square(x - decoded).mean() / x.var(), rel=1e-5)
+    right = tail(decoded).argmax(1) == study.labels["test"]
+    assert mine["loss"] == pytest.approx(100 - 100 * right.mean())
+    assert mine["low"] <= mine["loss"] <= mine["high"] and len(mine["draws"]) == bootstrap.DRAWS
+
+
+def test_choice_is_made_on_tune_samples(result):
+    for row in result.rows:
+        tune = [r for r in result.records if r["codec"] == row["codec"] and r["split"] == "tune"]
+        allowed = [r for r in tune if r["loss"] <= row["bound"]]
+        assert row["reached"] == bool(allowed)
+        if allowed:
+            least = min(r["bits"] for r in allowed)
+            assert row["setting"] in [r["setting"] for r in allowed if r["bits"] == least]
+            assert row["bits_single"] > 0
+
+
+def test_every_other_split_is_blind_to_the_test_split():
+    study = make_study()
+    other = make_study()
+    other.features["test"] = other.features["test"][::-1] * np.float32(0.9)
+    rows = [[r for r in evaluate(s, [RANS], max_loss=10, batch=8).records if r["split"] == "tune"]
+            for s in (study, other)]  # fmt: skip
+    assert [r["loss"] for r in rows[0]] == [r["loss"] for r in rows[1]]
+    assert study.fingerprint() == other.fingerprint()
+
+
+def test_journal_goes_on_and_reads_test_once(tmp_path, monkeypatch):
+    log = tmp_path / "points.jsonl"
+    calls = []
+
+    def counted(x):
+        calls.append(len(x))
+        return tail(x)
+
+    study = make_study()
+    study.tail = counted
+    first = evaluate(study, [RANS], max_loss=10, batch=8, log=log)
+    lines = log.read_text().splitlines()
+    keys = [json.loads(line)["key"].split()[0] for line in lines]
+    assert keys.count("tune") == 3 and keys.count("test") == len(first.curve("toy", "rans"))
+    log.write_text("\n".join(lines[:2]) + "\n" + lines[2][:40])
+    again = evaluate(study, [RANS], max_loss=10, batch=8, log=log)
+
+    def timeless(evaluation):
+        return [{k: v for k, v in r.items() if not k.endswith("_ms")} for r in evaluation.records]
+
+    assert timeless(again) == timeless(first)
+    before = len(calls)
+    evaluate(study, [RANS], max_loss=10, batch=8, log=log)
+    assert len(calls) == before  # neither split is run again
+
+
+def test_paired_intervals():
+    rng = np.random.default_rng(0)
+    right = 100.0 * (rng.random(500) < 0.9)
+    worse = right.copy()
+    worse[:10] = 0
+    drawn = bootstrap.losses(Scores(right), Scores(worse))
+    low, high = bootstrap.interval(drawn)
+    lost = float((right - worse).mean())
+    assert low < lost < high
+    # Of paired samples: as narrow as 10 changed of 500 allow, far under two independent means.
+    assert high - low < 3 * 1.96 * (right - worse).std() / np.sqrt(500)
+    assert np.array_equal(bootstrap.indices(9, 3), bootstrap.indices(9, 3))
+
+
+def test_metrics_that_are_no_means():
+    class Median:
+        def __init__(self, values):
+            self.values = np.asarray(values)
+
+        def __len__(self):
+            return len(self.values)
+
+        def metric(self, drawn=None):
+            return float(np.median(self.values if drawn is None else self.values[drawn]))
+
+    study = make_study(metric=lambda y, labels: Median(100 * (y.argmax(1) == labels)))
+    found = evaluate(study, {"float16": (lambda x: x.astype("f2").tobytes(),
+                     lambda d: np.frombuffer(d, "f2").reshape(-1, 6, 8, 8))})  # fmt: skip
+    record = found.curve("toy", "float16")[0]
+    assert record["bits"] == 16 and record["loss"] == 0 and record["group"] == "rival"
+
+
+def test_gain_covers_the_choice(result):
+    found = result.gain("toy", "rans", "paper", 20)
+    rows = {r["codec"]: r for r in result.rows if r["bound"] == 20}
+    saved = 100 * (1 - rows["rans"]["bits"] / rows["paper"]["bits"])
+    assert found["saved"] == pytest.approx(saved)
+    assert found["low"] <= found["saved"] <= found["high"]
+    assert result.gain("toy", "rans", "rans", 20) is None
+    assert {g["group"] for g in result.gains} == {"paper", "rival"}
+
+
+def test_frontier_and_curve():
+    records = [{"bits": b, "loss": loss, "draws": [loss]} for b, loss in
+               ((1, 9), (2, 3), (3, 4), (4, 1), (5, 0.4), (6, 0.3))]  # fmt: skip
+    assert [r["bits"] for r in choice.frontier(records)] == [1, 2, 4, 5, 6]
+    assert [r["bits"] for r in choice.curve(records, (0.5, 1), 4, 3)] == [2, 4, 5]
+    assert choice.chosen(records, 1) == 3 and choice.chosen(records, 0.1) is None
+    assert [r["bits"] for r in choice.curve(records[:1], (1,), 4, 3)] == [1]
+
+
+def test_bd_rate():
+    pytest.importorskip("scipy")
+    rate = np.array([0.1, 0.2, 0.4, 0.8, 1.6])
+    quality = 10 * np.log10(rate / 0.05)
+    for method in ("akima", "pchip"):
+        assert bd_rate(rate, quality, rate / 2, quality, method=method) == pytest.approx(-50)
+        assert bd_rate(rate, quality, rate, quality, method=method) == pytest.approx(0, abs=1e-9)
+    with pytest.raises(lwfc.ParameterError, match="share"):
+        bd_rate(rate, quality, rate, quality + 11.5)
+    with pytest.raises(lwfc.ParameterError, match="saturates.*bound on the loss"):
+        bd_rate(rate, [80, 90, 93.1, 93.2, 93.25], rate, [80, 85, 90, 92, 94], noise=0.3)
+    with pytest.raises(lwfc.ParameterError, match="falls"):
+        bd_rate(rate, [1, 3, 2, 4, 5], rate, quality)
+    with pytest.raises(lwfc.ParameterError, match="4 points"):
+        bd_rate(rate[:3], quality[:3], rate, quality)
+    assert decibels(0.1) == pytest.approx(10)
+
+
+def test_views(result, tmp_path):
+    text = str(result)
+    assert "rounder" in text and "over paper" in text
+    assert "<table>" in result._repr_html_()
+    html = result.to_html(tmp_path / "page.html")
+    assert html.count("<circle") == sum(r["split"] == "test" for r in result.records)
+    assert "http" not in html and "data-told" in html
+    again = Evaluation.from_json(result.to_json())
+    assert again.rows == result.rows and str(again) == text
+
+
+def test_pandas_and_plot(result, tmp_path):
+    pandas = pytest.importorskip("pandas")
+    frame = result.to_pandas()
+    assert isinstance(frame, pandas.DataFrame) and len(frame) == len(result.records)
+    matplotlib = pytest.importorskip("matplotlib")
+    matplotlib.use("Agg")
+    result.plot(tmp_path / "curves.png")
+    assert (tmp_path / "curves.png").stat().st_size > 5000
+
+
+def test_studies_side_by_side(result):
+    other = evaluate(make_study("other"), [RANS], max_loss=(5, 20), batch=8)
+    both = merge([result, other])
+    assert both.studies == ["toy", "other"] and both.codecs("other") == ["rans"]
+    assert len(both.records) == len(result.records) + len(other.records)
+    with pytest.raises(lwfc.ParameterError, match="bounds"):
+        merge([result, evaluate(make_study(), [RANS], max_loss=1, batch=8)])
+
+
+def test_what_fails_is_named():
+    def broken(study):
+        raise FileNotFoundError("no such program: x265")
+
+    with pytest.warns(UserWarning, match="x265"):
+        found = evaluate(make_study(), [Family("hevc", broken), RANS], max_loss=10, batch=8)
+    assert found.about["failed"] == {"toy: hevc": "no such program: x265"}
+    assert found.codecs("toy") == ["rans"]
+
+
+def test_inputs_are_a_row_too():
+    images = {split: np.arange(40 * 4, dtype=np.uint8).reshape(40, 2, 2)
+              for split in ("tune", "test")}  # fmt: skip
+    study = make_study(images=images, whole=lambda pixels: tail(make_study().x("test")))
+    raw = Family("raw", lambda study: Raw(), group="input")
+
+    class Raw:
+        def encode(self, x):
+            return x.tobytes()
+
+        def decode(self, data):
+            return np.frombuffer(data, np.uint8).reshape(-1, 2, 2)
+
+    record = evaluate(study, [raw], max_loss=100, most=100).curve("toy", "raw")[0]
+    assert record["bits"] == 8 * 4 / (6 * 64) and record["error"] is None
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"study": 3}, "must be a Study"),
+        ({"codecs": ["nothing"]}, "'paper'"),
+        ({"codecs": {"x": 5}}, "encode, decode"),
+        ({"codecs": ["rans", "rans"]}, "once"),
+        ({"max_loss": ()}, "one bound"),
+        ({"batch": 0}, "batch"),
+    ],
+)
+def test_wrong_arguments(change, message):
+    call = {"study": make_study(), "codecs": "rans"} | change
+    with pytest.raises(lwfc.ParameterError, match=message):
+        evaluate(**call)
+
+
+def test_wrong_studies():
+    with pytest.raises(lwfc.ParameterError, match="test"):
+        Study("x", {"calibration": 0, "tune": 0}, tail)
+    study = make_study(metric=lambda y, labels: [1.0])
+    with pytest.raises(lwfc.ParameterError, match="one score each"):
+        evaluate(study, "rans")
+    with pytest.raises(lwfc.ParameterError, match="group"):
+        Family("x", Rounder, group="good")
