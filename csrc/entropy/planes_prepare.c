@@ -124,6 +124,14 @@ static void gather_all(const struct lwfc_lanes_kernels *k, struct planes_work *w
                        const uint8_t *symbols)
 {
     const struct planes_layout *l = &w->layout;
+    if (l->plane == 1) { /* the planes are in order, their symbols side by side already */
+        for (size_t g = 0; g < l->groups; g++) {
+            const size_t lanes = (size_t)planes_layout_lanes(l, g, 0);
+            memcpy(w->columns + g * LWFC_LANES, symbols + g * (size_t)l->lanes, lanes);
+            memset(w->columns + g * LWFC_LANES + lanes, 0, LWFC_LANES - lanes);
+        }
+        return;
+    }
     for (size_t g = 0; g < l->groups; g++) {
         group_gather(k, w, g, symbols, w->columns + g * l->rows * l->width * LWFC_LANES);
     }
@@ -178,7 +186,8 @@ size_t lwfc_planes_prepare(const uint8_t *symbols, const struct lwfc_block *bloc
     const struct planes_layout *l = &w->layout;
     const size_t states = (size_t)(l->lanes * l->chains) * 2;
     const size_t every = n / SAMPLED + 1;
-    if (n >= SPLIT_LEAST && planes_layout_splits(l)) {
+    /* A plane of one symbol cannot earn the bit that names its class. */
+    if (n >= SPLIT_LEAST && l->plane > 1 && planes_layout_splits(l)) {
         const size_t nbytes = prepare_split(k, w, symbols, levels, every);
         if (nbytes) {
             return nbytes + states;
