@@ -1,0 +1,70 @@
+"""The pages' Python runs as written, block after block, on a small network and its images."""
+
+import os
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+from torch import nn  # noqa: E402
+
+import lwfc  # noqa: E402
+import lwfc.torch as lt  # noqa: E402
+
+DOCS = Path(__file__).parents[2] / "docs"
+PAGES = ("first_hour.md", "howto.md", "splitting.md")
+
+
+def blocks(page):
+    return re.findall(r"^```python\n(.*?)^```", (DOCS / page).read_text(), re.S | re.M)
+
+
+@pytest.fixture
+def reader(tmp_path, monkeypatch):
+    """What the pages take for granted: a model, images, and ways to measure it."""
+    monkeypatch.chdir(tmp_path)
+    torch.manual_seed(0)
+    model = nn.Sequential()
+    for name, module in (
+        ("layer1", nn.Sequential(nn.Conv2d(3, 8, 3, 2, 1), nn.ReLU())),
+        ("layer2", nn.Sequential(nn.Conv2d(8, 8, 3, 1, 1), nn.ReLU())),
+        ("layer3", nn.Sequential(nn.Conv2d(8, 8, 3, 2, 1), nn.ReLU())),
+        ("head", nn.Sequential(nn.Flatten(), nn.Linear(128, 4))),
+    ):
+        model.add_module(name, module)
+    images = torch.rand(24, 3, 16, 16)
+    labels = model.eval()(images).argmax(1)
+
+    def evaluate(network):
+        with torch.no_grad():
+            return (network(images).argmax(1) == labels).float().mean().item()
+
+    return {
+        "model": model,
+        "images": images,
+        "loader": [images[:12], images[12:]],
+        "evaluate": evaluate,
+        "top1": evaluate,
+        "lt": lt,
+        "lwfc": lwfc,
+        "np": np,
+        "a": lt.calibrate(model, "layer1", images, levels=4),
+        "b": lt.calibrate(model, "layer3", images, levels=4),
+    }
+
+
+@pytest.mark.filterwarnings("ignore::lwfc.CalibrationWarning")
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_runs_as_written(page, reader):
+    found = blocks(page)
+    assert found
+    for number, block in enumerate(found):
+        exec(compile(block, f"{page}, block {number + 1}", "exec"), reader)
+    assert page != "first_hour.md" or os.path.getsize("halves.pt2s")
+
+
+def test_pages_with_python_are_tested():
+    """frameworks.md has other frameworks' Python, which tests/frameworks runs."""
+    assert {p.name for p in DOCS.glob("*.md") if blocks(p.name)} == {*PAGES, "frameworks.md"}
