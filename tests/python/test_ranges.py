@@ -140,6 +140,35 @@ def test_zero_of_two_levels():
             assert not lwfc.calibrate(x, levels=2, restore=restore).simulate(x)[x == 0].any()
 
 
+@pytest.mark.parametrize("levels", [2, 3, 4, 8, 16, 64])
+def test_values_that_stop_at_their_upper_end(levels):
+    """A negated ReLU, as in log-likelihoods and penalties; a ReLU6 that was shifted."""
+    negated = -np.maximum(NORMAL - 0.3, 0).astype(np.float32)
+    y = lwfc.calibrate(negated, levels=levels).simulate(negated)
+    assert not y[negated == 0].any()
+    mirrored = lwfc.calibrate(-negated, levels=levels, clip="mse").simulate(-negated)
+    assert np.square(y - negated).mean() <= 1.001 * np.square(mirrored + negated).mean()
+    if levels > 2:
+        shifted = (np.clip(3 * NORMAL + 3, 0, 6) - 3).astype(np.float32)
+        codec = lwfc.calibrate(shifted, levels=levels)
+        even = np.linspace(-3, 3, levels)
+        error = np.square(codec.simulate(shifted) - shifted).mean()
+        assert error <= 1.05 * SampleLaw(shifted).error(even)
+
+
+@pytest.mark.parametrize("levels", [2, 3, 4, 16])
+@pytest.mark.parametrize("clip", ["model", "mse", "aciq", "percentile", "minmax"])
+def test_largest_numbers_of_float32(levels, clip):
+    """With which masks are filled."""
+    most = np.finfo(np.float32).max
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RuntimeWarning)
+        for x in ([most, -most, 0], [most, 0.99 * most], [-most, -most, 1, 2, 3]):
+            x = np.array([x] * 4, np.float32)
+            y = lwfc.decode(lwfc.encode(x, levels=levels, clip=clip))
+            assert np.isfinite(y).all()
+
+
 def test_a_floor_is_a_level():
     x = KINDS["batchnorm"](NORMAL).astype(np.float32)
     for levels in (2, 3, 4, 8):

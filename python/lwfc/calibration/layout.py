@@ -113,7 +113,7 @@ def usual_axes(rank: int) -> list[int]:
 
 def _probe(x: np.ndarray) -> Codec:
     """A quantizer of four levels whose thresholds are quartiles: blind to scale and outliers."""
-    some = x[np.isfinite(x) & (x != 0)]
+    some = x[np.isfinite(x) & (x != 0)].astype(np.float64)  # the largest have no difference
     thresholds = np.quantile(some, (0.25, 0.5, 0.75)) if some.size else (1.0, 2.0, 3.0)
     return Codec(np.asarray(thresholds, np.float32), (0.0, 1.0, 2.0, 3.0))
 
@@ -197,7 +197,7 @@ def find_layout(head: Sequence[np.ndarray], channel_axis: int | None, is_array: 
     """
     rank = head[0].ndim if head else 0
     if rank < 2:
-        if channel_axis is not None:
+        if channel_axis is not None and head:
             channel_axis_of(rank, channel_axis)
             warn_caller(
                 f"channel_axis={channel_axis} has no effect: samples of one axis have no channels",

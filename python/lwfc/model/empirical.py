@@ -14,6 +14,7 @@ MASS = 0.01  # share of values from which one value is a mass point of the law
 CLOSE = 1.04  # of the least error: what an evenly spaced quantizer may cost to hold a mass point
 MASS_COST = 1.05  # what holding one may cost at most, unless it is 0 and
 FIRM = 0.1  # has this share
+LARGEST = float(np.finfo(np.float32).max)
 PASSES = 40  # of Lloyd's iteration at most
 NEAR = 2  # how many other numbers of levels below 0 are tried, in either direction
 
@@ -80,6 +81,13 @@ class Ends:
         values = None if self.values is None else about + (self.values - about) * scale
         return Ends(lo, hi, np.nan, self.keep, values)
 
+    def clamped(self) -> "Ends":
+        """Levels that float32 holds: masks are filled with its largest numbers."""
+        if -LARGEST <= self.lo and self.hi <= LARGEST:
+            return self
+        values = None if self.values is None else self.values.clip(-LARGEST, LARGEST)
+        return Ends(max(self.lo, -LARGEST), min(self.hi, LARGEST), np.nan, self.keep, values)
+
 
 def _two_sided(lo: float, hi: float, levels: int, below: int) -> np.ndarray:
     """``below`` evenly spaced values from lo up to 0, then 0, then the others up to hi."""
@@ -101,6 +109,11 @@ class SampleLaw:
     def floor_share(self) -> float:
         """The share of samples that equal the smallest one."""
         return float(np.searchsorted(self._y, self._y[0], "right")) / self._y.size
+
+    @property
+    def top_share(self) -> float:
+        """The share of samples that equal the largest one."""
+        return 1 - float(np.searchsorted(self._y, self._y[-1])) / self._y.size
 
     @property
     def floored(self) -> bool:
@@ -130,15 +143,38 @@ class SampleLaw:
     def best(self, levels: int, lo: float | None = None) -> Ends | None:
         """The range of least error, its lower end given or free; None if no sample lies above.
 
-        The error has many valleys, so the search is exhaustive on a grid before it descends.
+        The error has many valleys, so the search is exhaustive on a grid before it descends. Those
+        of mass points at the ends are narrow where levels are many: they are tried by name.
         """
+        found = self._searched(levels, lo)
+        if found is None:
+            return None
+        tries = [found]
+        top = self.top_share >= MASS
+        if top:
+            tries.append(self._even(self.low if lo is None else lo, self.high, levels))
+        if lo is None and self.floor_share >= MASS:
+            tries.append(self._searched(levels, self.low))
+        if lo is None and top:
+            tries.append(self._to_top(levels))
+        return min((e for e in tries if e is not None), key=lambda ends: ends.error)
+
+    def _even(self, lo: float, hi: float, levels: int) -> Ends:
+        return Ends(lo, hi, float(self.error(np.linspace(lo, hi, levels))))
+
+    def _to_top(self, levels: int) -> Ends | None:
+        """The best range that ends in the largest value."""
+        mirrored = SampleLaw(-(self._y + self._centre))
+        found = mirrored._searched(levels, -self.high)
+        return None if found is None else Ends(-found.hi, self.high, found.error)
+
+    def _searched(self, levels: int, lo: float | None) -> Ends | None:
         data = (self._y, self._sums, self._squares)
         found = _core.samples_range(data, levels, None if lo is None else lo - self._centre)
         if found is None:
             return None
         lo = found[0] + self._centre if lo is None else lo
-        hi = found[1] + self._centre
-        return Ends(lo, hi, float(self.error(np.linspace(lo, hi, levels))))
+        return self._even(lo, found[1] + self._centre, levels)
 
     def best_with_mass(self, levels: int, zeros: float) -> Ends | None:
         """The same with free ends and the law's mass points as levels: 0, of which there is a
@@ -149,6 +185,9 @@ class SampleLaw:
         """
         if zeros >= MASS and self.low >= 0:
             return self._from_floor(levels, 0.0)
+        if zeros >= MASS and self.high <= 0:
+            found = self._to_top(levels)
+            return None if found is None else Ends(found.lo, 0.0, found.error, 0.0)
         free = self.best(levels)
         if free is None:
             return None

@@ -64,7 +64,7 @@ class Range:
 
     def scaled(self, choice: RangeChoice) -> Ends:
         """The ends stretched by ``clip_scale``."""
-        return self.ends.scaled(choice.clip_scale, self.about, choice.levels)
+        return self.ends.scaled(choice.clip_scale, self.about, choice.levels).clamped()
 
 
 def guess_activation(moments: Moments, sample: np.ndarray) -> str:
@@ -81,8 +81,9 @@ def guess_activation(moments: Moments, sample: np.ndarray) -> str:
         at_six = np.mean(sample >= 5.99) if len(sample) else 0.0
         return "relu6" if moments.max <= 6.001 and at_six >= 1e-4 else "relu"
     positive, negative = sample[sample > 0], sample[sample < 0]
-    if len(positive) and len(negative) and -negative.mean() < positive.mean() / 3:
-        return "leaky_relu"
+    if len(positive) and len(negative):
+        below, above = negative.mean(dtype=np.float64), positive.mean(dtype=np.float64)
+        return "leaky_relu" if -below < above / 3 else "identity"
     return "identity"
 
 
@@ -109,9 +110,10 @@ def fallback_range(moments: Moments) -> tuple[float, float]:
 
 def _is_range(ends: Ends | None) -> bool:
     """Whether the ends are finite and differ in float32."""
-    return ends is not None and bool(
-        np.isfinite([ends.lo, ends.hi]).all() and np.float32(ends.lo) < np.float32(ends.hi)
-    )
+    if ends is None or not np.isfinite([ends.lo, ends.hi]).all():
+        return False
+    ends = ends.clamped()
+    return bool(np.float32(ends.lo) < np.float32(ends.hi))
 
 
 def choose_range(choice: RangeChoice, moments: Moments, sample: np.ndarray) -> Range:
