@@ -310,6 +310,10 @@ def test_per_channel_quantizers():
     with pytest.raises(lwfc.ParameterError, match="channel"):
         codec.encode(x[:, :5])
     last = np.ascontiguousarray(x.transpose(0, 2, 3, 1))
+    for bad in (x[0, 0, 0], np.float32(1)):
+        for call in (whole.replace(channel_axis=1).encode, whole.replace(channel_axis=1).simulate):
+            with pytest.raises(lwfc.ParameterError, match="axes, and the codec's channels"):
+                call(bad)
     moved = codec.replace(channel_axis=-1, inner_shape=())
     assert np.array_equal(moved.simulate(last), y.transpose(0, 2, 3, 1))
     assert np.array_equal(lwfc.decode(moved.encode(last)), y.transpose(0, 2, 3, 1))
@@ -369,6 +373,7 @@ def test_bad_options_of_encode():
         ({"coder": "lzma"}, "one of"),
         ({"clip": "best"}, "one of"),
         ({"num_threads": -1}, "num_threads"),
+        ({"channel_axis": "C"}, "channel_axis"),
     ):
         with pytest.raises(lwfc.ParameterError, match=text):
             lwfc.encode(x, **options)

@@ -1,6 +1,7 @@
 """Sources of samples: whatever users have is read as they mean it, or refused by name."""
 
 import collections
+import dataclasses
 import errno
 import tempfile
 import warnings
@@ -131,6 +132,12 @@ class Dataset:
 Pair = collections.namedtuple("Pair", "features label")
 
 
+@dataclasses.dataclass
+class Record:
+    features: np.ndarray
+    label: int
+
+
 def pairs(x):
     return [{"x": part, "id": np.arange(len(part))} for part in np.array_split(x, 3)]
 
@@ -147,6 +154,8 @@ def pairs(x):
         [[part] for part in np.array_split(X, 4)],
         [{"inputs": {"x": part}, "y": None} for part in np.array_split(X, 4)],
         pairs(X),
+        [Record(x, 1) for x in X],
+        memoryview(X),
         (X, LABELS),
         {"features": X, "labels": LABELS},
         X.tolist(),
@@ -195,7 +204,11 @@ def test_what_cannot_be_told_is_warned_of():
         ([X[:, :, 0]] + [X] * 5, "3 and of 4 axes"),
         ([[1.0, 2.0], [3.0]], "array of numbers"),
         ([None, None], "no array in it|type object"),
-        (iter(["a.npy"]), "float32|array"),
+        ([], "there are no samples"),
+        (iter([]), "there are no samples: .*used up"),
+        (X[:0], "there are no samples"),
+        (["a.npy"], r"hold 'a.npy'.*numpy\.load"),
+        (iter(["a.npy"]), r"numpy\.load"),
         (np.zeros(3, "f4, f4"), r"samples\['f0'\]"),
         (b"bytes", "pass an array"),
         (object(), "type object"),
@@ -249,6 +262,17 @@ def test_pandas():
     table = pandas.DataFrame(tokens(1, 600, 12)[0], columns=list("abcdefghijkl"))
     assert lwfc.calibrate(table, levels=3) == lwfc.calibrate(table.to_numpy(), levels=3)
     assert lwfc.encode(table["a"]) == lwfc.encode(table["a"].to_numpy())
+    same(pandas.Series(list(X)))
+    table["name"] = "text"
+    with pytest.raises(lwfc.ParameterError, match="select_dtypes"):
+        lwfc.calibrate(table)
+
+
+def test_sparse_arrays_name_the_dense_call():
+    sparse = pytest.importorskip("scipy.sparse")
+    for call in (lwfc.calibrate, lwfc.encode):
+        with pytest.raises(lwfc.ParameterError, match=r"x\.toarray\(\)"):
+            call(sparse.csr_matrix(np.eye(4)))
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "int16"])

@@ -134,3 +134,17 @@ def test_loading_a_checkpoint_needs_nothing_but_the_import(tmp_path, x):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "3"
+
+
+def test_tensors_without_memory_are_refused(x):
+    codec = lwfc.calibrate(x, levels=4)
+    for call in (codec.encode, codec.simulate):
+        with pytest.raises(lwfc.ParameterError, match="without values"):
+            call(torch.empty(x.shape, device="meta"))
+    with pytest.raises(lwfc.ParameterError, match=r"torch\.func"):
+        torch.func.grad(lambda y: codec.simulate(y).sum())(x)
+
+
+def test_sparse_and_quantized_tensors_name_the_dense_call(x):
+    with pytest.raises(lwfc.ParameterError, match=r"to_dense\(\)"):
+        lwfc.encode(x.to_sparse())

@@ -56,6 +56,14 @@ def is_torch(x: Any) -> bool:
     return torch is not None and isinstance(x, torch.Tensor)
 
 
+def _is_without_memory(tensor: Any) -> bool:
+    """Whether this stands for a tensor: fake, meta, or one that torch.func looks into."""
+    try:
+        return tensor.device.type == "meta" or (not tensor.data_ptr() and tensor.numel() > 0)
+    except RuntimeError:
+        return True
+
+
 def torch_view(tensor: Any) -> Tensor:
     """A PyTorch tensor's memory as an array of the same strides; copied only from a device."""
     torch = sys.modules["torch"]
@@ -65,9 +73,15 @@ def torch_view(tensor: Any) -> Tensor:
             "or pad it, x.to_padded_tensor(0.0)"
         )
     if tensor.layout is not torch.strided or tensor.is_complex() or tensor.is_quantized:
+        dense = "x.dequantize()" if tensor.is_quantized else "x.to_dense()"
         raise ParameterError(
             f"tensors of layout {tensor.layout} and type {tensor.dtype} cannot be coded; "
-            "pass a dense, real tensor"
+            f"pass {'a real tensor' if tensor.is_complex() else dense}"
+        )
+    if _is_without_memory(tensor):
+        raise ParameterError(
+            f"a {type(tensor).__name__} on {tensor.device} without values of its own, as inside "
+            "torch.func, FakeTensorMode and on meta: there is nothing to code"
         )
     tensor = tensor.detach().cpu().resolve_neg()
     if tensor.dtype == torch.bfloat16:
@@ -117,6 +131,9 @@ def _asarray(x: Any) -> np.ndarray:
             return _without_mask(array)
         if array.dtype != object or not is_array(x) or isinstance(x, np.ndarray):
             return np.asarray(array)
+    dense = next((name for name in ("toarray", "todense") if hasattr(x, name)), None)
+    if dense is not None:
+        raise ParameterError(f"a {type(x).__name__} is sparse: pass a dense array, x.{dense}()")
     raise ParameterError(f"a {type(x).__name__} is no array of numbers: {problem}")
 
 
@@ -146,8 +163,8 @@ def as_tensor(x: Any) -> Tensor:
     if array.dtype.name == "bfloat16":
         return Tensor(array.view(np.uint16), True)
     if kind == "f":
-        return Tensor(array.astype(np.float64), False)
-    if kind in "biu" or (kind == "V" and array.dtype.name.startswith("float")):
+        return Tensor(array.astype(np.float64 if size > 8 else np.float32), False)
+    if kind in "biu" or (kind == "V" and array.dtype.name.startswith(("float", "int", "uint"))):
         return Tensor(array.astype(np.float32), False)
     if array.dtype.names:
         raise ParameterError(
@@ -156,7 +173,7 @@ def as_tensor(x: Any) -> Tensor:
         )
     if kind == "O":
         raise ParameterError(
-            f"a {type(x).__name__} makes an array of type object: pass a dense array of numbers"
+            f"a {type(x).__name__} is no dense array of numbers, or makes one of type object"
         )
     if kind == "V" and size <= 2:
         real = "bfloat16" if size == 2 else "float8_e4m3fn"

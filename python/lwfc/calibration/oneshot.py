@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from ..base.arrays import as_tensor, is_torch, widen
-from ..base.checks import channel_axis_of
+from ..base.checks import channel_axis_of, check_axis
 from ..base.errors import CalibrationWarning, ParameterError
 from ..codec.stages import check_levels
 from .calibrate import calibrate
@@ -51,6 +51,7 @@ def encode(
     Errors: ParameterError for options, types and shapes that do not fit, naming the fix.
     """
     check_levels(levels)
+    channel_axis = check_axis(channel_axis)
     if coder == "context":
         raise ParameterError(
             'coder="context" needs a calibrated codec: lwfc.calibrate(samples, ...)'

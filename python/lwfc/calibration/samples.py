@@ -128,6 +128,11 @@ class Batches:
             if self._progress is not None:
                 self._progress(done, self._total, what)
         self._total = done
+        if not count and not self._count:
+            raise ParameterError(
+                "there are no samples: the source is empty, or an iterator that is used up; pass "
+                "an array or a list, or make the generator anew"
+            )
         if self._count is None:
             self._count = count
         elif count < 0.9 * self._count:

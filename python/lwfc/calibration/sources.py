@@ -5,6 +5,7 @@ data sets, data loaders and generators give items; an item is an array, or a tup
 that holds one array of features beside labels.
 """
 
+import dataclasses
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -121,7 +122,7 @@ def is_one(x: Any, module: str, name: str) -> bool:
 
 def _unwrapped(source: Any) -> Any:
     """The array inside a mapping, a record array, a nested list; else the source."""
-    if isinstance(source, (str, bytes, bytearray, os.PathLike)):
+    if _is_text(source):
         raise ParameterError(
             f"samples are a {type(source).__name__}: pass an array, or an iterable of arrays, "
             "e.g. numpy.load(path)"
@@ -129,6 +130,8 @@ def _unwrapped(source: Any) -> Any:
     if isinstance(source, Mapping):
         return _features(_leaves(source, "samples"), "samples")
     if hasattr(source, "iloc"):  # pandas: its iterator gives names, its slices follow labels
+        source = _of_pandas(source)
+    if isinstance(source, memoryview):
         return np.asarray(source)
     if is_torch(source) and source.is_nested:
         return list(source.unbind())
@@ -144,6 +147,21 @@ def _unwrapped(source: Any) -> Any:
         if len(source) <= 3 and _differ(source):
             return _features(_leaves(source, "samples"), "samples")
     return source
+
+
+def _is_text(x: Any) -> bool:
+    return isinstance(x, (str, bytes, bytearray, os.PathLike))
+
+
+def _of_pandas(table: Any) -> np.ndarray:
+    """A table of numbers, or a column of arrays."""
+    array = np.asarray(table)
+    if array.dtype == object and not (array.ndim == 1 and len(array) and is_array(array[0])):
+        raise ParameterError(
+            f"samples are a {type(table).__name__} whose columns are not all numbers: pass those "
+            'of the features, e.g. frame.select_dtypes("number") or frame[names]'
+        )
+    return array
 
 
 def _is_numbers(x: Any) -> bool:
@@ -171,7 +189,8 @@ def _length(source: Any) -> int | None:
 
 
 def _leaves(item: Any, name: str) -> list[tuple[str, Any]]:
-    """The arrays in nested tuples and mappings, with the expressions that name them."""
+    """The arrays in nested tuples, mappings and data classes, with the expressions that name them.
+    """
     if is_array(item):
         return [(name, item)]
     if isinstance(item, (list, tuple)) and _is_numbers(item):
@@ -181,7 +200,14 @@ def _leaves(item: Any, name: str) -> list[tuple[str, Any]]:
         pairs = item.items()
     elif isinstance(item, (list, tuple)):
         pairs = enumerate(item)
+    elif _is_record(item):
+        fields = [field.name for field in dataclasses.fields(item)]
+        return [leaf for key in fields for leaf in _leaves(getattr(item, key), f"{name}.{key}")]
     return [leaf for key, value in pairs for leaf in _leaves(value, f"{name}[{key!r}]")]
+
+
+def _is_record(x: Any) -> bool:
+    return dataclasses.is_dataclass(x) and not isinstance(x, type)
 
 
 def _features(leaves: list[tuple[str, Any]], name: str) -> Any:
@@ -208,7 +234,12 @@ def _is_float(x: Any) -> bool:
 
 def _tensors(item: Any) -> list[Item]:
     """An item's arrays: one, or the parts of a nested tensor, each a sample."""
-    if isinstance(item, (list, tuple, Mapping)) and not _is_numbers(item):
+    if _is_text(item):
+        raise ParameterError(
+            f"samples hold {item!r}: pass arrays, e.g. (numpy.load(path) for path in samples)"
+        )
+    nested = isinstance(item, (list, tuple, Mapping)) or (_is_record(item) and not is_array(item))
+    if nested and not _is_numbers(item):
         item = _features(_leaves(item, "item"), "item")
     if is_torch(item) and item.is_nested:
         return [(as_tensor(part), False) for part in item.unbind()]

@@ -74,7 +74,7 @@ def measure(
         if axis is None or count != len(parts):
             raise ParameterError(
                 f'granularity="channel": a batch of shape {x.shape} has {count} channels on '
-                f"axis {channel_axis}, earlier ones {len(parts)}; name the right channel_axis"
+                f"axis {axis}, earlier ones {len(parts)}; name the right channel_axis"
             )
         for part, plane in zip(parts, np.moveaxis(x, axis, 0), strict=True):
             part.add(plane, num_threads)

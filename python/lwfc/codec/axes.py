@@ -46,15 +46,24 @@ def warn_of_moved_axes(codec: CodecValue, shape: Sequence[int]) -> None:
         )
 
 
+def _samples(codec: CodecValue) -> str:
+    return f", samples of shape {codec.inner_shape}" if codec.inner_shape else ""
+
+
 def explained(error: LwfcError, what: str, tensor: Tensor, codec: CodecValue) -> LwfcError:
     """The error, saying what was coded with which codec, and why channels do not fit."""
     shape = tensor.array.shape
-    if "number of channels" in str(error):
+    axis = codec.channel_axis
+    if axis is not None and not -len(shape) <= axis < len(shape) and shape != codec.inner_shape:
+        error = ParameterError(
+            f"x has {len(shape)} axes, and the codec's channels are on axis {axis}"
+            f"{_samples(codec)}: pass tensors as calibrated"
+        )
+    elif "number of channels" in str(error):
         moved = _moved(codec, shape)
         found = "" if moved is None else f": {moved[2]}, where axis {moved[0]} of x has {moved[1]}"
-        samples = f", samples of shape {codec.inner_shape}" if codec.inner_shape else ""
         error = type(error)(
-            f"{error}{found} (x {shape}{samples}); if the channels are on another axis, move it "
+            f"{error}{found} (x {shape}{_samples(codec)}); if the channels are on another axis, move it "
             "there, or calibrate with channel_axis"
         )
     error.add_note(f"while {what} {tensor.dtype_name} {shape} with {codec!r}")

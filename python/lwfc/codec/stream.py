@@ -146,7 +146,8 @@ def _decode_into(target: Output, data: Any, codec: CodecValue | None, threads: i
     shape, dtype = tuple(target.out.shape), target.dtype_name
     if shape != info.shape or dtype not in (info.dtype, SHOWN.get(info.dtype)):
         raise ParameterError(
-            f"out is {dtype} of shape {shape}, but the stream holds {info.dtype} of {info.shape}"
+            f"out is {dtype} of shape {shape}, but the stream holds {info.dtype} of {info.shape}: "
+            "pass one of that type and shape, or leave out away and convert what decode returns"
         )
     array, bfloat16 = decode_tensor(data, codec, max_nbytes=2**62, num_threads=threads)
     target.fill(widen(array) if bfloat16 else array)
