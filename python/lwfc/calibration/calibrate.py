@@ -96,10 +96,11 @@ def calibrate(
         The range: "model" (least squared error under the model or the samples' own law), "mse"
         (on the samples), "aciq", "minmax", "percentile" (99.9), or a pair (lo, hi). The lower end
         is 0 after a named (leaky) ReLU, else chosen; ``clip_lo`` gives another, or "free" to
-        choose it as well (networks may need the negative values of a leaky ReLU). Where the lower
-        end is chosen, a level is exactly 0 if values stop at 0, if a tenth of them are 0 (three
-        levels or more), or if it costs 5 % of squared error at most; others may lie unevenly. ``clip_scale`` stretches the range: at its upper end where there
-        is a floor, from 0 where that is kept, else at both ends.
+        choose it as well (networks may need the negative values of a leaky ReLU). Where it is
+        chosen, a level is exactly 0 if values stop at 0, if a tenth of them are 0 (three levels
+        or more), or if it costs 5 % of squared error at most; others may then lie unevenly.
+        ``clip_scale`` stretches the range: at its upper end where there is a floor, from 0 where
+        that is kept, else at both ends.
     ``quantizer``
         "uniform"; "ecsq", entropy-constrained with the outer values kept; "deadzone", uniform
         values with thresholds moved a sixth of a step away from zero.

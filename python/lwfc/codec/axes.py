@@ -63,8 +63,8 @@ def explained(error: LwfcError, what: str, tensor: Tensor, codec: CodecValue) ->
         moved = _moved(codec, shape)
         found = "" if moved is None else f": {moved[2]}, where axis {moved[0]} of x has {moved[1]}"
         error = type(error)(
-            f"{error}{found} (x {shape}{_samples(codec)}); if the channels are on another axis, move it "
-            "there, or calibrate with channel_axis"
+            f"{error}{found} (x {shape}{_samples(codec)}); if the channels are on another axis, "
+            "move it there, or calibrate with channel_axis"
         )
     error.add_note(f"while {what} {tensor.dtype_name} {shape} with {codec!r}")
     return error

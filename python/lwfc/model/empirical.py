@@ -83,7 +83,7 @@ class Ends:
 
     def clamped(self) -> "Ends":
         """Levels that float32 holds: masks are filled with its largest numbers."""
-        if -LARGEST <= self.lo and self.hi <= LARGEST:
+        if self.lo >= -LARGEST and self.hi <= LARGEST:
             return self
         values = None if self.values is None else self.values.clip(-LARGEST, LARGEST)
         return Ends(max(self.lo, -LARGEST), min(self.hi, LARGEST), np.nan, self.keep, values)
