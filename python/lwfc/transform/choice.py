@@ -18,7 +18,8 @@ MATRIX_VALUES = 1 << 25  # float64 of one set of second moments
 FILE_BYTES = 320_000  # a codec file beyond this must earn its size
 FILE_PENALTY = 0.2  # exponent: twice the size must save 13 % of the bits
 SLOPE = 0.7  # bits fall like distortion^-SLOPE: compares points of nearly equal distortion
-FIRST_VALUES, FINAL_VALUES = 1 << 21, 1 << 22  # feature values coded of each half
+FIRST_VALUES, FINAL_VALUES = 1 << 22, 1 << 23  # feature values coded of each half
+USUAL = 64  # frequencies of a block of 8x8
 FINALISTS = 2
 MARGIN = 0.1  # by how much of its bits a finalist may lie behind
 MAP_SHARE = 0.3  # of the codec file: a mean map below it is not questioned
@@ -117,7 +118,9 @@ def choose_shape(
     first: list[_Scored] = []
     step = goal.step
     usable = [g for g in geometries if g.frequencies * g.channels**2 <= MATRIX_VALUES]
-    for geometry in usable or [min(geometries, key=lambda g: g.frequencies)]:
+    usable = usable or [min(geometries, key=lambda g: g.frequencies)]
+    # The usual blocks first: they tell about which step all are compared at.
+    for geometry in sorted(usable, key=lambda g: abs(math.log(g.frequencies / USUAL))):
         shapes = shapes_of(geometry)
         parts = halves.transformed(shapes[0], FIRST_VALUES)
         for shape in shapes:
