@@ -25,6 +25,8 @@ STUDIES = {
     "calibration": "ablation:calibration_sizes",
     "decoding": "decoding:study",
     "transform": "transform:study",
+    "transform_photographs": "transform_photographs:study",
+    "transform_tokens": "transform_tokens:study",
 }
 
 

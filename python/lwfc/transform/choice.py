@@ -27,6 +27,8 @@ FEW = 64  # samples up to which both halves take turns
 EVALUATIONS = 12
 NEAR = 0.005  # relative, of the wanted value
 ROUGHLY = 0.2  # the same where only a neighbourhood is wanted
+EQUAL = 0.3  # log of the ratio of distortions within which SLOPE is good enough
+APPROACHES, FARTHEST = 6, 2.0
 
 Say = Callable[[str], None]
 
@@ -111,41 +113,42 @@ def choose_shape(
 ) -> tuple[Shape, list[Trial]]:
     """(the cheapest shape at equal distortion, its trials), all judged on held-out halves.
 
-    Candidates are first compared at one step, then the best few at several, then the mean of
-    channels against the mean map. ``channels``: of the tensor, which the file's size depends on.
+    All are compared at the distortion of the usual blocks at the goal: first on few samples, then
+    the best few on more, then the mean of channels against the mean map. ``channels``: of the
+    tensor, which the file's size depends on.
     """
     halves = Halves(kept, channels)
     first: list[_Scored] = []
-    step = goal.step
+    aim: Point | None = None
     usable = [g for g in geometries if g.frequencies * g.channels**2 <= MATRIX_VALUES]
     usable = usable or [min(geometries, key=lambda g: g.frequencies)]
-    # The usual blocks first: they tell about which step all are compared at.
+    # The usual blocks first: they tell about which distortion all are compared at.
     for geometry in sorted(usable, key=lambda g: abs(math.log(g.frequencies / USUAL))):
         shapes = shapes_of(geometry)
         parts = halves.transformed(shapes[0], FIRST_VALUES)
         for shape in shapes:
             say(f"shape {shape}")
             trials = [Trial(shape, part) for part in parts]
-            if step is None:
-                step = find_step(trials, goal, ROUGHLY).step
-            first.append(_Scored(_score(trials, step, channels), shape))
+            if aim is None:
+                aim = find_step(trials, goal, ROUGHLY)
+            first.append(_Scored(_score(trials, aim, channels), shape))
         del parts
     first.sort(key=lambda scored: scored.score)
     near = [scored.shape for scored in first if scored.score < first[0].score + MARGIN]
-    finals = [_final(halves, shape, step, channels) for shape in near[:FINALISTS]]
+    finals = [_final(halves, shape, aim, channels) for shape in near[:FINALISTS]]
     score, shape, trials = min(finals, key=lambda final: final[0])
-    if _questionable(shape, trials, step, kept):
-        other = _final(halves, replace(shape, mean_map=False), step, channels)
+    if _questionable(shape, trials, aim.step, kept):
+        other = _final(halves, replace(shape, mean_map=False), aim, channels)
         if other[0] < score:
             return other[1:]
     return shape, trials
 
 
 def _final(
-    halves: Halves, shape: Shape, step: float, channels: int
+    halves: Halves, shape: Shape, aim: Point, channels: int
 ) -> tuple[float, Shape, list[Trial]]:
     trials = [Trial(shape, part) for part in halves.transformed(shape, FINAL_VALUES)]
-    return _score(trials, step, channels), shape, trials
+    return _score(trials, aim, channels), shape, trials
 
 
 def _questionable(shape: Shape, trials: Sequence[Trial], step: float, kept: Kept) -> bool:
@@ -158,10 +161,19 @@ def _questionable(shape: Shape, trials: Sequence[Trial], step: float, kept: Kept
     return len(kept) <= FEW or mean > max(MAP_SHARE * whole, FILE_BYTES / 10)
 
 
-def _score(trials: Sequence[Trial], step: float, channels: int) -> float:
-    """log bits at a common distortion, with a penalty for large files."""
-    point = together(trials, step)
-    columns = trials[0].columns(step)
+def _score(trials: Sequence[Trial], aim: Point, channels: int) -> float:
+    """log bits at the distortion aimed at, with a penalty for large files.
+
+    The point measured must be near it: where a shape codes next to nothing, SLOPE says nothing.
+    """
+    step = aim.step
+    for _ in range(APPROACHES):
+        point = together(trials, step)
+        far = math.log(max(point.distortion, 1e-30) / max(aim.distortion, 1e-30))
+        if abs(far) < EQUAL:
+            break
+        step *= math.exp(-SLOPE * min(max(far, -FARTHEST), FARTHEST))
+    columns = trials[0].columns(point.step)
     size = file_bytes(trials[0].shape, columns, channels)
     penalty = FILE_PENALTY * math.log(max(1.0, size / FILE_BYTES))
     bits = max(point.bits, 1e-9)
