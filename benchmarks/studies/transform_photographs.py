@@ -127,9 +127,7 @@ def transformed(network: Network, crops: dict[str, Any], wanted: float) -> dict[
     return measured(network, crops["test"], codec)
 
 
-def levelled(
-    network: Network, crops: dict[str, Any], levels: int, scale: float
-) -> dict[str, Any]:
+def levelled(network: Network, crops: dict[str, Any], levels: int, scale: float) -> dict[str, Any]:
     """The context coder with linear restoration."""
     import lwfc.torch as lt
 
