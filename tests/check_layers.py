@@ -34,7 +34,7 @@ ROOMS = {
     "transform": {"base"},
     "calibration": {"base", "model", "codec", "context", "restoration", "transform"},
     "taps": {"base", "codec"},
-    "split": {"base", "codec", "calibration", "taps"},
+    "split": {"base", "codec", "calibration", "taps", "transform"},
     "evaluation": {"base", "codec", "calibration", "split"},
     "storage": {"base", "codec", "calibration"},
     "serve": {"base", "split"},

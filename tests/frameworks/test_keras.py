@@ -225,7 +225,8 @@ def test_a_layer_that_never_ran_is_named():
 
 
 def test_explore_lists_every_cut():
-    result = lk.explore(functional(), X, profiles=["rans"], link=Link(mbit_s=1), shortlist=1)
+    profiles = ["rans", "transform"]
+    result = lk.explore(functional(), X, profiles=profiles, link=Link(mbit_s=1), shortlist=1)
     names = {row["cut"] for row in result.rows}
     assert {"first", "skip", "inner/deep", "norm"} <= names
     json.dumps(result.rows)

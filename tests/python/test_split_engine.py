@@ -64,11 +64,12 @@ def test_relative_loss_and_agreement():
 
 def test_rows_hold_what_is_promised(found):
     rows = {(row["cut"], row["profile"]): row for row in found.rows}
-    assert len(rows) == 3 * 3 + 3 and found.about["complete"]
+    assert len(rows) == 3 * 4 + 3 and found.about["complete"]
     exact = [row for row in found.rows if row["kind"] == "split" and row["pass"] == "exact"]
     assert len({row["cut"] for row in exact}) == 2
     for row in exact:
-        assert row["loss"] <= 0.05 and row["settings"]["levels"] >= 2
+        assert row["loss"] <= 0.05
+        assert row["settings"].get("levels", 2) >= 2 and row["settings"].get("step", 1) > 0
         assert row["total_ms"] == pytest.approx(sum(row[n] for n in (
             "head_ms", "encode_ms", "transfer_ms", "rtt_ms", "decode_ms", "tail_ms")))  # fmt: skip
         assert row["transfer_ms"] == pytest.approx(row["coded_bytes"] * 8 / 8e6 * 1e3)
@@ -224,7 +225,33 @@ def test_one_batch_is_not_enough():
 def test_own_profiles():
     (mine,) = choose_profiles({"mine": {"levels": 4, "coder": "raw"}})
     assert mine.at(0) == {"coder": "raw", "levels": 4} and len(mine.ladder) == 1
-    assert [p.name for p in choose_profiles("auto")] == ["paper", "rans", "context"]
+    assert [p.name for p in choose_profiles("auto")] == ["paper", "rans", "context", "transform"]
+
+
+def test_transforms_as_own_profiles():
+    profiles = choose_profiles({"free": {"transform": "dct"},
+                                "fixed": {"transform": "dct", "step": 0.5}})  # fmt: skip
+    assert [(p.knob, p.ladder, p.transforms) for p in profiles] == [
+        ("step", (), True), ("step", (0.5,), True)
+    ]  # fmt: skip
+    with pytest.raises(lwfc.ParameterError, match="max_loss"):
+        choose_profiles({"mine": {"transform": "dct", "distortion": 0.1}})
+
+
+def test_a_transform_beside_the_other_profiles(found):
+    """No other is as small within the same loss, nor is the transform at a fixed small step."""
+    rows = {(row["cut"], row["profile"]): row for row in found.rows if row["pass"] == "exact"}
+    transforms = [row for (_, profile), row in rows.items() if profile == "transform"]
+    assert len(transforms) == 2
+    for row in transforms:
+        others = [rows[row["cut"], name]["coded_bytes"] for name in ("paper", "rans", "context")]
+        assert row["coded_bytes"] < 0.7 * min(others)
+    fixed = explore(Toy(), max_loss=0.05, few=4, shortlist=3, baselines=False,
+                    profiles={"fixed": {"transform": "dct", "step": 0.05}})  # fmt: skip
+    for row in fixed.rows:
+        free = rows.get((row["cut"], "transform"))
+        assert row["settings"]["step"] == 0.05 and row["loss"] < 0.05
+        assert free is None or row["coded_bytes"] > 2 * free["coded_bytes"]
 
 
 def test_wire_checks_codecs_and_bytes():

@@ -80,6 +80,18 @@ def found():
     return model, x, metric, result
 
 
+def test_gradients_make_the_transform_smaller(found, monkeypatch):
+    """Two tensors cross at once; the same cut without gradients falls back to frequency alone."""
+    model, x, _, _ = found
+    options = {"layers": [("layer1.conv1", "stem")], "shortlist": 1, "profiles": "transform"}
+    options |= {"baselines": False, "max_loss": 1e-4}
+    (seen,) = lt.explore(model, x, **options).rows
+    assert seen["loss"] <= 1e-4 and seen["pass"] == "exact"
+    monkeypatch.setattr("lwfc.torch.network.gradients_of", lambda *_: None)
+    (blind,) = lt.explore(model, x, **options).rows
+    assert blind["loss"] <= 1e-4 and seen["coded_bytes"] < blind["coded_bytes"]
+
+
 def test_every_legal_cut_of_a_residual_network(found):
     rows = {row["cut"]: row for row in found[3].rows if row["kind"] == "split"}
     assert {"stem.0", "stem", "layer1", "layer2.0", "layer2", "layer1.conv1"} <= set(rows)

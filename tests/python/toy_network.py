@@ -80,3 +80,6 @@ class Halves:
 
     def tail(self, tensors):
         return self.network.behind(self.cut, tensors)
+
+    def gradients(self, tensors):
+        return None

@@ -267,3 +267,6 @@ class _Opened:
 
     def tail(self, tensors: Mapping[str, Any]) -> list[np.ndarray]:
         return self._network._outputs({name: tensors[name] for name in self._names})
+
+    def gradients(self, tensors: Mapping[str, Any]) -> None:
+        """Such runtimes have none."""

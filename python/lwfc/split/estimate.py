@@ -16,6 +16,7 @@ import numpy as np
 from ..calibration.calibrate import calibrate
 from .bundle import pack
 from .cuts import Cut, LiveTensor
+from .outline import outlined_bits
 from .profiles import Profile
 
 __all__ = ["Survey", "estimate"]
@@ -93,7 +94,29 @@ def draft_options(profile: Profile) -> dict[str, Any]:
 def estimate(
     cut: Cut, survey: Survey, drafts: Drafts, profile: Profile, max_loss: float
 ) -> dict[str, Any]:
-    """The coarsest rung whose estimated loss is allowed, as the fields of a result's entry."""
+    """The coarsest setting whose estimated loss is allowed, as the fields of a result's entry."""
+    find = _transformed if profile.transforms else _laddered
+    rung, level, (nbytes, loss, encode, decode) = find(cut, survey, drafts, profile, max_loss)
+    head = survey.head_ms[cut.name]
+    return {
+        "rung": rung,
+        "settings": {} if rung is None else {profile.knob: level},
+        "coded_bytes": nbytes,
+        "loss": loss,
+        "measured": {
+            "head": head,
+            "encode": encode,
+            "decode": decode,
+            "tail": max(0.0, survey.whole_ms - head),
+        },
+    }
+
+
+Draft = tuple[int | None, Any, Sequence[float]]  # rung, its level, costs as Drafts gives them
+
+
+def _laddered(cut: Cut, survey: Survey, drafts: Drafts, profile: Profile, max_loss: float) -> Draft:
+    """A rung of the ladder."""
     options = draft_options(profile)
     ladder: Sequence[Any] = profile.ladder
     if profile.knob != "levels":
@@ -113,17 +136,28 @@ def estimate(
         else:
             first = middle + 1
     low = rungs[first]
-    nbytes, loss, encode, decode = at(low)
-    head = survey.head_ms[cut.name]
-    return {
-        "rung": low if profile.knob == "levels" else None,
-        "settings": {profile.knob: ladder[low]} if profile.knob == "levels" else {},
-        "coded_bytes": nbytes,
-        "loss": loss,
-        "measured": {
-            "head": head,
-            "encode": encode,
-            "decode": decode,
-            "tail": max(0.0, survey.whole_ms - head),
-        },
-    }
+    return low if profile.knob == "levels" else None, ladder[low], at(low)
+
+
+def _transformed(
+    cut: Cut, survey: Survey, drafts: Drafts, profile: Profile, max_loss: float
+) -> Draft:
+    """A cosine transform without channel matrices, whose bytes are above those of the fit.
+
+    Times are those of coding four levels. A tensor's share of the loss is an equal one.
+    """
+    coded = [tensor for tensor in cut.tensors if tensor.coded]
+    costs = np.sum([drafts.costs(t, {"levels": 4, "coder": "rans"}) for t in cut.tensors], axis=0)
+    share = max_loss / max(1, len(coded))
+    nbytes = 0.0
+    for tensor in cut.tensors:
+        if tensor.coded:
+            x = np.asarray(survey.features[tensor.name], np.float32)
+            allowed = share * float(np.var(x, dtype=np.float64))
+            gain = survey.gain.get(tensor.name)
+            if gain is not None:
+                allowed = share / max(gain, 1e-30)
+            nbytes += outlined_bits(x, allowed) / 8 * tensor.elements
+        else:
+            nbytes += drafts.costs(tensor, {})[0]
+    return None, None, [nbytes, max_loss, *costs[2:].tolist()]

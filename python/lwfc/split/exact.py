@@ -4,11 +4,14 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from ..calibration.calibrate import calibrate
 from .cuts import Cut
 from .images import QUALITIES, Pixels
 from .losses import Loss, total_loss
 from .profiles import Profile
+from .stepping import Found, stepped
 from .wire import Wire
 
 __all__ = ["exact", "exact_image", "first_allowed", "timed"]
@@ -78,6 +81,11 @@ class Halves:
             if tensor.coded
         }
 
+    def gradients(self) -> list[Mapping[str, np.ndarray]] | None:
+        """Of each fitted batch, what :meth:`Opened.gradients` gives; None without any."""
+        found = [self.opened.gradients(features) for features in self.fitting]
+        return None if None in found else found
+
     def loss(self, codecs: Mapping[str, Any]) -> Loss:
         """The loss of the outputs on the samples that no codec was fitted on."""
         coded = (self.tail(simulate(features, codecs)) for features in self.tests)
@@ -106,15 +114,9 @@ def _quick(options: Mapping[str, Any]) -> dict[str, Any]:
     return dict(options) | ({"coder": "rans"} if fits else {})
 
 
-def exact(
-    halves: Halves,
-    profile: Profile,
-    start: int | None,
-    max_loss: float,
-    metric: Callable[..., float] | None,
-) -> dict[str, Any]:
-    """The coarsest rung whose measured loss is allowed, as the fields of a result's entry."""
-    cut, tried = halves.cut, {}
+def laddered(halves: Halves, profile: Profile, start: int | None, max_loss: float) -> Found:
+    """The coarsest rung whose measured loss is allowed."""
+    tried: dict[int, Loss] = {}
 
     def allowed(rung: int) -> bool:
         tried[rung] = halves.loss(halves.codecs(_quick(profile.at(rung))))
@@ -124,7 +126,22 @@ def exact(
     rung = first_allowed(count, count // 2 if start is None else start, allowed)
     if rung not in tried:
         allowed(rung)
-    loss, codecs = tried[rung], halves.codecs(profile.at(rung))
+    return Found(halves.codecs(profile.at(rung)), tried[rung], profile.at(rung))
+
+
+def exact(
+    halves: Halves,
+    profile: Profile,
+    start: int | None,
+    max_loss: float,
+    metric: Callable[..., float] | None,
+) -> dict[str, Any]:
+    """The coarsest codecs whose measured loss is allowed, as the fields of a result's entry."""
+    if profile.transforms:
+        found = stepped(halves, profile, max_loss)
+    else:
+        found = laddered(halves, profile, start, max_loss)
+    cut, codecs, loss = halves.cut, found.codecs, found.loss
     wire = Wire(cut, codecs)
     nbytes, samples = 0, 0
     for batch in halves.tests:
@@ -136,7 +153,7 @@ def exact(
         "encode": timed(lambda: wire.encode(halves.sample), halves.clock),
         "decode": timed(lambda: wire.decode(data), halves.clock),
     }
-    settings = profile.at(rung).items()
+    settings = found.settings.items()
     entry = {
         "settings": {name: v if isinstance(v, PLAIN) else repr(v) for name, v in settings},
         "coded_bytes": nbytes / max(1, samples),

@@ -36,6 +36,11 @@ class Opened(Protocol):
     def tail(self, tensors: Mapping[str, Any]) -> list[np.ndarray]:
         """The network's outputs for them."""
 
+    def gradients(self, tensors: Mapping[str, Any]) -> Mapping[str, np.ndarray] | None:
+        """Gradients of random projections of the outputs with respect to a batch's tensors, by
+        name: (samples, draws, ...). None where the runtime has none.
+        """
+
 
 class Network(Protocol):
     """What a framework's room gives the explorer. A batch is whatever it likes.

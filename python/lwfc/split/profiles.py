@@ -15,13 +15,19 @@ LEVELS = (2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 48, 64, 96, 128, 192, 256)
 @dataclass(frozen=True)
 class Profile:
     """Options of :func:`lwfc.calibrate`, and one of them, ``knob``, with values from the coarsest
-    to the finest: the explorer takes the coarsest whose loss is small enough.
+    to the finest: the explorer takes the coarsest whose loss is small enough. A transform's knob is
+    its step; with an empty ladder any step may be taken.
     """
 
     name: str
     options: Mapping[str, Any]
     knob: str = "levels"
     ladder: tuple[Any, ...] = field(default=LEVELS)
+
+    @property
+    def transforms(self) -> bool:
+        """Whether it is a transform, whose fit does not depend on the step."""
+        return self.options.get("transform", "none") != "none"
 
     def at(self, rung: int) -> dict[str, Any]:
         """The options with the knob at one value of the ladder."""
@@ -39,6 +45,8 @@ PROFILES = {
             {"coder": "context", "restore": "linear", "bound": True, "clip_scale": 1.6},
             ladder=tuple(n for n in LEVELS if n <= CONTEXT_MAX),
         ),
+        # In the metric of the second half where the network gives gradients.
+        Profile("transform", {"transform": "dct"}, "step", ()),
     )
 }
 
@@ -46,7 +54,8 @@ PROFILES = {
 def choose_profiles(profiles: Any) -> list[Profile]:
     """The profiles meant by "auto", a name, names, or a mapping of names to options of calibrate.
 
-    In a mapping, ``levels`` fixes the coarseness; without it the usual ladder is tried.
+    In a mapping, ``levels`` fixes the coarseness, or ``step`` that of a transform; without them
+    the usual ladder is tried, or any step.
     """
     if isinstance(profiles, str):
         profiles = list(PROFILES) if profiles == "auto" else [profiles]
@@ -69,9 +78,18 @@ def _profile(name: str, options: Any) -> Profile:
     if not isinstance(options, Mapping):
         raise ParameterError(f"profiles[{name!r}] must be a mapping of options of lwfc.calibrate")
     options = dict(options)
+    if options.get("transform", "none") != "none":
+        for wish in {"distortion", "target_bits", "metric"} & set(options):
+            raise ParameterError(
+                f"profiles[{name!r}] names {wish}: the explorer looks at the outputs itself, and "
+                "keeps them within max_loss; step= fixes a transform's coarseness"
+            )
+        return Profile(name, options, "step", _several(options.pop("step", ())))
     if "levels" in options:
-        levels = options.pop("levels")
-        return Profile(name, options, ladder=tuple(levels) if isinstance(levels, (tuple, list))
-                       else (levels,))  # fmt: skip
+        return Profile(name, options, ladder=_several(options.pop("levels")))
     fits = options.get("coder") == "context"
     return Profile(name, options, ladder=PROFILES["context"].ladder if fits else LEVELS)
+
+
+def _several(values: Any) -> tuple[Any, ...]:
+    return tuple(values) if isinstance(values, (tuple, list)) else (values,)

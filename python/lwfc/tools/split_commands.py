@@ -34,7 +34,7 @@ def add_commands(commands: Any, common: argparse.ArgumentParser) -> None:
         "--max-loss", type=float, metavar="L", help="outputs' squared error / spread (default 0.02)"
     )
     add("--layers", nargs="+", metavar="NAME", help="layers or globs (default: every legal cut)")
-    add("--profiles", nargs="+", metavar="NAME", help="paper, rans, context (default: all)")
+    add("--profiles", nargs="+", metavar="NAME", help="paper rans context transform (all)")
     add("--samples", type=int, metavar="N", help="inputs taken from the loader (default 64)")
     add("--few", type=int, metavar="N", help="samples behind the estimates (default 16)")
     add("--shortlist", type=int, metavar="N", help="cuts measured exactly (default 4)")

@@ -63,8 +63,9 @@ def explore(
         "auto": every cut that follows some multiply-add and sends no raw input. Names or globs of
         layers otherwise, and tuples of names for one cut behind several.
     ``profiles``
-        "auto", names among "paper", "rans", "context", or a mapping of names to options of
-        :func:`lwfc.calibrate`.
+        "auto", names among "paper", "rans", "context", "transform", or a mapping of names to
+        options of :func:`lwfc.calibrate`. The transform is fitted to what stands behind the cut;
+        its estimates know no channel matrices and lie above its exact numbers.
     ``link``, ``edge_speed``, ``cloud_speed``
         The link; how many times as fast as this machine the two sides are. ``result.through`` shows
         the same measurements over others.

@@ -20,6 +20,7 @@ from .cutting import Cutter, Plan
 from .features import BATCH, evaluating
 from .graph import batch_of, resize
 from .halves import Cloud, Edge
+from .projecting import gradients_of
 from .split import arguments, make_halves, traced
 from .survey import PROJECTED, outputs_of, survey
 
@@ -128,6 +129,9 @@ class Opened:
 
     def tail(self, tensors: Mapping[str, Tensor]) -> list[np.ndarray]:
         return outputs_of(self.cloud(tensors))
+
+    def gradients(self, tensors: Mapping[str, Tensor]) -> dict[str, np.ndarray] | None:
+        return gradients_of(self.cloud, tensors)
 
 
 class Joined(nn.Module):
