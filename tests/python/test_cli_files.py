@@ -97,6 +97,45 @@ def test_an_existing_codec_is_noticed_before_the_work(folder, capsys, monkeypatc
     assert "-f" in error_of(capsys, "calibrate", "x.npy", "-o", "c.lwfc")
 
 
+def test_a_missing_folder_is_noticed_before_the_work(folder, capsys, monkeypatch):
+    monkeypatch.setattr(cli, "calibrate", None)
+    assert "no folder out" in error_of(capsys, "calibrate", "x.npy", "-o", "out/c.lwfc")
+
+
+def test_what_is_read_is_never_written_over(folder, capsys):
+    """Not even by -f, which is for older results."""
+    lwfc.calibrate(X).save("c.lwfc")
+    os.symlink("x.npy", "link.npy")
+    before = {name: Path(name).read_bytes() for name in ("x.npy", "c.lwfc")}
+    for arguments in (
+        ("encode", "x.npy", "-o", "x.npy"),
+        ("encode", "x.npy", "-o", "link.npy"),
+        ("encode", "x.npy", "--codec", "c.lwfc", "-o", "./c.lwfc"),
+        ("calibrate", "x.npy", "-o", "x.npy"),
+    ):
+        assert "another file with -o" in error_of(capsys, *arguments, "-f", status=2)
+    assert {name: Path(name).read_bytes() for name in before} == before
+
+
+def test_files_of_something_else_are_called_that(folder, capsys):
+    Path("notes.npy").write_text("plain text")
+    Path("empty.npy").write_bytes(b"")
+    np.save("objects.npy", np.array([{}], object))
+    for name, reason in (
+        ("notes.npy", "none of these"),
+        ("empty.npy", "it is empty"),
+        ("objects.npy", "Python objects"),
+    ):
+        said = error_of(capsys, "encode", name)
+        assert reason in said and "unsafe" not in said and "allow_pickle" not in said
+
+
+def test_a_whole_model_is_called_that(folder, capsys):
+    torch = pytest.importorskip("torch")
+    torch.save(torch.nn.Linear(2, 2), "model.pt")
+    assert "a whole model" in error_of(capsys, "encode", "model.pt")
+
+
 def test_single_samples_in_files(folder, capsys):
     for i in range(3):
         np.save(f"s{i}.npy", X[i])

@@ -2,9 +2,10 @@
 
 from .errors import FormatError
 
-__all__ = ["CODEC_FILE", "STREAM", "explain", "kind_of"]
+__all__ = ["CODEC_FILE", "NPY", "STREAM", "ZIP", "explain", "kind_of"]
 
 STREAM, CODEC_FILE = "an lwfc stream", "an lwfc codec file"
+NPY, ZIP = "an .npy file", "a zip archive (.npz, .pt)"
 
 # Compact streams have a first byte of their own.
 COMPACT = tuple(bytes([first]) for first in range(0xA0, 0xC0))
@@ -15,8 +16,8 @@ KINDS = (
     (b"\xc5L", STREAM, "lwfc.decode(data) reads it"),
     (COMPACT, STREAM, "lwfc.decode(data, codec) reads it"),
     (b"\xc5M", "an lwfc container of several tensors", "lwfc.split.unpack(data) reads it"),
-    (b"\x93NUMPY", "an .npy file", "numpy.load reads it, and lwfc.encode takes the array"),
-    (b"PK", "a zip archive (.npz, .pt)", "numpy.load or torch.load reads it"),
+    (b"\x93NUMPY", NPY, "numpy.load reads it, and lwfc.encode takes the array"),
+    (b"PK", ZIP, "numpy.load or torch.load reads it"),
     (b"\x89HDF", "an HDF5 file", "h5py reads it"),
     (b"\x1f\x8b", "gzip's output", "decompress it first"),
     (b"(\xb5/\xfd", "zstd's output", "decompress it first"),

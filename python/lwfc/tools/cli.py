@@ -41,7 +41,8 @@ def _outputs(args: argparse.Namespace) -> Outputs:
         raise ParameterError("standard input (-) can be read once only")
     if given == PIPE and args.json:
         raise ParameterError("standard output cannot take both the result and --json; use -o")
-    return Outputs(given, args.input)
+    others = (getattr(args, name, None) for name in ("codec", "metric"))
+    return Outputs(given, args.input, [name for name in others if name is not None])
 
 
 class _Results:

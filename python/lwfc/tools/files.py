@@ -4,13 +4,13 @@ import hashlib
 import os
 import string
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from ..base.errors import LwfcError, ParameterError
 from ..base.files import replace_file
 
-__all__ = ["PIPE", "SUFFIX", "OutputExists", "Outputs", "check_free", "file_part", "read_bytes",
+__all__ = ["PIPE", "SUFFIX", "OutputRefused", "Outputs", "check_free", "file_part", "read_bytes",
            "write_bytes"]  # fmt: skip
 
 PIPE = "-"
@@ -19,8 +19,8 @@ PART_MAX = 120  # bytes of a file's name that a tensor's name may take; most sys
 PLAIN = frozenset(string.ascii_letters + string.digits + "-_.+=,@()[]{} ")
 
 
-class OutputExists(LwfcError):
-    """An output file is there already."""
+class OutputRefused(LwfcError):
+    """An output file is there already, or has no folder to go to."""
 
 
 def read_bytes(name: str) -> bytes:
@@ -29,9 +29,13 @@ def read_bytes(name: str) -> bytes:
 
 
 def check_free(name: str, force: bool) -> None:
-    """Refuse a file that exists, unless by force."""
-    if name != PIPE and not force and Path(name).exists():
-        raise OutputExists(f"{name} exists; -f overwrites it")
+    """Refuse a file that exists, unless by force, and one in a folder that does not."""
+    if name == PIPE:
+        return
+    if not force and Path(name).exists():
+        raise OutputRefused(f"{name} exists; -f overwrites it")
+    if not Path(name).absolute().parent.is_dir():
+        raise OutputRefused(f"{name}: there is no folder {os.path.dirname(name)}; make it first")
 
 
 def write_bytes(name: str, data: bytes, *, force: bool) -> None:
@@ -65,16 +69,17 @@ class Outputs:
     """Where results go: one file, a folder, standard output, or beside the inputs.
 
     ``given``: -o's value, "-" for standard output, or None. A folder is one that exists, or a name
-    that ends in a slash. Errors: ParameterError where ``count`` inputs do not fit.
+    that ends in a slash. ``others``: files that are read too; none of those that are read is
+    written to. Errors: ParameterError.
     """
 
-    def __init__(self, given: str | None, inputs: list[str]) -> None:
+    def __init__(self, given: str | None, inputs: list[str], others: Sequence[str] = ()) -> None:
         separators = tuple(filter(None, (os.sep, os.altsep)))
         self._given = given
         self.folder = given is not None and (given.endswith(separators) or os.path.isdir(given))
         if self.folder and PIPE in inputs:
             raise ParameterError("standard input has no name for the folder; name a file with -o")
-        self._inputs = inputs
+        self._sources = [name for name in (*inputs, *others) if name != PIPE]
         self._taken: dict[str, str] = {}
 
     def one_file(self, names: Iterable[str]) -> None:
@@ -89,6 +94,16 @@ class Outputs:
 
     def name(self, source: str, own: str) -> str:
         """The output for ``source``, which is called ``own`` unless -o names a file."""
+        target = self._name(source, own)
+        for name in self._sources:
+            if target != PIPE and os.path.realpath(name) == os.path.realpath(target):
+                raise ParameterError(
+                    f"{target} is read here, and writing it would lose it: name another file with "
+                    "-o"
+                )
+        return target
+
+    def _name(self, source: str, own: str) -> str:
         if self._given is not None and not self.folder:
             return self._given
         if self.folder:

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..base.arrays import Tensor, as_tensor, is_torch, widen
 from ..base.errors import FormatError, ParameterError
-from ..base.kinds import CODEC_FILE, STREAM, kind_of
+from ..base.kinds import NPY, ZIP, kind_of
 from .files import read_bytes, write_bytes
 
 __all__ = ["DTYPES", "TensorFile", "read_array", "read_tensors", "typed", "write_tensor"]
@@ -48,15 +48,28 @@ def read_tensors(name: str) -> TensorFile:
         raise FormatError(f"{name}: {error}") from error
     except (ValueError, EOFError, KeyError, zipfile.BadZipFile, OSError, MemoryError,
             RuntimeError) as error:  # fmt: skip
-        kind = kind_of(data)
-        what = f"these bytes are {kind}" if kind in (STREAM, CODEC_FILE) else str(error)
         raise FormatError(
-            f"{name}: no .npy, .npz, .pt or .safetensors file of numbers ({what})"
+            f"{name}: no .npy, .npz, .pt or .safetensors file of numbers ({_reason(data, error)})"
         ) from error
     if not found.tensors:
         rest = f", but {', '.join(found.left_out[:5])}" if found.left_out else ""
         raise FormatError(f"{name} holds no tensors{rest}")
     return found
+
+
+def _reason(data: bytes, error: Exception) -> str:
+    """Why a file has no tensors, without the libraries' advice to load it unsafely."""
+    if not data:
+        return "it is empty"
+    kind = kind_of(data)
+    if kind is not None and kind not in (NPY, ZIP):
+        return f"these bytes are {kind}"
+    text = str(error)
+    if "allow_pickle" in text and kind is None:
+        return "its bytes are none of these"
+    if "allow_pickle" in text or text.startswith("Weights only load failed"):
+        return "it holds Python objects, perhaps a whole model: save tensors alone"
+    return text
 
 
 def read_array(name: str) -> np.ndarray:
