@@ -81,6 +81,23 @@ def test_logs_belong_to_what_is_measured(tmp_path):
     assert part.rows[0]["elements"] == X[:3].size < whole.rows[0]["elements"]
 
 
+@pytest.mark.parametrize("content", [b"a,b\n1,2", b"\x93NUMPY\xff\xfe", b'{"mark": 1}'])
+def test_files_of_something_else_are_no_logs(tmp_path, content):
+    path = tmp_path / "results.csv"
+    path.write_bytes(content)
+    with pytest.raises(lwfc.ParameterError, match="another file"):
+        lwfc.tune(X, Counted(), grid=GRID, log=path)
+    assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize("measured", [[], iter([]), X[:0], X[:, :0]])
+def test_nothing_measured_is_no_rate(measured):
+    with pytest.raises(lwfc.ParameterError, match="no samples|0 elements"):
+        lwfc.tune(X, Counted(), grid=GRID, measured=measured)
+    with pytest.raises(lwfc.ParameterError, match="0 elements"):
+        lwfc.tune(X, lambda codec: (1.0, 0, 0), grid=GRID)
+
+
 def test_memory_does_not_grow():
     def batches(count):
         for seed in range(count):
@@ -140,6 +157,7 @@ def test_fixed_options_are_checked_too():
         ({"clip": np.array([[0, 2], [0, 3]])}, "clip", [(0, 2), (0, 3)]),
         ({"levels": {2: "a", 3: "b"}.keys()}, "levels", [2, 3]),
         ({"levels": (n for n in (2, 2, 3))}, "levels", [2, 3]),
+        ({"levels": memoryview(np.arange(2, 4))}, "levels", [2, 3]),
     ],
 )
 def test_values_in_any_form(grid, name, tried, tmp_path):
@@ -185,7 +203,9 @@ def test_a_wrong_direction_shows():
         lwfc.tune(X, error, grid=GRID, mode="least")
 
 
-@pytest.mark.parametrize("value", [None, "good", (1.0, 2), np.zeros(3), float("nan")])
+@pytest.mark.parametrize(
+    "value", [None, "good", (1.0, 2), np.zeros(3), float("nan"), float("inf")]
+)
 def test_metrics_that_are_none(value):
     with pytest.raises(lwfc.ParameterError, match="evaluate"):
         lwfc.tune(X, lambda codec: value, grid=GRID)

@@ -4,7 +4,22 @@ import os
 import secrets
 from pathlib import Path
 
-__all__ = ["replace_file"]
+from .errors import ParameterError
+
+__all__ = ["read_log", "replace_file"]
+
+
+def read_log(path: str | os.PathLike, beginning: str) -> str:
+    """The text of a log that is to be added to; empty if there is none yet.
+
+    Errors: ParameterError for a file that does not have a log's beginning, which is somebody's.
+    """
+    if not Path(path).exists():
+        return ""
+    text = Path(path).read_bytes().decode(errors="replace")
+    if not text.startswith(beginning) and not beginning.startswith(text):
+        raise ParameterError(f"log={os.fspath(path)!r} is no log of this search: name another file")
+    return text
 
 
 def replace_file(path: str | os.PathLike, data: bytes) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ..base.arrays import is_array
 from ..base.errors import ParameterError
 from .calibrate import calibrate
 from .options import check_options, idle
@@ -81,8 +82,8 @@ class Grid:
 
 def _values(name: str, chosen: Any) -> tuple[Any, ...]:
     """The values to try as plain Python values, each once; a bare value is a list of one."""
-    if isinstance(chosen, np.ndarray):
-        chosen = chosen.tolist()
+    if is_array(chosen):
+        chosen = np.asarray(chosen).tolist()
     pair = name == "clip" and _is_pair(chosen)
     if pair or isinstance(chosen, (str, bytes, Mapping)) or not isinstance(chosen, Iterable):
         chosen = (chosen,)
@@ -97,8 +98,6 @@ def _is_pair(x: Any) -> bool:
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, np.generic):
-        return value.item()
-    if isinstance(value, np.ndarray):
-        value = value.tolist()
+    if isinstance(value, np.generic) or is_array(value):
+        value = np.asarray(value).tolist()
     return tuple(map(_plain, value)) if isinstance(value, (list, tuple)) else value

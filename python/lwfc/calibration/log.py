@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from ..base.files import read_log
+
 __all__ = ["Fingerprint", "Log"]
 
 CLOSE = 1e-6  # relative: sums of the same values in another order or by other kernels
@@ -75,9 +77,9 @@ class Log:
         self._fixed = json.dumps(fixed, sort_keys=True, default=str)
         self._samples = samples
         self._known: dict[str, dict[str, Any]] = {}
-        if self._path is None or not self._path.exists():
+        if self._path is None:
             return
-        lines = self._path.read_text().splitlines(keepends=True)
+        lines = read_log(self._path, '{"fixed": ').splitlines(keepends=True)
         for line in lines:
             try:
                 entry = json.loads(line)

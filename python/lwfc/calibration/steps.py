@@ -12,7 +12,7 @@ from ..codec.codec import Codec
 from .calibrate import calibrate
 from .rivals import PLAIN, rival_codec
 from .transforming import Prepared
-from .tuned import TuneResult, measure_bytes
+from .tuned import TuneResult, checked_rate, measure_bytes
 
 __all__ = ["EVALUATIONS", "Judge", "Stepping", "stepped"]
 
@@ -64,14 +64,14 @@ class Judge:
     def row(self, codec: Codec, settings: dict[str, Any]) -> Row:
         """Everything about one codec."""
         scores, rate = self._outcome(codec)
-        nbytes, elements = self._measure(codec) if rate is None else rate
+        nbytes, elements = checked_rate(*(self._measure(codec) if rate is None else rate))
         lost = self._sign * (self._before - scores)
         count = len(lost)
         error = float(lost.std(ddof=1)) / math.sqrt(count) if count > 1 else 0.0
         return settings | {
             "nbytes": nbytes,
             "elements": elements,
-            "bits_per_element": 8 * nbytes / max(1, elements),
+            "bits_per_element": 8 * nbytes / elements,
             "metric": float(scores.mean()),
             "loss": float(lost.mean()),
             "upper": float(lost.mean()) + SURE * error,

@@ -23,7 +23,7 @@ from .samples import Batches, Progress, opened
 from .search import SEARCHES, Goal
 from .steps import Judge, stepped
 from .transforming import TRANSFORMS, TransformOptions, prepare
-from .tuned import TuneResult, measure_bytes
+from .tuned import TuneResult, checked_rate, measure_bytes
 
 __all__ = ["GRID", "TuneResult", "tune"]
 
@@ -78,13 +78,17 @@ def tune(
         best; "grid": everything; "optuna": ``trials`` (60) by optuna, which must be installed.
     ``log``
         A JSON-lines file; a search that was cut off goes on from it. Rows belong to their options
-        and samples, so that layers may share a file.
+        and samples, so that layers may share a file. A file of something else is refused.
     ``options``
         Fixed options of ``calibrate``, e.g. ``activation="relu"``.
 
     Deterministic for a deterministic ``evaluate``. Judge the result on samples that neither
     calibration nor tuning has seen. Errors: ParameterError.
     """
+    if not callable(evaluate):
+        raise ParameterError(
+            f"evaluate={evaluate!r}: must be a function of a codec, or None, to the metric"
+        )
     choose("search", search, tuple(SEARCHES))
     choose("mode", mode, ("max", "min"))
     check_number("max_loss", max_loss, -math.inf, math.inf)
@@ -95,9 +99,13 @@ def tune(
                 raise ParameterError(f'{name} needs transform="none": a transform has one step')
         options |= {"batched": batched, "sample_axis": sample_axis, "num_threads": num_threads}
         wishes = TransformOptions.of(transform, options | {"progress": progress})
-        with opened(samples, batched=batched, sample_axis=sample_axis) as batches:
+        reading = {"batched": batched, "sample_axis": sample_axis}
+        with contextlib.ExitStack() as stack:
+            batches = stack.enter_context(opened(samples, **reading))
             prepared = prepare(Pairs(batches, wishes.metric, wishes.channel_axis), wishes)
-            others = batches if measured is None else measured
+            others = batches
+            if measured is not None:
+                others = stack.enter_context(Batches(measured, **reading))
             judge = Judge(evaluate, mode, lambda codec: measure_bytes(codec, others))
             start = prepared.find_step().step
             return stepped(prepared, prepared.codec, start, judge, max_loss, mode)
@@ -215,8 +223,10 @@ class _Trial:
         known = self._records.get("reference")
         if known is None:
             known = {"metric": _outcome(self._evaluate(None))[0]}
-            if math.isnan(known["metric"]):
-                raise ParameterError("evaluate(None), the metric without a codec, is NaN")
+            if not math.isfinite(known["metric"]):
+                raise ParameterError(
+                    f"evaluate(None), the metric without a codec, is {known['metric']}"
+                )
             self._records.put("reference", known)
         self._reference = known["metric"]
         return self._reference
@@ -244,11 +254,11 @@ class _Trial:
             self.measures_itself |= rate is not None
             if rate is None:
                 rate = measure_bytes(codec, self._measured, self._num_threads)
-            nbytes, elements = rate
+            nbytes, elements = checked_rate(*rate)
             self._of_codec[codec] = {
                 "nbytes": nbytes,
                 "elements": elements,
-                "bits_per_element": 8 * nbytes / max(1, elements),
+                "bits_per_element": 8 * nbytes / elements,
                 "metric": metric,
             }
         return self._of_codec[codec] | {"seconds": time.perf_counter() - started}

@@ -4,12 +4,13 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from ..base.errors import ParameterError
 from ..base.show import html_table
 from ..codec.codec import Codec
 from .samples import opened
 from .search import pareto
 
-__all__ = ["TuneResult", "measure_bytes"]
+__all__ = ["TuneResult", "checked_rate", "measure_bytes"]
 
 COLUMNS = ("transform", "step", "levels", "clip_scale", "quantizer", "rate_weight", "restore",
            "restore_strength", "coder", "bits_per_element", "metric", "loss", "upper")  # fmt: skip
@@ -62,6 +63,16 @@ class TuneResult:
     def _repr_html_(self) -> str:
         head, *body = self._cells()
         return html_table(head, body)
+
+
+def checked_rate(nbytes: int, elements: int) -> tuple[int, int]:
+    """The same; nothing coded is no rate of 0 bits. Errors: ParameterError."""
+    if elements <= 0:
+        raise ParameterError(
+            f"{nbytes} bytes for {elements} elements: evaluate(codec) must return the elements "
+            "that were coded, or measured= must hold some"
+        )
+    return nbytes, elements
 
 
 def measure_bytes(codec: Codec, samples: Any, num_threads: int | None = 1) -> tuple[int, int]:

@@ -6,6 +6,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+from ..base.files import read_log
+
 __all__ = ["Journal", "fingerprint"]
 
 
@@ -21,16 +23,17 @@ def fingerprint(*parts: Any) -> str:
 class Journal:
     """Values by key, one JSON object a line; lines of another fingerprint are left alone.
 
-    A line that was cut off while being written is dropped. ``path`` None keeps all in memory.
+    A line that was cut off while being written is dropped. ``path`` None keeps all in memory; a
+    file of something else is refused (ParameterError).
     """
 
     def __init__(self, path: str | os.PathLike | None, mark: str) -> None:
         self._path = None if path is None else Path(path)
         self._mark = mark
         self._known: dict[str, Any] = {}
-        if self._path is None or not self._path.exists():
+        if self._path is None:
             return
-        text = self._path.read_bytes().decode(errors="replace")
+        text = read_log(self._path, '{"mark": ')
         for line in text.splitlines():
             try:
                 entry = json.loads(line)

@@ -90,10 +90,17 @@ def tune(
 
 
 def _value(value: Any, transform: str) -> Any:
-    """A number, or with a transform scores."""
+    """A number, or with a transform scores. Errors: ParameterError for what is none."""
     if isinstance(value, torch.Tensor):
-        value = value.detach().cpu().numpy()
-    return float(value) if transform == "none" else value
+        value = value.detach().float().cpu().numpy()
+    if transform != "none":
+        return value
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise ParameterError(
+            f"metric(model) returned {value!r}: must be one number, as a float or a tensor"
+        ) from None
 
 
 def _reference(
