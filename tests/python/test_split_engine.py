@@ -8,7 +8,7 @@ import pytest
 from toy_network import Toy
 
 import lwfc
-from lwfc.split import Exploration, Link, explore, merge
+from lwfc.split import Exploration, Link, explore, images, merge
 from lwfc.split.exact import first_allowed
 from lwfc.split.journal import Journal, fingerprint
 from lwfc.split.link import latency
@@ -278,3 +278,14 @@ def test_wire_checks_codecs_and_bytes():
     with pytest.raises(lwfc.FormatError, match="another way"):
         Wire(two, {"two": None}).decode(lwfc.split.pack({"two": x["two"]}, {"two": codec},
                                                         named=False))  # fmt: skip
+
+
+def test_without_pillow_only_the_images_rows_are_left_out(monkeypatch):
+    monkeypatch.setattr(images.importlib.util, "find_spec", lambda name: None)
+    with pytest.warns(lwfc.OptionWarning, match=r"'lwfc\[viz\]'"):
+        found = explore(Toy(), max_loss=0.05, shortlist=0)
+    assert {row["kind"] for row in found.rows} == {"split", "device"} and found.about["complete"]
+    network = Toy()
+    network.survey = None  # said before the work
+    with pytest.raises(ImportError, match=r"'lwfc\[viz\]'"):
+        explore(network, max_loss=0.05, pixels=(0, 1))

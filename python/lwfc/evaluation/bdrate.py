@@ -44,7 +44,7 @@ def bd_rate(
     try:
         from scipy import interpolate
     except ImportError as error:
-        raise ImportError("bd_rate needs scipy: pip install lwfc[eval]") from error
+        raise ImportError("bd_rate needs scipy: pip install 'lwfc[eval]'") from error
     curves = [_curve("first", rate, quality, noise), _curve("second", other_rate, other_quality,
                                                             noise)]  # fmt: skip
     low = max(q[0] for q, _ in curves)

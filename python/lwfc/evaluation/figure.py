@@ -28,7 +28,7 @@ def draw(result: Any, studies: Sequence[str]) -> Any:
     try:
         import matplotlib.pyplot as plt
     except ImportError as error:
-        raise ImportError("Evaluation.plot needs matplotlib: pip install lwfc[viz]") from error
+        raise ImportError("Evaluation.plot needs matplotlib: pip install 'lwfc[viz]'") from error
     wide = min(WIDE, len(studies))
     tall = -(-len(studies) // wide)
     figure, panels = plt.subplots(tall, wide, figsize=(5.2 * wide, 4.2 * tall), squeeze=False)

@@ -152,7 +152,7 @@ class Evaluation:
         try:
             import pandas
         except ImportError as error:
-            raise ImportError("to_pandas needs pandas: pip install lwfc[viz]") from error
+            raise ImportError("to_pandas needs pandas: pip install 'lwfc[viz]'") from error
         return pandas.DataFrame([{k: v for k, v in record.items() if k not in HIDDEN}
                                  for record in self.records])  # fmt: skip
 

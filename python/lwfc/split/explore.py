@@ -16,7 +16,7 @@ from ..calibration.samples import Progress
 from .cuts import Cut
 from .estimate import Drafts, Survey, estimate
 from .exact import Halves, exact, exact_image, timed
-from .images import FORMATS, Pixels
+from .images import FORMATS, Pixels, can_code
 from .journal import Journal, fingerprint
 from .link import Link
 from .profiles import Profile, choose_profiles
@@ -116,7 +116,7 @@ def explore(
     ``link``, ``edge_speed``, ``cloud_speed``
         The link, and how many times as fast as this machine each side is.
     ``baselines``
-        Whether to measure the rows without a cut.
+        Whether to measure the rows without a cut; those of images need Pillow.
     ``clock``
         What times are read from, in seconds: wall time, or ``time.process_time`` where other work
         shares the machine and the network runs on one thread of its CPU.
@@ -141,6 +141,10 @@ def explore(
     if len(network.batches) < 2:
         raise ParameterError("one batch of samples: explore calibrates on some and measures on "
                              "others, so give at least two batches")  # fmt: skip
+    image = network.image(network.batches[-1]) if baselines else None
+    found = None if image is None else Pixels.of(image, pixels)
+    if found is not None and not can_code(pixels is not None):
+        found = None
     mark = fingerprint(VERSION, network.fingerprint, max_loss, few, repr(pixels),
                        [[p.name, repr(sorted(p.options.items())), p.knob, list(p.ladder)]
                         for p in chosen], metric is not None, clock.__name__)  # fmt: skip
@@ -152,7 +156,7 @@ def explore(
     result = result.adding(run.estimates(few))
     try:
         if baselines:
-            result = result.adding(run.whole(pixels))
+            result = result.adding(run.whole(found))
         for cut in short_list(result, shortlist):
             result = result.adding(run.exact(cut))
     except KeyboardInterrupt:
@@ -244,18 +248,17 @@ class _Run:
         self.step("exact numbers")
         return entry
 
-    def whole(self, pixels: Any) -> list[dict[str, Any]]:
-        """The rows without a cut: everything on the device, and the input to the cloud."""
+    def whole(self, pixels: Pixels | None) -> list[dict[str, Any]]:
+        """The rows without a cut: everything on the device, and the input to the cloud, if it is
+        an image."""
         entries = [self._kept("device", self._device)]
-        image = self.network.image(self.network.batches[-1])
-        found = None if image is None else Pixels.of(image, pixels)
-        if found is None:
+        if pixels is None:
             return entries
         whole_ms = entries[0]["measured"]["head"]
         for kind in FORMATS:
             row = {"kind": "cloud", "cut": "input", "profile": kind, "pass": "exact"}
             entry = self._kept(f"cloud:{kind}", lambda kind=kind: exact_image(
-                self.network, found, kind, self.wholes, self.fitted, self.max_loss, self.metric
+                self.network, pixels, kind, self.wholes, self.fitted, self.max_loss, self.metric
             ))  # fmt: skip
             entries.append(row | entry | {"measured": entry["measured"] | {"tail": whole_ms}})
         return entries

@@ -14,7 +14,7 @@ def draw(result: Any, ax: Any = None) -> Any:
     try:
         import matplotlib.pyplot as plt
     except ImportError as error:
-        raise ImportError("Exploration.plot needs matplotlib: pip install lwfc[viz]") from error
+        raise ImportError("Exploration.plot needs matplotlib: pip install 'lwfc[viz]'") from error
     rows = best_rows(result)
     if ax is None:
         _, ax = plt.subplots(1, 2, figsize=(12, 0.32 * len(rows) + 2), width_ratios=(2, 1))

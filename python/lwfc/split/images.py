@@ -1,5 +1,6 @@
 """The honest rival: the input image itself as JPEG or WebP, the whole network in the cloud."""
 
+import importlib.util
 import io
 import time
 from dataclasses import dataclass
@@ -7,12 +8,25 @@ from typing import Any
 
 import numpy as np
 
-from ..base.errors import ParameterError
+from ..base.errors import OptionWarning, ParameterError
+from ..base.warn import warn_caller
 
-__all__ = ["FORMATS", "Pixels"]
+__all__ = ["FORMATS", "Pixels", "can_code"]
 
 FORMATS = ("JPEG", "WebP")
 QUALITIES = (2, 5, 10, 15, 20, 25, 30, 40, 50, 60, 70, 75, 80, 85, 90, 95, 98)
+
+
+def can_code(wanted: bool) -> bool:
+    """Whether Pillow is there; else a warning, or where its rows are ``wanted`` an ImportError."""
+    if importlib.util.find_spec("PIL") is not None:
+        return True
+    what = "the rows of the image as JPEG and WebP need Pillow"
+    call = "pip install 'lwfc[viz]'"
+    if wanted:
+        raise ImportError(f"{what}: {call}")
+    warn_caller(f"{what}, and are left out: {call}", OptionWarning)
+    return False
 
 
 @dataclass(frozen=True)
@@ -47,10 +61,8 @@ class Pixels:
         self, inputs: np.ndarray, kind: str, quality: int
     ) -> tuple[np.ndarray, dict[str, Any]]:
         """(what arrives, {"nbytes", "encode", "decode": milliseconds}), per sample."""
-        try:
-            from PIL import Image
-        except ImportError as error:
-            raise ImportError("the image's row needs Pillow: pip install lwfc[viz]") from error
+        from PIL import Image
+
         lo, width = self.lo[:, None, None], (self.hi - self.lo)[:, None, None]
         out = np.empty(inputs.shape, np.float32)
         nbytes = encode = decode = 0.0

@@ -156,7 +156,7 @@ class Exploration:
         try:
             import pandas
         except ImportError as error:
-            raise ImportError("to_pandas needs pandas: pip install lwfc[viz]") from error
+            raise ImportError("to_pandas needs pandas: pip install 'lwfc[viz]'") from error
         return pandas.DataFrame(self.rows)
 
     def plot(self, ax: Any = None) -> Any:

@@ -35,7 +35,7 @@ def in_shards(
             import distributed
     except ImportError as error:
         raise ImportError(
-            f"backend={backend!r} needs {error.name}: pip install lwfc[search] {error.name}"
+            f"backend={backend!r} needs {error.name}: pip install 'lwfc[search]' {error.name}"
         ) from error
     if backend == "dask":
         try:

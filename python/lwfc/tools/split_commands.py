@@ -91,7 +91,7 @@ def _torch() -> Any:
     except ModuleNotFoundError as error:
         if error.name != "torch":
             raise
-        raise LwfcError("this needs PyTorch: pip install lwfc[torch]") from error
+        raise LwfcError("this needs PyTorch: pip install 'lwfc[torch]'") from error
 
 
 def run_explore(args: argparse.Namespace) -> None:
