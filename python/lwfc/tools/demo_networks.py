@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..base.errors import LwfcError
+from ..codec.codec import Codec
 
 __all__ = ["Network", "find_benchmarks", "load_networks"]
 
@@ -19,7 +20,10 @@ INSTALL = "pip install 'lwfc[demo]', or '.[demo]' in the checkout"
 
 @dataclass
 class Network:
-    """One network: unlabelled calibration features, test features, and what decides."""
+    """One network: unlabelled calibration features, test features, and what decides.
+
+    ``transform(distortion)``: a codec in the metric of the second half, from the unlabelled images.
+    """
 
     name: str
     layer: str
@@ -31,6 +35,7 @@ class Network:
     test: np.ndarray
     evaluate: Callable[[np.ndarray], float]
     reference: float
+    transform: Callable[[float], Codec]
     rows: list[dict[str, Any]] = field(default_factory=list)
 
 
@@ -75,6 +80,15 @@ def load_networks(folder: Path, quick: bool) -> Iterator[Network]:
             parts = torch.from_numpy(features).split(100)
             return torch.cat([model.cloud(part) for part in parts])
 
+    def transformed(model: Any, images: Any) -> Callable[[float], Codec]:
+        lt = importlib.import_module("lwfc.torch")
+
+        def make(distortion: float) -> Codec:
+            options = {"transform": "dct", "distortion": distortion}
+            return lt.calibrate(model, model.split_layer, images, **options)
+
+        return make
+
     images, labels = nets.load_classifier_data("test", 300 if quick else None)
     unlabelled = nets.load_classifier_data("calibration", 200 if quick else 500)[0]
 
@@ -83,7 +97,8 @@ def load_networks(folder: Path, quick: bool) -> Iterator[Network]:
 
     test = halves(classifier, images)
     yield Network("classifier", classifier.split_layer, "top-1 %", "relu", 0.1, 0.0,
-                  halves(classifier, unlabelled), test, accuracy, accuracy(test))  # fmt: skip
+                  halves(classifier, unlabelled), test, accuracy, accuracy(test),
+                  transformed(classifier, unlabelled))  # fmt: skip
 
     scenes, targets = nets.load_scenes("test", 60 if quick else 300)
     unlabelled = nets.load_scenes("calibration", 60 if quick else 200)[0]
@@ -92,8 +107,9 @@ def load_networks(folder: Path, quick: bool) -> Iterator[Network]:
         found = detector.decode(cloud(detector, features))
         return nets.mean_average_precision(found, targets)
 
-    test, unlabelled = halves(detector, scenes), halves(detector, unlabelled)
+    test, features = halves(detector, scenes), halves(detector, unlabelled)
     # Clipping all negative values to 0 costs this network points; their mean loses least.
-    lo = float(unlabelled[unlabelled < 0].mean())
+    lo = float(features[features < 0].mean())
     yield Network("detector", detector.split_layer, "mAP@0.5 %", "leaky_relu", 0.1, lo,
-                  unlabelled, test, precision, precision(test))  # fmt: skip
+                  features, test, precision, precision(test),
+                  transformed(detector, unlabelled))  # fmt: skip

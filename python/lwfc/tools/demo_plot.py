@@ -26,6 +26,7 @@ STYLES = {
     "uniform+": dict(marker="v", color="tab:purple", label="paper's codec, other ranges"),
     "context": dict(marker="D", color="tab:red", label="context coder, the wide range's symbols"),
     "lwfc": dict(marker="*", markersize=11, color="tab:green", label="context coder + restoration"),
+    "dct": dict(marker="P", markersize=8, color="black", label="transform, tuned to the outputs"),
 }
 SHOWN_LEVELS = 4
 
@@ -42,7 +43,7 @@ def draw_rates(axes: Any, network: Network) -> None:
         if rows:
             x = [row["bits_per_element"] for row in rows]
             axes.plot(x, [row["value"] for row in rows], lw=1.2, **style)
-            for row in rows:
+            for row in rows if rows[0]["levels"] else ():
                 place = (row["bits_per_element"], row["value"])
                 axes.annotate(f" {row['levels']}", place, fontsize=7, va="top")
     lowest = min(row["value"] for row in network.rows)
