@@ -327,6 +327,9 @@ int lwfc_codec_channel_axis(const struct lwfc_codec *codec, const struct lwfc_te
         axis = lwfc_channel_axis_resolve(o->channel_axis, tensor->rank);
         sample = 0;
     }
+    if (tensor->rank < 2) { /* a vector has no channels, not even as one sample of vectors */
+        return axis < -1 ? axis : -1;
+    }
     if (axis < 0 || codec->transform != NULL) {
         return axis - (axis > 0 && sample);
     }

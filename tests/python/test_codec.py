@@ -92,6 +92,16 @@ def test_bound_header_is_short():
     assert unknown.levels is None and unknown.bound
 
 
+@pytest.mark.parametrize("coder", ["raw", "cabac", "rans"])
+def test_one_vector_of_a_codec_of_vectors(coder):
+    x = np.random.default_rng(1).normal(size=(40, 8)).astype(np.float32)
+    codec = lwfc.calibrate(x, levels=4, coder=coder)
+    for bound in (True, False):
+        one = codec.replace(bound=bound)
+        assert np.array_equal(one.decode(one.encode(x[0])), one.simulate(x)[0])
+        assert lwfc.inspect(one.encode(x[0]), one).shape == (8,)
+
+
 def test_bound_streams_need_their_codec():
     x = features()
     codec = lwfc.calibrate(x, levels=4, bound=True)
