@@ -206,12 +206,50 @@ def test_sources_of_inputs(images):
         images.numpy(),
         [images.numpy()],
         [(images, torch.arange(12))],
+        (images, torch.arange(12)),
+        [images.numpy(), np.arange(12)],
         [({"input": images}, torch.arange(12))],
         iter([images]),
     ):
         assert lt.calibrate(model, "1", loader, levels=4) == expected
-    with pytest.raises(lwfc.ParameterError):
-        lt.calibrate(model, "1", [], levels=4)
+    for loader, text in (
+        ([], "there are no samples"),
+        (DataLoader(data, batch_size=50, drop_last=True), "there are no samples"),
+        ({"input": images}, r"\[loader\]"),
+        (None, "DataLoader"),
+        ("images/", "DataLoader"),
+    ):
+        with pytest.raises(lwfc.ParameterError, match=text):
+            lt.calibrate(model, "1", loader, levels=4)
+
+
+def test_what_a_model_was_fed_is_said_with_its_own_error(images):
+    class Two(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.ReLU()
+
+        def forward(self, a, b):
+            return self.layer(a + b)
+
+    with pytest.raises(TypeError, match="'b'") as caught:
+        lt.calibrate(Two(), "layer", [(images, images)])
+    assert "forward=" in caught.value.__notes__[0] and "(12, 4" in caught.value.__notes__[0]
+    codec = lt.calibrate(Two(), "layer", [(images, images)], forward=lambda m, b: m(*b))
+    assert codec.metadata["samples"] == 12
+
+
+def test_layers_and_models_of_other_types_are_refused(images):
+    model = nn.Sequential(nn.Conv2d(4, 8, 3), nn.ReLU())
+    for arguments, text in (
+        ((model, model[1], images), "pass the name of one layer, '1'"),
+        ((model, ["1"], images), "named_modules"),
+        ((lambda x: x, "1", images), "nn.Module"),
+        ((torch.jit.script(model), "1", images), "'1' is inside TorchScript"),
+        ((nn.Sequential(model[0], torch.jit.script(model[1])), "1", images), "'1' is TorchScript"),
+    ):
+        with pytest.raises(lwfc.ParameterError, match=text):
+            lt.calibrate(*arguments, levels=4)
 
 
 def test_single_images_are_single_samples(images):

@@ -241,3 +241,32 @@ def test_codecs_leave_the_registry_with_their_tap(x):
     lt.register(lwfc.calibrate(x, levels=5))  # by hand it stays
     gc.collect()
     assert torch.ops.lwfc.code(x, digest, 0.0, 1.0, True, 0).shape == x.shape
+
+
+def test_a_hook_that_somebody_else_took_off(x, codec):
+    model = nn.Sequential(nn.Linear(8, 8), nn.ReLU())
+    tap = lt.attach(model, {"1": codec})
+    model[1]._forward_hooks.clear()
+    model(x)
+    with pytest.warns(lwfc.UncodedWarning, match="taken off by somebody else"):
+        tap.remove()
+    assert "taken off by somebody else" in tap.report()[0]["note"]
+
+
+def test_no_codecs_are_warned_of(x):
+    with pytest.warns(lwfc.UncodedWarning, match="codecs is empty"):
+        lt.attach(nn.ReLU(), {})
+
+
+def test_transforms_of_functions_that_see_no_codec(x, codec):
+    """torch.func.jvp would give derivatives of 0."""
+    model = nn.Sequential(nn.Linear(8, 8), nn.ReLU())
+    with lt.attach(model, {"1": codec}):
+        for call in (
+            lambda: torch.func.jvp(model, (x,), (x,)),
+            lambda: torch.func.grad(lambda y: model(y).sum())(x),
+        ):
+            with pytest.raises(lwfc.ParameterError, match="torch.autograd.grad"):
+                call()
+        single = torch.func.vmap(model)(x)
+        assert torch.equal(single, torch.stack([model(row) for row in x]))

@@ -33,6 +33,7 @@ class Tap:
         self._model = model
         self._attached = attached
         self._passes = passes
+        self._reasons: dict[Hook, str] = {}  # of those that have never run when taken off
         self._handles: list[RemovableHandle] = [
             model.register_forward_pre_hook(passes.begin, with_kwargs=True),
             *(layer.register_forward_hook(hook) for layer, hook in attached),
@@ -52,7 +53,9 @@ class Tap:
 
     def _silence(self, layer: nn.Module, hook: Hook) -> str:
         """Why the layer's codec has done nothing so far; empty if it has."""
-        return "" if hook.fired else why_silent(self._model, layer, hook)
+        if hook.fired:
+            return ""
+        return self._reasons.get(hook) or why_silent(self._model, layer, hook)
 
     def reset(self) -> None:
         """Start the report anew."""
@@ -79,6 +82,7 @@ class Tap:
 
     def detach(self) -> None:
         """Take the codecs off without a word."""
+        self._reasons = {hook: self._silence(layer, hook) for layer, hook in self._attached}
         for handle in self._handles:
             handle.remove()
         self._passes.hooks.clear()
@@ -152,6 +156,8 @@ def attach(
     if not isinstance(codecs, Mapping) or not all(isinstance(c, Codec) for c in codecs.values()):
         raise ParameterError('codecs must map layer names to codecs, e.g. {"layer2": codec}')
     check_attachable(model)
+    if not codecs:
+        warnings.warn("codecs is empty: the model runs as it is", UncodedWarning, stacklevel=2)
     chosen: dict[int, tuple[str, nn.Module, Codec, Select]] = {}
     for pattern, codec in codecs.items():
         picked = select.get(pattern) if isinstance(select, Mapping) else select

@@ -3,14 +3,14 @@
 import contextlib
 import operator
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 from ..base.errors import ParameterError, UncodedWarning
 from .hooks import Hook
@@ -45,7 +45,24 @@ def batches_of(loader: Batches) -> Iterable[Any]:
         return loader.split(BATCH)
     if isinstance(loader, Dataset):
         return DataLoader(loader, batch_size=BATCH)
+    if isinstance(loader, (list, tuple)) and _beside(loader):
+        return DataLoader(TensorDataset(*map(torch.as_tensor, loader)), batch_size=BATCH)
+    if isinstance(loader, Mapping):
+        raise ParameterError("loader is a dict, one batch: pass a list of batches, [loader]")
+    if isinstance(loader, (str, bytes)) or not hasattr(loader, "__iter__"):
+        raise ParameterError(
+            f"loader is a {type(loader).__name__}: pass a DataLoader, a data set, a list of "
+            "batches, or one tensor of inputs"
+        )
     return loader
+
+
+def _beside(items: Sequence[Any]) -> bool:
+    """Whether these are inputs beside labels, (images, labels), and no batches."""
+    if len(items) not in (2, 3) or not all(isinstance(x, (Tensor, np.ndarray)) for x in items):
+        return False
+    ranks, lengths = {x.ndim for x in items}, {len(x) if x.ndim else 0 for x in items}
+    return len(ranks) > 1 and len(lengths) == 1 and lengths != {0}
 
 
 def _device(model: nn.Module) -> torch.device | None:
@@ -72,7 +89,22 @@ def feed(model: nn.Module, batch: Any) -> Any:
         return [move(item) for item in value] if isinstance(value, (list, tuple)) else value
 
     inputs = move(batch[0] if isinstance(batch, (tuple, list)) and batch else batch)
-    return model(**inputs) if isinstance(inputs, dict) else model(inputs)
+    try:
+        return model(**inputs) if isinstance(inputs, dict) else model(inputs)
+    except Exception as error:
+        error.add_note(
+            f"while feeding the model {_described(inputs)}; another way to feed it is e.g. "
+            "forward=lambda model, batch: model(*batch)"
+        )
+        raise
+
+
+def _described(inputs: Any) -> str:
+    if isinstance(inputs, Tensor):
+        return f"a tensor of shape {tuple(inputs.shape)} and type {inputs.dtype}"
+    if isinstance(inputs, dict):
+        return f"the keywords {', '.join(map(str, inputs))}"
+    return f"a {type(inputs).__name__}"
 
 
 def run(model: nn.Module, forward: Callable[[nn.Module, Any], Any], batch: Any) -> Any:
@@ -142,8 +174,8 @@ def features(
     """The layer's output for each batch of the loader, in evaluation mode, without gradients.
 
     ``loader``
-        An iterable of batches as :func:`feed` takes them, a data set of such samples, or one tensor
-        or array of inputs.
+        An iterable of batches as :func:`feed` takes them, a data set of such samples, one tensor or
+        array of inputs, or (inputs, labels) of one length.
     ``forward``
         ``forward(model, batch)`` runs the model on a batch in another way.
     ``call``

@@ -7,11 +7,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..base.errors import ParameterError
 from ..codec.codec import Codec
 from ..codec.gradient import clip_ends, inside
 from ..taps.report import Recorder
 from .layers import Select, nest, pick, replace, unnest
-from .operator import code, enter, record_under
+from .operator import code, differentiating, enter, record_under
 
 __all__ = ["Hook", "Passes"]
 
@@ -123,6 +124,11 @@ class Hook:
         return replace(output, self.select, y)
 
     def _code(self, x: Tensor, call: int) -> Tensor:
+        if not torch.compiler.is_compiling() and differentiating():
+            raise ParameterError(
+                "torch.func's grad and jvp do not see through a codec (vmap does): use "
+                "torch.autograd.grad or backward()"
+            )
         if not self.straight:
             x = x.detach()
         elif self.by_channel and x.requires_grad:

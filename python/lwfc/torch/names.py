@@ -20,6 +20,13 @@ def find_layers(model: nn.Module, pattern: str) -> list[tuple[str, nn.Module]]:
     A glob finds each module once, and no containers that are never called (``nn.ModuleList``); it
     may not match both a module and a module inside it. Errors: ParameterError.
     """
+    _check_model(model)
+    if not isinstance(pattern, str):
+        found = next((name for name, module in model.named_modules() if module is pattern), None)
+        raise ParameterError(
+            f"layer is a {type(pattern).__name__}: pass the name of one layer, "
+            f"{'as in model.named_modules()' if found is None else repr(found)}"
+        )
     layers = dict(model.named_modules(remove_duplicate=False))
     if pattern in layers:
         return [(pattern, layers[pattern])]
@@ -79,21 +86,26 @@ _no_forward = nn.Module.forward
 def check_layer(model: nn.Module, name: str, module: nn.Module) -> None:
     """Refuse a layer that no forward pass ever calls. Errors: ParameterError, saying what works."""
     parts = name.split(".") if name else []
+    layers = dict(model.named_modules(remove_duplicate=False))
     for depth in range(len(parts)):
         above, below = ".".join(parts[:depth]), ".".join(parts[depth:])
-        parent = model.get_submodule(above)
-        if below == "out_proj" and _is_fused(parent):
-            raise ParameterError(
-                f"{name!r} is never called: nn.MultiheadAttention uses its weights inside one "
-                f"fused function. Attach to the attention itself: {above!r} with select=0"
-            )
+        parent = layers[above]
         if isinstance(parent, torch.jit.ScriptModule):
             raise ParameterError(
                 f"{name!r} is inside TorchScript, which runs no Python hooks; "
                 "attach before scripting it"
             )
+        if below == "out_proj" and _is_fused(parent):
+            raise ParameterError(
+                f"{name!r} is never called: nn.MultiheadAttention uses its weights inside one "
+                f"fused function. Attach to the attention itself: {above!r} with select=0"
+            )
         if isinstance(parent, torch.fx.GraphModule):
             _check_graph(name, below, parent)
+    if _takes_no_hooks(module):
+        raise ParameterError(
+            f"{name!r} is TorchScript, which takes no Python hooks; attach before scripting it"
+        )
     if not _called(module):
         items = [repr(f"{name}.{child}".lstrip(".")) for child, _ in module.named_children()]
         raise ParameterError(
@@ -119,12 +131,24 @@ def _check_graph(name: str, below: str, graph: torch.fx.GraphModule) -> None:
     )
 
 
+def _check_model(model: nn.Module) -> None:
+    if not isinstance(model, nn.Module):
+        raise ParameterError(f"model is a {type(model).__name__}: must be an nn.Module")
+
+
+def _takes_no_hooks(module: nn.Module) -> bool:
+    """Scripted modules take none; traced ones do, from outside."""
+    traced = getattr(torch.jit, "TopLevelTracedModule", ())
+    return isinstance(module, torch.jit.ScriptModule) and not isinstance(module, traced)
+
+
 def check_attachable(model: nn.Module) -> None:
     """Refuse models whose compiled code would ignore a hook that comes later.
 
     Code that torch.compile has cached for a model of the same class would be reused without the
     hook (PyTorch does not guard hooks), so all cached code is dropped; it compiles anew when run.
     """
+    _check_model(model)
     if isinstance(model, torch.jit.ScriptModule):
         raise ParameterError("a TorchScript model runs no Python hooks; attach before scripting it")
     ours = set(model.modules())

@@ -18,7 +18,7 @@ from ..codec.stream import inspect
 from ..taps.report import Counts, Recorder
 from .ondevice import on_device, takes
 
-__all__ = ["code", "enter", "record_under", "register"]
+__all__ = ["code", "differentiating", "enter", "record_under", "register"]
 
 # Codecs of hooks live as long as a hook holds them; those registered by hand stay. Equal codecs are
 # entered side by side, or one would leave with the holder of another.
@@ -97,6 +97,15 @@ def code(
         counts.encode_ns, counts.decode_ns = times
         found.add(call if call >= 0 else ~call, counts)
     return y
+
+
+def differentiating() -> bool:
+    """Whether torch.func.grad or jvp is at work: custom operators have no rule for them, and jvp
+    would make derivatives of 0."""
+    functorch = torch._C._functorch
+    if functorch.peek_interpreter_stack() is None:
+        return False
+    return any(one.key().name in ("Grad", "Jvp") for one in functorch.get_interpreter_stack())
 
 
 # The coded tensor, its stream or None, and the times of encoding and decoding in nanoseconds.

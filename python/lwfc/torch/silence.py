@@ -14,6 +14,11 @@ def why_silent(model: nn.Module, layer: nn.Module, hook: Hook) -> str:
     if now is not layer:
         what = "is gone" if now is None else f"was replaced by a {type(now).__name__}"
         return f"the layer {what} after attach (surgery, fusing, converting?); attach afterwards"
+    if hook not in layer._forward_hooks.values():
+        return (
+            "its hook was taken off by somebody else (layer._forward_hooks cleared or copied, "
+            "a later attach?); attach afterwards"
+        )
     copies = "; the model was copied or pickled meanwhile, and a copy has codecs of its own that "
     copies = copies + "this tap does not count" if hook.copies else ""
     if not hook.passes.ran:
