@@ -6,6 +6,7 @@
 #include "container/codec_file.h"
 #include "cpu/cpu.h"
 #include "par/par.h"
+#include "transform/section.h"
 
 #include <string.h>
 
@@ -129,10 +130,16 @@ static int inner_shape_fits(const struct lwfc_codec *codec)
 
 static enum lwfc_status load_transform(struct lwfc_codec *codec)
 {
-    const struct lwfc_codec_options *o = &codec->options;
+    struct lwfc_codec_options *o = &codec->options;
     if (o->transform_nbytes == 0) {
         return LWFC_OK;
     }
+    const enum lwfc_status status = lwfc_section_unpack(o->transform, o->transform_nbytes,
+                                                        &codec->section, &o->transform_nbytes);
+    if (status != LWFC_OK) {
+        return status;
+    }
+    o->transform = codec->section;
     const size_t nbytes = lwfc_transform_nbytes(o->transform, o->transform_nbytes);
     if (nbytes == 0) {
         return LWFC_ERROR_CODEC_FILE;
@@ -194,11 +201,21 @@ enum lwfc_status lwfc_codec_make(const struct lwfc_codec_options *options,
     if (status != LWFC_OK) {
         return status;
     }
-    uint8_t *file = lwfc_alloc(lwfc_codec_file_bound(options));
-    if (file == NULL) {
-        return LWFC_ERROR_MEMORY;
+    struct lwfc_codec_options stored = *options;
+    uint8_t *packed = NULL;
+    if (options->transform_nbytes > 0) {
+        const enum lwfc_status packing =
+            lwfc_section_pack(options->transform, options->transform_nbytes, &packed,
+                              &stored.transform_nbytes);
+        if (packing != LWFC_OK) {
+            return packing;
+        }
+        stored.transform = packed;
     }
-    return codec_open(file, lwfc_codec_file_write(options, file), codec);
+    uint8_t *file = lwfc_alloc(lwfc_codec_file_bound(&stored));
+    const size_t nbytes = file != NULL ? lwfc_codec_file_write(&stored, file) : 0;
+    lwfc_free(packed);
+    return file != NULL ? codec_open(file, nbytes, codec) : LWFC_ERROR_MEMORY;
 }
 
 enum lwfc_status lwfc_codec_read(const uint8_t *data, size_t nbytes, struct lwfc_codec **codec)
@@ -239,6 +256,7 @@ void lwfc_codec_release(struct lwfc_codec *codec)
             }
         }
         lwfc_free(codec->transform_memory);
+        lwfc_free(codec->section);
         lwfc_free(codec->context_memory);
         lwfc_free(codec->tables);
         lwfc_free(codec->file);

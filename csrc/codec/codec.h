@@ -9,7 +9,7 @@
 #include "transform/transform.h"
 
 struct lwfc_codec {
-    struct lwfc_codec_options options; /* blobs point into `file`, tables below */
+    struct lwfc_codec_options options; /* blobs point into `file` or, like tables, below */
     uint64_t digest;
     uint8_t *file;
     size_t file_nbytes;
@@ -24,6 +24,7 @@ struct lwfc_codec {
     struct lwfc_restore restore; /* if options.restore_nbytes > 0 */
     const struct lwfc_transform *transform; /* NULL if there is none */
     void *transform_memory;
+    uint8_t *section; /* the transform's, unpacked */
 };
 
 /* One tensor on its way in or out. */

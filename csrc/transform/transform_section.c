@@ -1,7 +1,7 @@
 /* The section of a codec file: every field is checked before anything depends on it. */
 #include "base/bytes.h"
 #include "transform/dct.h"
-#include "transform/transform.h"
+#include "transform/section.h"
 
 #include <math.h>
 #include <string.h>
@@ -11,19 +11,15 @@ enum {
     FLAG_CLAMP = 1,
     FLAG_MEAN_MAP = 2,
     FLAG_FREE = 4,
-    FIXED_NBYTES = 38, /* version .. number of matrices */
-    FREQUENCIES_MAX = LWFC_SIDE_MAX * LWFC_SIDE_MAX,
     EXPONENT_MAX = 8,
     ANALYSIS_SUM = 65535 /* times 32767 it stays below 2^31 */
 };
 
-/* Where the section's parts begin, and what memory depends on. */
+/* Where the section's parts begin. */
 struct outline {
-    const uint8_t *index, *columns, *matrices, *mean, *classes, *of_columns, *silent, *end;
-    size_t means, coefficients;
-    uint32_t groups;
+    const uint8_t *index, *columns, *matrices, *mean, *classes, *of_columns, *silent;
     int class_count;
-    uint16_t matrix_columns[FREQUENCIES_MAX];
+    struct lwfc_section_sizes sizes;
 };
 
 /* A cursor that never passes the end; `p` is NULL once it would have. */
@@ -97,56 +93,84 @@ static int read_fixed(const uint8_t *p, struct lwfc_transform *t)
                : -1;
 }
 
+size_t lwfc_section_begin(const uint8_t *section, size_t nbytes, struct lwfc_transform *t,
+                          struct lwfc_section_sizes *sizes)
+{
+    if (nbytes < LWFC_SECTION_HEAD || read_fixed(section, t) != 0 ||
+        (nbytes - LWFC_SECTION_HEAD) / 4 < (size_t)t->frequencies) {
+        return 0;
+    }
+    const uint8_t *index = section + LWFC_SECTION_HEAD;
+    const uint8_t *live = index + 2 * t->frequencies;
+    memset(sizes, 0, sizeof *sizes);
+    for (int f = 0; f < t->frequencies; f++) {
+        const uint16_t matrix = lwfc_load_u16(index + 2 * f);
+        const uint16_t columns = lwfc_load_u16(live + 2 * f);
+        if (matrix >= t->matrix_count || columns > t->channels) {
+            return 0;
+        }
+        if (columns > sizes->matrix_columns[matrix]) {
+            sizes->matrix_columns[matrix] = columns;
+        }
+        sizes->coefficients += columns;
+        sizes->groups += (columns + LWFC_GROUP - 1u) / LWFC_GROUP;
+    }
+    sizes->means = (size_t)t->channels *
+                   (t->mean_is_map ? (size_t)t->height * (size_t)t->width : 1);
+    return LWFC_SECTION_HEAD + 4 * (size_t)t->frequencies;
+}
+
+size_t lwfc_section_matrix(const struct lwfc_transform *t, size_t columns)
+{
+    return 1 + columns * (1 + 4 + 2 * (size_t)t->channels);
+}
+
+size_t lwfc_section_tables(const uint8_t *tables, size_t nbytes,
+                           const struct lwfc_section_sizes *sizes)
+{
+    struct cursor c = {tables, tables + nbytes};
+    const uint8_t *count = skip(&c, 1);
+    if (count == NULL || *count > LWFC_GROUPS_CLASSES || (*count == 0) != (sizes->groups == 0)) {
+        return 0;
+    }
+    for (int i = 0; i < *count; i++) {
+        const uint8_t *head = skip(&c, 3);
+        if (head == NULL || head[0] > LWFC_GROUPS_TOP) {
+            return 0;
+        }
+        skip(&c, 2 * (size_t)head[0]);
+    }
+    return c.p != NULL ? (size_t)(c.p - tables) : 0;
+}
+
 static int read_outline(const uint8_t *section, size_t nbytes, struct lwfc_transform *t,
                         struct outline *o)
 {
     struct cursor c = {section, section + nbytes};
-    if (skip(&c, FIXED_NBYTES) == NULL || read_fixed(section, t) != 0) {
+    const size_t begin = lwfc_section_begin(section, nbytes, t, &o->sizes);
+    if (begin == 0) {
         return -1;
     }
-    o->index = skip(&c, 2 * (size_t)t->frequencies);
-    o->columns = skip(&c, 2 * (size_t)t->frequencies);
-    if (o->columns == NULL) {
-        return -1;
-    }
-    memset(o->matrix_columns, 0, sizeof o->matrix_columns);
-    o->coefficients = 0;
-    o->groups = 0;
-    for (int f = 0; f < t->frequencies; f++) {
-        const uint16_t matrix = lwfc_load_u16(o->index + 2 * f);
-        const uint16_t columns = lwfc_load_u16(o->columns + 2 * f);
-        if (matrix >= t->matrix_count || columns > t->channels) {
-            return -1;
-        }
-        if (columns > o->matrix_columns[matrix]) {
-            o->matrix_columns[matrix] = columns;
-        }
-        o->coefficients += columns;
-        o->groups += (columns + LWFC_GROUP - 1u) / LWFC_GROUP;
-    }
-    o->matrices = c.p;
+    o->index = section + LWFC_SECTION_HEAD;
+    o->columns = o->index + 2 * t->frequencies;
+    o->matrices = section + begin;
+    skip(&c, begin);
     for (int m = 0; m < t->matrix_count; m++) {
-        const size_t columns = o->matrix_columns[m], channels = (size_t)t->channels;
-        skip(&c, 1 + columns * (1 + 4 + 2 * channels));
+        skip(&c, lwfc_section_matrix(t, o->sizes.matrix_columns[m]));
     }
-    o->means = (size_t)t->channels *
-               (t->mean_is_map ? (size_t)t->height * (size_t)t->width : 1);
-    o->mean = skip(&c, 2 * o->means);
-    const uint8_t *count = skip(&c, 1);
-    if (count == NULL || *count > LWFC_GROUPS_CLASSES || (*count == 0) != (o->groups == 0)) {
+    o->mean = skip(&c, 2 * o->sizes.means);
+    if (c.p == NULL) {
         return -1;
     }
-    o->class_count = *count;
-    o->classes = c.p;
-    for (int i = 0; i < o->class_count; i++) {
-        const uint8_t *head = skip(&c, 3);
-        if (head == NULL || head[0] > LWFC_GROUPS_TOP) {
-            return -1;
-        }
-        skip(&c, 2 * (size_t)head[0]);
+    const size_t tables = lwfc_section_tables(c.p, (size_t)(c.end - c.p), &o->sizes);
+    if (tables == 0) {
+        return -1;
     }
-    o->of_columns = skip(&c, o->coefficients);
-    o->silent = skip(&c, 2 * (size_t)o->groups);
+    o->class_count = c.p[0];
+    o->classes = c.p + 1;
+    skip(&c, tables);
+    o->of_columns = skip(&c, o->sizes.coefficients);
+    o->silent = skip(&c, 2 * (size_t)o->sizes.groups);
     return o->silent != NULL && c.p == c.end ? 0 : -1;
 }
 
@@ -320,7 +344,7 @@ size_t lwfc_transform_nbytes(const uint8_t *section, size_t nbytes)
     place(&p, frequencies, sizeof *t.groups);
     place(&p, (size_t)t.matrix_count, sizeof *t.matrices);
     for (int m = 0; m < t.matrix_count; m++) {
-        const size_t columns = o.matrix_columns[m], rows = groups_of(columns) * LWFC_GROUP;
+        const size_t columns = o.sizes.matrix_columns[m], rows = groups_of(columns) * LWFC_GROUP;
         place(&p, columns * padded, sizeof(int16_t));
         place(&p, rows * padded / 2, sizeof(uint32_t));
         place(&p, rows, sizeof(float));
@@ -331,7 +355,7 @@ size_t lwfc_transform_nbytes(const uint8_t *section, size_t nbytes)
     place(&p, places * padded, sizeof(int16_t));
     place_side(t.block_height, &p);
     place_side(t.block_width, &p);
-    return p.used + lwfc_groups_model_nbytes(o.groups, o.class_count);
+    return p.used + lwfc_groups_model_nbytes(o.sizes.groups, o.class_count);
 }
 
 int lwfc_transform_read(const uint8_t *section, size_t nbytes, struct lwfc_transform *t,
@@ -348,7 +372,7 @@ int lwfc_transform_read(const uint8_t *section, size_t nbytes, struct lwfc_trans
     struct lwfc_transform_matrix *matrices =
         place(&p, (size_t)t->matrix_count, sizeof *matrices);
     t->live_u = t->live_v = 0;
-    t->coefficients = (uint32_t)o.coefficients;
+    t->coefficients = (uint32_t)o.sizes.coefficients;
     for (int f = 0; f < t->frequencies; f++) {
         index[f] = lwfc_load_u16(o.index + 2 * f);
         columns[f] = lwfc_load_u16(o.columns + 2 * f);
@@ -364,17 +388,17 @@ int lwfc_transform_read(const uint8_t *section, size_t nbytes, struct lwfc_trans
     t->matrices = matrices;
     const uint8_t *record = o.matrices;
     for (int m = 0; m < t->matrix_count; m++) {
-        const int count = o.matrix_columns[m];
+        const int count = o.sizes.matrix_columns[m];
         if (read_matrix(record, count, t, &p, &matrices[m]) != 0) {
             return -1;
         }
-        record += 1 + (size_t)count * (5 + 2 * (size_t)t->channels);
+        record += lwfc_section_matrix(t, (size_t)count);
     }
     if (read_mean(o.mean, t, &p) != 0) {
         return -1;
     }
     t->side_y = make_side(t->block_height, &p);
     t->side_x = make_side(t->block_width, &p);
-    lwfc_groups_model_place(o.groups, o.class_count, &t->model, p.base + p.used);
+    lwfc_groups_model_place(o.sizes.groups, o.class_count, &t->model, p.base + p.used);
     return read_model(&o, t, first);
 }

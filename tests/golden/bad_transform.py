@@ -2,6 +2,7 @@
 
 import struct
 
+import section_pack
 import stream_cases
 import transform_cases
 from generator import make_stream, varint
@@ -83,21 +84,29 @@ def file_cases_of_transforms():
     """(name, field, bytes)"""
     section = transform_cases.CASES["odd"][0]
     good = _core.codec_write(transform_cases.codec_of("odd"))
-    start = good.index(transform_cases.section_of("odd"))
+    raw, classes = transform_cases.section_of("odd"), section.classes_bytes()
     frequencies = section.block[0] * section.block[1]
-    index, columns = 38, 38 + 2 * frequencies
-    matrix = columns + 2 * frequencies
+    matrix = 38 + 4 * frequencies
     width = int(section.columns[section.index == 0].max())
     scales = matrix + 1 + width + width * section.channels
-    end = len(good) - 4 - 4 - 2
-    tables = transform_cases.section_of("odd").index(section.classes_bytes())
+    tables = raw.index(classes)
+    start = good.index(raw[:38])  # the packed form begins alike
 
-    def file(at, patch, base=good):
-        body = base[:at] + patch + base[at + len(patch) : -4]
+    def sealed(body):
         return body + crc32c(body).to_bytes(4, "little")
 
+    def file(at, patch):
+        return sealed(good[:at] + patch + good[at + len(patch) : -4])
+
+    def packed(form):
+        return sealed(good[: start - 4] + struct.pack("<I", len(form)) + form + good[-10:-4])
+
+    form = section_pack.pack(raw, len(classes))
+
     def field(at, patch):
-        return file(start + at, patch)
+        if at < 38:  # the head, which stands in both forms
+            return packed(patched(form, at, patch))
+        return packed(section_pack.pack(patched(raw, at, patch), len(classes)))
 
     yield "flag", "section", file(7, bytes([good[7] & ~1]))
     yield "levels", "section", file(4, b"\3")
@@ -115,8 +124,7 @@ def file_cases_of_transforms():
         ("clip", floats["clip"], struct.pack("<ff", 1, 0)),
         ("clip-large", floats["clip"], struct.pack("<f", -1e30)),
         ("clamp", floats["clamp"], struct.pack("<ff", 0, 1)), ("matrices", 36, b"\0\0"),
-        ("index", index, b"\2\0"), ("columns", columns, b"\x08\0"), ("shift", matrix, b"\x09"),
-        ("exponent", matrix + 1, b"\x09"), ("mantissa", matrix + 1 + width, b"\x80"),
+        ("shift", matrix, b"\x09"), ("exponent", matrix + 1, b"\x09"), ("mantissa", matrix + 1 + width, b"\x80"),
         ("scale", scales, struct.pack("<f", float("inf"))),
         ("scale-negative", scales, struct.pack("<f", -1)),
         ("analysis", scales + 4 * width, b"\x80"), ("classes", tables, b"\x21"),
@@ -124,5 +132,28 @@ def file_cases_of_transforms():
         ("size", tables + 4, b"\0\0"), ("sizes", tables + 4, b"\0\x08"),
     ):  # fmt: skip
         yield name, "section", field(at, patch)
-    yield "silent", "section", file(end - 2, b"\0\x10")
+    yield "silent", "section", field(len(raw) - 2, b"\0\x10")
     yield "mean", "section", field(tables - 2 * section.channels, b"\0\x80")
+    after = form.index(classes, 38) + len(classes)  # the plane of shifts
+    for name, bad in (
+        ("head", form[:37]), ("index", patched(form, 38 + 5, b"\2")),
+        ("columns", patched(form, 38 + 5 + frequencies, b"\x08")), ("trailing", form + b"\0"),
+        ("cut", form[:-1]), ("plane-length", patched(form, after, b"\xff\xff\xff\xff")),
+        ("plane-zero", patched(form, after, b"\0")), ("plane", patched(form, after + 4, b"\x02")),
+        ("no-tables", form[: after - len(classes)]), ("expansion", expanding()),
+    ):  # fmt: skip
+        yield f"packed-{name}", "section", packed(bad)
+
+
+def patched(data: bytes, at: int, patch: bytes) -> bytes:
+    return data[:at] + patch + data[at + len(patch) :]
+
+
+def expanding() -> bytes:
+    """Constant planes: 64 MB of matrices and means from about a hundred bytes."""
+    head = struct.pack("<BBHHIBBBBBB", 1, 2, 64, 64, 4096, 1, 1, 5, 4, 3, 0)
+    head += struct.pack("<5fH", 1.0, -1, 1, 0, 0, 1)
+    constants = [b"\0", b"\x10", b"\0", *[b"\1"] * 2, *[b"\0"] * 7, b"\0", b"\1", b"\0"]
+    begin = struct.pack("<I3s", 3, b"\0\0\0") + struct.pack("<I3s", 3, b"\0\0\x10")
+    rest = b"".join(struct.pack("<I", 2) + b"\1" + value for value in constants)
+    return head + begin + b"\1\0\1\0" + rest

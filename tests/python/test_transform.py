@@ -177,6 +177,27 @@ def test_codec_is_a_value():
     assert codec.symbols(x).dtype == np.int16
 
 
+@pytest.mark.parametrize("name", CASES)
+def test_packed_section_gives_the_section(name):
+    section = section_of(name)
+    file = _core.codec_write(codec_of(name))
+    assert bytes(_core.codec_fields(_core.codec_read(file))["transform"]) == section
+
+
+def test_smooth_means_take_few_bytes():
+    """A mean map that rises evenly, with jumps from end to end of what int16 holds."""
+    section = Section(48, (16, 24), (8, 8), matrices=5)
+    raw = bytearray(section.bytes())
+    at, end = raw.index(section.classes_bytes()) - 2 * 48 * 16 * 24, 2 * 48 * 16 * 24
+    ramp = (np.add.outer(np.arange(48), np.add.outer(9 * np.arange(16), 5 * np.arange(24)))).ravel()
+    ramp[5::1000] = 32767
+    ramp[6::1000] = -32767
+    raw[at : at + end] = ramp.astype("<i2").tobytes()
+    file = _core.codec_write(make_transform(bytes(raw), inner_shape=(48, 16, 24)))
+    assert bytes(_core.codec_fields(_core.codec_read(file))["transform"]) == bytes(raw)
+    assert len(file) < len(raw) - 1.5 * ramp.size
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -18,6 +18,7 @@ import coder_basic
 import coder_context
 import coder_rans
 import restoration
+import section_pack
 import transform
 from cutting import FRAMES, cut, geometry, regions
 from primitives import Block, Reader, Refused, ceil_div, crc32c, fnv1a, product
@@ -296,7 +297,7 @@ def read_codec(data: bytes) -> Codec:
     if axis is not None and not -RANK_MAX <= axis < RANK_MAX or any(n < 0 for n in inner_shape):
         raise Refused("shape")
     if has_transform:
-        part = transform.read_section(section)
+        part = transform.read_section(section_pack.unpack(section))
         codec = Codec(
             0, coder, axis, bound, bool(flags & 2), rate_weight, inner_shape, None, None, None,
             None, metadata, digest, part,
