@@ -10,6 +10,9 @@ each with the codec that its own ``calibrate`` makes of the same samples, and ta
 milliseconds; the best thread CPU time of a call counts. Ratios above 1 mean that the present tree
 is faster; bits and error are the present tree's over REV's. Cases with features of a real network
 need the folder that photo_features.py writes; those of the demo networks need torch.
+
+Cases "... transform" set a codec with a transform, made once by the present tree, against REV's
+context coder with linear restoration at three levels: what each decodes is then not alike.
 """
 
 import argparse
@@ -30,6 +33,9 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 WORK = ROOT / "build" / "against"
 TASKS = ("encode", "decode", "calibrate")
+# How transforms are calibrated: in the metric of the demo networks' second halves, else without.
+TRANSFORM = {"classifier": {"distortion": 0.02}, "detector": {"distortion": 0.012},
+             "linear-40x28x28": {"target_bits": 1.45}}  # fmt: skip
 TURN = 4e-3  # seconds of calls in one turn
 SAMPLES = 40  # calibrated on
 
@@ -48,24 +54,27 @@ class Case:
     @property
     def name(self) -> str:
         name = f"{self.data} N={self.levels} {self.coder}+{self.restore}"
+        if self.coder == "transform":
+            name = f"{self.data} transform"
         name += f" x{self.batch}" if self.batch > 1 else ""
         return name if self.dtype == "float32" else f"{name} {self.dtype}"
 
 
 SYNTHETIC = ("48x14x14", "64x24x24", "128x28x28", "256x28x28", "512x14x14", "1024x14x14")
-NETWORK = ("relu6-144x56x56", "relu6-240x28x28", "relu6-480x14x14")
+NETWORK = ("relu6-144x56x56", "relu6-240x28x28", "relu6-480x14x14", "linear-40x28x28")
 DEMO = ("classifier", "detector")
 
 
 def cases() -> list[Case]:
     """All that the tool knows; ``--cases`` chooses among their names."""
     found = []
-    for data in (*SYNTHETIC, *DEMO, *NETWORK):
+    for data in (*SYNTHETIC, *DEMO, *NETWORK[:3]):
         for levels in (2, 3, 4):
             for restore in ("none", "local", "linear"):
                 found += [Case(data, levels, "context", restore, batch) for batch in (1, 8)]
             found.append(Case(data, levels, "rans", "none"))
     found.append(Case("64x24x24", 3, "context", "linear", dtype="float16"))
+    found += [Case(data, 3, "transform", "", batch) for data in TRANSFORM for batch in (1, 8, 64)]
     return found
 
 
@@ -127,6 +136,31 @@ def tensors(data: str, features: Path) -> tuple[Path, Path] | None:
     return paths
 
 
+def transform(data: str, features: Path) -> Path:
+    """The codec file of a transform for `data`, made where it is missing."""
+    import lwfc
+
+    path = WORK / "data" / f"{data}-transform.lwfc"
+    if path.exists():
+        return path
+    if data in DEMO:
+        import demo_nets
+        import torch
+
+        import lwfc.torch as lt
+
+        torch.set_num_threads(1)
+        model = demo_nets.load_models()[DEMO.index(data)]
+        load = demo_nets.load_classifier_data if data == "classifier" else demo_nets.load_scenes
+        images = load("calibration", 500)[0]
+        codec = lt.calibrate(model, model.split_layer, images, transform="dct", **TRANSFORM[data])
+    else:
+        samples = np.load(features / f"{data}-calibration.npy").astype(np.float32)
+        codec = lwfc.calibrate(samples, transform="dct", **TRANSFORM[data])
+    codec.save(path)
+    return path
+
+
 def build(revision: str | None) -> tuple[Path, str]:
     """The tree with its extension built in place, and its commit; None: the present tree."""
     git = ["git", "-C", str(ROOT)]
@@ -159,10 +193,17 @@ def work() -> None:
         answer: dict[str, Any] = {}
         if command["do"] == "open":
             samples = np.load(command["calibration"])
-            x = np.load(command["test"])[: command["batch"]].astype(command["dtype"])
-            options = {"levels": command["levels"], "activation": "relu", "coder": command["coder"],
-                       "restore": command["restore"]}  # fmt: skip
-            codec = lwfc.calibrate(samples, **options)
+            tests = np.load(command["test"])
+            chosen = np.arange(command["batch"]) % len(tests)
+            x = tests[chosen].astype(command["dtype"])
+            coder = "context" if command["coder"] == "transform" else command["coder"]
+            options = {"levels": command["levels"], "coder": coder,
+                       "activation": "identity" if "linear-" in command["test"] else "relu",
+                       "restore": command["restore"] or "linear"}  # fmt: skip
+            if command.get("transform"):
+                codec = lwfc.Codec.load(command["transform"])
+            else:
+                codec = lwfc.calibrate(samples, **options)
             stream = codec.encode(x)
             out = np.empty_like(x)
             codec.decode(stream, out=out)
@@ -239,7 +280,10 @@ def rows(chosen: list[Case], sides: tuple[Side, Side], arguments: Any) -> Iterat
             yield [case.name, "left out: no features"]
             continue
         fields = asdict(case) | {"calibration": str(paths[0]), "test": str(paths[1])}
-        opened = [side.ask("open", **fields) for side in sides]
+        own = dict(fields)
+        if case.coder == "transform":
+            own["transform"] = str(transform(case.data, arguments.features))
+        opened = [sides[0].ask("open", **fields), sides[1].ask("open", **own)]
         cells = [case.name, f"{opened[1]['bits']:.4f}"]
         cells += [f"{opened[1][k] / opened[0][k]:.4f}" for k in ("bits", "error")]
         shape = np.load(paths[1], mmap_mode="r").shape

@@ -1,6 +1,7 @@
 #include "entropy/groups.h"
 
 #include "entropy/groups_record.h"
+#include "kernels/groups_put.h"
 
 const uint8_t lwfc_groups_lane_counts[LWFC_GROUPS_LANE_CODES] = {1, 4, 16, LWFC_GROUPS_LANES};
 
@@ -42,6 +43,11 @@ static size_t lay_out(uint32_t groups, int classes, struct lwfc_groups_model *m,
     m->classes = place(&p, symbols, sizeof *m->classes);
     m->records = place(&p, (size_t)classes * (LWFC_GROUPS_ESCAPE + 1), sizeof *m->records);
     m->flags = place(&p, 2 * n, sizeof *m->flags);
+    m->steps.symbols = place(&p, ((size_t)classes + 1) * (LWFC_GROUPS_ESCAPE + 1),
+                             sizeof *m->steps.symbols);
+    for (int i = 0; i < 4; i++) {
+        m->steps.flags[i / 2][i % 2] = place(&p, rows_of(groups) * LWFC_GROUP, sizeof(uint32_t));
+    }
     m->class_tops = place(&p, (size_t)classes, sizeof *m->class_tops);
     m->absent = (uint32_t)classes;
     return p.used;
@@ -63,17 +69,33 @@ void lwfc_groups_model_place(uint32_t groups, int classes, struct lwfc_groups_mo
     uint32_t *silent = FILL(uint32_t, m->tables.silent);
     for (size_t g = groups; g < rows_of(groups) * LWFC_GROUP; g++) {
         silent[g] = LWFC_GROUPS_SLOTS;
+        for (int i = 0; i < 4; i++) {
+            FILL(uint32_t, m->steps.flags[i / 2][i % 2])[g] = 0;
+        }
     }
     uint32_t *slots = FILL(uint32_t, m->tables.slots) + m->absent * LWFC_GROUPS_SLOTS;
     for (uint32_t i = 0; i < LWFC_GROUPS_SLOTS; i++) {
         slots[i] = LWFC_GROUPS_SLOTS | i << 13 | (uint32_t)LWFC_GROUPS_TOP << 25;
     }
+    struct lwfc_groups_step *absent = FILL(struct lwfc_groups_step, m->steps.symbols) +
+                                      m->absent * (LWFC_GROUPS_ESCAPE + 1);
+    memset(absent, 0, (LWFC_GROUPS_ESCAPE + 1) * sizeof *absent);
 }
 
 static struct lwfc_groups_record record_of(uint32_t frequency, uint32_t start)
 {
     const uint64_t one = UINT64_C(1) << LWFC_GROUPS_RECIPROCAL;
     return (struct lwfc_groups_record){(one + frequency - 1) / frequency, frequency, start};
+}
+
+static struct lwfc_groups_step step_of(uint32_t frequency, uint32_t start)
+{
+    uint32_t shift = 0;
+    while (UINT32_C(1) << shift < frequency) {
+        shift++;
+    }
+    return (struct lwfc_groups_step){(uint32_t)((UINT64_C(1) << (31 + shift)) / frequency),
+                                     frequency | start << 12 | shift << 24};
 }
 
 int lwfc_groups_model_class(struct lwfc_groups_model *m, int number,
@@ -94,6 +116,8 @@ int lwfc_groups_model_class(struct lwfc_groups_model *m, int number,
     uint32_t *slots = FILL(uint32_t, m->tables.slots) + (size_t)number * LWFC_GROUPS_SLOTS;
     struct lwfc_groups_record *records =
         FILL(struct lwfc_groups_record, m->records) + (size_t)number * (LWFC_GROUPS_ESCAPE + 1);
+    struct lwfc_groups_step *steps = FILL(struct lwfc_groups_step, m->steps.symbols) +
+                                     (size_t)number * (LWFC_GROUPS_ESCAPE + 1);
     uint32_t start = 0;
     for (int i = 0; i <= 2 * c->top + 1; i++) { /* 0, 1, -1, 2, -2, .., escape */
         const int last = i == 2 * c->top + 1;
@@ -105,10 +129,12 @@ int lwfc_groups_model_class(struct lwfc_groups_model *m, int number,
             slots[start + k] = size | k << 13 | (uint32_t)symbol << 25;
         }
         records[symbol] = record_of(size, start);
+        steps[symbol] = step_of(size, start);
         start += size;
     }
     for (int v = c->top + 1; v <= LWFC_GROUPS_TOP; v++) {
         records[LWFC_GROUPS_TOP + v] = records[LWFC_GROUPS_TOP - v] = records[LWFC_GROUPS_ESCAPE];
+        steps[LWFC_GROUPS_TOP + v] = steps[LWFC_GROUPS_TOP - v] = steps[LWFC_GROUPS_ESCAPE];
     }
     FILL(uint8_t, m->class_tops)[number] = (uint8_t)c->top;
     return 0;
@@ -136,6 +162,12 @@ void lwfc_groups_model_group(struct lwfc_groups_model *m, uint32_t g, int count,
     struct lwfc_groups_record *flags = FILL(struct lwfc_groups_record, m->flags) + 2 * (size_t)g;
     flags[0] = record_of(silent, 0);
     flags[1] = record_of(LWFC_GROUPS_SLOTS - silent, silent);
+    for (int loud = 0; loud < 2; loud++) {
+        const struct lwfc_groups_step step =
+            step_of(loud ? LWFC_GROUPS_SLOTS - silent : silent, loud ? silent : 0);
+        FILL(uint32_t, m->steps.flags[loud][0])[g] = step.reciprocal;
+        FILL(uint32_t, m->steps.flags[loud][1])[g] = step.bits;
+    }
 }
 
 static size_t lay_out_list(const struct lwfc_groups_model *m, struct lwfc_groups_list *l,

@@ -29,6 +29,7 @@ struct lwfc_groups_model {
     const uint8_t *class_tops;                /* [class] */
     const struct lwfc_groups_record *records; /* [class][LWFC_GROUPS_ESCAPE + 1] */
     const struct lwfc_groups_record *flags;   /* [groups][silent, loud] */
+    struct lwfc_groups_steps steps;           /* the same for rows */
 };
 
 /* A model's parts, for its reader to fill: tables.groups, and every array. */

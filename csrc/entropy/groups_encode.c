@@ -1,5 +1,7 @@
 #include "entropy/groups.h"
+#include "cpu/cpu.h"
 #include "entropy/groups_record.h"
+#include "kernels/groups_put.h"
 
 /* The states of one stream; words are written downwards, from the last to the first. */
 struct writer {
@@ -7,50 +9,11 @@ struct writer {
     uint8_t *p;
 };
 
-LWFC_INLINE uint32_t emit(struct writer *w, uint32_t x, uint32_t frequency)
-{
-    const int full = x >> 20 >= frequency; /* without a branch: it would often be wrong */
-    lwfc_store_u16(w->p - 2, (uint16_t)x);
-    w->p -= 2 * full;
-    return x >> (16 * full);
-}
-
 LWFC_INLINE void put(struct writer *w, uint32_t lane, const struct lwfc_groups_record *r)
 {
-    const uint32_t x = emit(w, w->states[lane], r->frequency);
+    const uint32_t x = lwfc_groups_emit(w->states[lane], r->frequency, &w->p);
     const uint32_t quotient = (uint32_t)(x * r->reciprocal >> LWFC_GROUPS_RECIPROCAL);
     w->states[lane] = x + quotient * (LWFC_GROUPS_SLOTS - r->frequency) + r->start;
-}
-
-static void put_bits(struct writer *w, uint32_t lane, uint32_t bits, int n)
-{
-    const int rest = LWFC_GROUPS_BITS - n;
-    const uint32_t x = n > 0 ? emit(w, w->states[lane], 1u << rest) : w->states[lane];
-    w->states[lane] = x >> rest << LWFC_GROUPS_BITS | bits << rest | (x & ((1u << rest) - 1));
-}
-
-static void put_escape(struct writer *w, uint32_t lane, int32_t v, int32_t top)
-{
-    const uint32_t magnitude = (uint32_t)((v < 0 ? -v : v) - top);
-    int n = 0;
-    while (magnitude >> n > 1) {
-        n++;
-    }
-    const uint32_t rest = magnitude - (1u << n);
-    if (n > 8) {
-        put_bits(w, lane, rest >> 8, n - 8);
-    }
-    put_bits(w, lane, rest & 255, n < 8 ? n : 8);
-    put_bits(w, lane, (uint32_t)n << 1 | (v < 0), 5);
-}
-
-static const struct lwfc_groups_record *find(const struct lwfc_groups_model *m, size_t at,
-                                             int32_t v)
-{
-    const struct lwfc_groups_record *of_class =
-        m->records + (size_t)m->classes[at] * (LWFC_GROUPS_ESCAPE + 1);
-    const int32_t top = m->tables.tops[at];
-    return of_class + (v > top || v < -top ? LWFC_GROUPS_ESCAPE : LWFC_GROUPS_TOP + v);
 }
 
 LWFC_INLINE void put_group(const struct lwfc_groups_model *m, struct writer *w,
@@ -58,14 +21,23 @@ LWFC_INLINE void put_group(const struct lwfc_groups_model *m, struct writer *w,
 {
     const size_t at = g * LWFC_GROUP;
     const uint32_t first = LWFC_GROUP * row;
-    for (uint32_t j = m->tables.counts[g]; j-- > 0;) {
-        const int32_t v = symbols[j], top = m->tables.tops[at + j];
-        if (v > top || v < -top) {
-            put_escape(w, (first + j) % lanes, v, top);
+    const uint8_t *const tops = m->tables.tops + at;
+    uint32_t index[LWFC_GROUP];
+    int escapes = 0;
+    for (int j = 0; j < LWFC_GROUP; j++) { /* all 16: it becomes vectors */
+        const int32_t v = symbols[j], top = tops[j];
+        const int beyond = v > top || v < -top;
+        index[j] = (uint32_t)(m->classes[at + (size_t)j] * (LWFC_GROUPS_ESCAPE + 1) +
+                              (beyond ? LWFC_GROUPS_ESCAPE : LWFC_GROUPS_TOP + v));
+        escapes |= beyond;
+    }
+    for (uint32_t j = m->tables.counts[g]; escapes && j-- > 0;) {
+        if (symbols[j] > tops[j] || symbols[j] < -tops[j]) {
+            lwfc_groups_put_escape(&w->states[(first + j) % lanes], symbols[j], tops[j], &w->p);
         }
     }
     for (uint32_t j = m->tables.counts[g]; j-- > 0;) {
-        put(w, (first + j) % lanes, find(m, at + j, symbols[j]));
+        put(w, (first + j) % lanes, &m->records[index[j]]);
     }
 }
 
@@ -90,10 +62,19 @@ LWFC_INLINE void put_blocks(const struct lwfc_groups_model *m, struct writer *w,
     }
 }
 
+static void put_rows(const struct lwfc_groups_model *m, const struct lwfc_groups_kernels *kernels,
+                     struct writer *w, const int16_t *symbols, size_t blocks, uint32_t row, int lanes)
+{
+    while (blocks-- > 0) {
+        const int16_t *block = symbols + blocks * m->tables.groups * LWFC_GROUP;
+        w->p = kernels->encode(&m->tables, &m->steps, block, &row, lanes, w->states, w->p);
+    }
+}
+
 size_t lwfc_groups_bound(const struct lwfc_groups_model *m, size_t blocks)
 {
     const size_t block = 2 * (size_t)m->tables.groups * (1 + 4 * LWFC_GROUP);
-    const size_t states = 4 * LWFC_GROUPS_LANES + 2; /* and a word that may be written in vain */
+    const size_t states = 4 * LWFC_GROUPS_LANES + 16; /* and a vector that is written in vain */
     return block != 0 && blocks > (SIZE_MAX - states) / block ? SIZE_MAX : blocks * block + states;
 }
 
@@ -126,6 +107,23 @@ static int choose_lanes(size_t nbytes)
     return code;
 }
 
+/* Behind the words the states, lane 0 last and without leading zeros: so that no stream ends in
+ * a zero byte. They end at the buffer's end; returns where the bytes begin. */
+static uint8_t *finish(const struct writer *w, int lanes, uint8_t *end)
+{
+    uint8_t states[4 * LWFC_GROUPS_LANES], *s = states;
+    for (int i = lanes - 1; i > 0; i--, s += 4) {
+        lwfc_store_u32(s, w->states[i]);
+    }
+    for (uint32_t x = w->states[0]; x != 0; x >>= 8) {
+        *s++ = (uint8_t)x;
+    }
+    const size_t nbytes = (size_t)(s - states), unused = 4 * (size_t)lanes - nbytes;
+    memmove(w->p + unused, w->p, (size_t)(end - 4 * lanes - w->p));
+    memcpy(end - nbytes, states, nbytes);
+    return w->p + unused;
+}
+
 uint8_t *lwfc_groups_encode(const struct lwfc_groups_model *m, const int16_t *symbols,
                             size_t blocks, uint8_t *out, size_t bound, int *lane_code)
 {
@@ -136,6 +134,11 @@ uint8_t *lwfc_groups_encode(const struct lwfc_groups_model *m, const int16_t *sy
     struct writer w = {.p = out + bound - 4 * (size_t)lanes};
     for (int i = 0; i < lanes; i++) {
         w.states[i] = lanes == 1 ? 1 : LWFC_GROUPS_STATE;
+    }
+    const struct lwfc_groups_kernels *kernels = lwfc_groups_kernels_for(lwfc_cpu_features());
+    if (lanes >= LWFC_GROUP && kernels->encode != NULL) {
+        put_rows(m, kernels, &w, symbols, blocks, rows, lanes);
+        return finish(&w, lanes, out + bound);
     }
     switch (lanes) {
     case 1:
@@ -150,18 +153,5 @@ uint8_t *lwfc_groups_encode(const struct lwfc_groups_model *m, const int16_t *sy
     default:
         put_blocks(m, &w, symbols, blocks, rows, LWFC_GROUPS_LANES);
     }
-    /* Behind the words the states, lane 0 last and without leading zeros: so that no
-     * stream ends in a zero byte. They end at the buffer's end. */
-    uint8_t states[4 * LWFC_GROUPS_LANES], *s = states;
-    for (int i = lanes - 1; i > 0; i--, s += 4) {
-        lwfc_store_u32(s, w.states[i]);
-    }
-    for (uint32_t x = w.states[0]; x != 0; x >>= 8) {
-        *s++ = (uint8_t)x;
-    }
-    const size_t unused = 4 * (size_t)lanes - (size_t)(s - states);
-    const size_t words = (size_t)(out + bound - 4 * (size_t)lanes - w.p);
-    memmove(w.p + unused, w.p, words);
-    memcpy(w.p + unused + words, states, (size_t)(s - states));
-    return w.p + unused;
+    return finish(&w, lanes, out + bound);
 }

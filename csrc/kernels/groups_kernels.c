@@ -1,6 +1,7 @@
 #include "kernels/groups_kernels.h"
 
 #include "cpu/cpu.h"
+#include "kernels/groups_put.h"
 
 int lwfc_groups_refill(struct lwfc_groups_reader *r)
 {
@@ -48,34 +49,73 @@ int32_t lwfc_groups_escape(uint32_t *x, const uint8_t **p, const uint8_t *end, i
     return v > limit ? 0 : (head & 1) ? -v : v;
 }
 
-/* Inlined with constant lanes. One lane knows its end, others go by the limit. */
+/* Reads on in the copy with zeros behind where the words end within a row. */
+LWFC_INLINE int check(struct lwfc_groups_reader *r, const uint8_t **p)
+{
+    if (*p > r->limit) {
+        r->position = *p;
+        if (lwfc_groups_refill(r) != 0) {
+            return -1;
+        }
+        *p = r->position;
+    }
+    return 0;
+}
+
+/* One symbol of a state; returns its place in a table. */
+LWFC_INLINE uint32_t take_symbol(uint32_t *x, const struct lwfc_groups_tables *t, size_t at,
+                                 const uint8_t **p, const uint8_t *end)
+{
+    const uint32_t slot = *x & (LWFC_GROUPS_SLOTS - 1), zeros = t->zeros[at];
+    if (LWFC_LIKELY(slot < zeros)) { /* nothing to look up */
+        *x = renormalize(zeros * (*x >> LWFC_GROUPS_BITS) + slot, p, end);
+        return LWFC_GROUPS_TOP;
+    }
+    const uint32_t e = t->slots[t->first[at] + slot];
+    *x = renormalize((e & 8191) * (*x >> LWFC_GROUPS_BITS) + (e >> 13 & 4095), p, end);
+    return e >> 25;
+}
+
+LWFC_INLINE int take_flag(uint32_t *x, uint32_t silent, const uint8_t **p, const uint8_t *end)
+{
+    const uint32_t slot = *x & (LWFC_GROUPS_SLOTS - 1), high = *x >> LWFC_GROUPS_BITS;
+    const int loud = slot >= silent;
+    *x = renormalize(loud ? (LWFC_GROUPS_SLOTS - silent) * high + slot - silent
+                          : silent * high + slot,
+                     p, end);
+    return loud;
+}
+
+/* Elements of a row to walk. A single state, which may be below 2^16 with words left, must not be
+ * stepped by elements that are not there. */
+LWFC_INLINE uint32_t present(uint32_t count, uint32_t lanes)
+{
+    return lanes > 1 || count > LWFC_GROUP ? LWFC_GROUP : count;
+}
+
+/* Inlined with constant lanes. One lane knows its end, others go by the limit. States are copied
+ * so that they stay in registers where there are few. */
 LWFC_INLINE int decode_lanes(struct lwfc_groups_reader *r, const struct lwfc_groups_tables *t,
                              struct lwfc_groups_list *list, const uint32_t lanes)
 {
     const uint8_t *p = r->position;
     const uint8_t *const end = lanes == 1 ? r->end : NULL;
-    uint32_t *const states = r->states;
+    const uint32_t step = lanes < LWFC_GROUP ? lanes : LWFC_GROUP; /* lanes of a row */
     uint32_t row = r->row;
     for (uint32_t g = 0; g < t->groups; g += LWFC_GROUP, row++) {
-        if (lanes > 1 && p > r->limit) {
-            r->position = p;
-            if (lwfc_groups_refill(r) != 0) {
-                return -1;
+        if (lanes > 1 && check(r, &p) != 0) {
+            return -1;
+        }
+        uint32_t *const states = r->states + LWFC_GROUP * row % lanes;
+        uint32_t x[LWFC_GROUP], bits = 0;
+        memcpy(x, states, step * sizeof *x);
+        const uint32_t n = present(t->groups - g, lanes);
+        for (uint32_t j = 0; j < n; j += step) {
+            for (uint32_t k = 0; k < step; k++) { /* behind the last group all is one flag 0 */
+                bits |= (uint32_t)take_flag(&x[k], t->silent[g + j + k], &p, end) << (j + k);
             }
-            p = r->position;
         }
-        const uint32_t n = t->groups - g < LWFC_GROUP ? t->groups - g : LWFC_GROUP;
-        uint32_t bits = 0;
-        for (uint32_t j = 0; j < n; j++) {
-            uint32_t *const x = &states[(LWFC_GROUP * row + j) % lanes];
-            const uint32_t slot = *x & (LWFC_GROUPS_SLOTS - 1), silent = t->silent[g + j];
-            const uint32_t high = *x >> LWFC_GROUPS_BITS;
-            const int loud = slot >= silent;
-            *x = renormalize(loud ? (LWFC_GROUPS_SLOTS - silent) * high + slot - silent
-                                  : silent * high + slot,
-                             &p, end);
-            bits |= (uint32_t)loud << j;
-        }
+        memcpy(states, x, step * sizeof *x);
         list->flags[g / LWFC_GROUP] = (uint16_t)bits;
     }
     uint32_t count = 0, entries = 0, line = UINT32_MAX;
@@ -83,46 +123,40 @@ LWFC_INLINE int decode_lanes(struct lwfc_groups_reader *r, const struct lwfc_gro
         if (!(list->flags[g / LWFC_GROUP] >> g % LWFC_GROUP & 1)) {
             continue;
         }
-        if (lanes > 1 && p > r->limit) {
-            r->position = p;
-            if (lwfc_groups_refill(r) != 0) {
-                return -1;
-            }
-            p = r->position;
+        if (lanes > 1 && check(r, &p) != 0) {
+            return -1;
         }
         if (t->lines[g] != line) {
             line = t->lines[g];
             list->lines[count] = (uint16_t)line;
             list->starts[count++] = entries;
         }
-        const uint32_t *const first = t->first + LWFC_GROUP * g;
-        const uint16_t *const zeros = t->zeros + LWFC_GROUP * g;
-        const uint32_t before = entries, column = t->columns[g];
+        uint32_t *const states = r->states + LWFC_GROUP * row % lanes;
+        const size_t at = (size_t)LWFC_GROUP * g;
+        uint32_t x[LWFC_GROUP];
         int32_t values[LWFC_GROUP];
         uint32_t escapes = 0;
-        for (uint32_t j = 0; j < t->counts[g]; j++) {
-            uint32_t *const x = &states[(LWFC_GROUP * row + j) % lanes];
-            const uint32_t slot = *x & (LWFC_GROUPS_SLOTS - 1);
-            if (LWFC_LIKELY(slot < zeros[j])) { /* no look-up to wait for */
-                *x = renormalize(zeros[j] * (*x >> LWFC_GROUPS_BITS) + slot, &p, end);
-                values[j] = 0;
-                continue;
+        memcpy(x, states, step * sizeof *x);
+        const uint32_t n = present(t->counts[g], lanes);
+        for (uint32_t j = 0; j < n; j += step) {
+            for (uint32_t k = 0; k < step; k++) { /* behind the count all is one symbol 0 */
+                const uint32_t symbol = take_symbol(&x[k], t, at + j + k, &p, end);
+                values[j + k] = (int32_t)symbol - LWFC_GROUPS_TOP;
+                escapes |= (uint32_t)(symbol == LWFC_GROUPS_ESCAPE) << (j + k);
             }
-            const uint32_t e = t->slots[first[j] + slot];
-            *x = renormalize((e & 8191) * (*x >> LWFC_GROUPS_BITS) + (e >> 13 & 4095), &p, end);
-            values[j] = (int32_t)(e >> 25) - LWFC_GROUPS_TOP;
-            escapes |= (uint32_t)(e >> 25 == LWFC_GROUPS_ESCAPE) << j;
         }
+        memcpy(states, x, step * sizeof *x);
         for (uint32_t j = 0; escapes >> j != 0; j++) {
             if (escapes >> j & 1) {
-                values[j] = lwfc_groups_escape(&states[(LWFC_GROUP * row + j) % lanes], &p, end,
-                                               t->tops[LWFC_GROUP * g + j], t->limits[g]);
+                values[j] = lwfc_groups_escape(&states[j % step], &p, end, t->tops[at + j],
+                                               t->limits[g]);
                 if (values[j] == 0) {
                     return -1;
                 }
             }
         }
-        for (uint32_t j = 0; j < t->counts[g]; j++) {
+        const uint32_t before = entries, column = t->columns[g];
+        for (uint32_t j = 0; j < n; j++) {
             list->entries[entries] = (column + j) << 16 | (uint16_t)values[j];
             entries += values[j] != 0;
         }
@@ -153,7 +187,7 @@ static int decode(struct lwfc_groups_reader *r, const struct lwfc_groups_tables 
     }
 }
 
-static const struct lwfc_groups_kernels scalar_kernels = {decode};
+static const struct lwfc_groups_kernels scalar_kernels = {decode, NULL};
 
 #if LWFC_X86 && defined(__x86_64__)
 #include "kernels/x86/groups_avx2.h"

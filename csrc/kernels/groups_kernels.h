@@ -37,6 +37,18 @@ struct lwfc_groups_tables {
     const uint16_t *columns; /* where in its line a group begins */
 };
 
+/* How rows are encoded: x / frequency is x * reciprocal >> 31 + shift, or one more;
+ * bits are frequency | start << 12 | shift << 24. */
+struct lwfc_groups_step {
+    uint32_t reciprocal, bits;
+};
+
+/* Steps begin for class c at symbol -LWFC_GROUPS_TOP, and at first[] / 32 of the tables. */
+struct lwfc_groups_steps {
+    const struct lwfc_groups_step *symbols; /* [class, and one that is not there][128] */
+    const uint32_t *flags[2][2]; /* [silent, loud][reciprocals, bits], of groups to whole rows */
+};
+
 /* The symbols of a block that are not 0, line by line. */
 struct lwfc_groups_list {
     uint32_t *entries; /* column << 16 | symbol & 0xFFFF; room for all and 16 more */
@@ -59,6 +71,11 @@ struct lwfc_groups_kernels {
     /* Decodes the next block; -1: the bytes break a rule. */
     int (*decode)(struct lwfc_groups_reader *reader, const struct lwfc_groups_tables *tables,
                   struct lwfc_groups_list *list);
+    /* Encodes [groups][16] symbols of a block whose rows end before *row with 16 or 64 lanes;
+     * words go below p, and 16 bytes there may be written in vain. NULL: there is no such kernel. */
+    uint8_t *(*encode)(const struct lwfc_groups_tables *tables,
+                       const struct lwfc_groups_steps *steps, const int16_t *symbols,
+                       uint32_t *row, int lanes, uint32_t *states, uint8_t *p);
 };
 
 const struct lwfc_groups_kernels *lwfc_groups_kernels_for(uint32_t features);

@@ -7,3 +7,6 @@
 #undef row_flags
 #undef row_symbols
 #undef row_append
+#undef row_indices
+#undef row_put_symbols
+#undef row_put_flags

@@ -112,7 +112,7 @@ TARGET static void KERNEL(rows_last)(const uint32_t *z, int z_stride, const stru
             float *out = to->out + y * to->row + i;
             const int16_t *mean = to->mean + y * to->mean_row + i;
             for (int x = 0; x < width->n; x++) {
-                V sum = v_scaled_up(v_widened(mean + x * to->mean_column), width->bits);
+                V sum = v_mean(mean + x * to->mean_column, width->bits);
                 for (int p = 0; p < vp; p++) {
                     sum = v_dot(sum, v_load(z + p * LWFC_STRIP + i),
                                 v_set1(width->over_k[p * width->padded + x]));
@@ -131,7 +131,7 @@ TARGET LWFC_INLINE void KERNEL(rows_of)(const uint32_t *z, int z_stride,
 {
     V sum[4];
     for (int k = 0; k < n; k++) {
-        sum[k] = v_scaled_up(v_widened(mean + k * to->mean_row), width->bits);
+        sum[k] = v_mean(mean + k * to->mean_row, width->bits);
     }
     for (int p = 0; p < vp; p++) {
         const V t = v_load(width->over_k + p * width->padded + x);
@@ -174,7 +174,7 @@ TARGET static void KERNEL(rows)(const uint32_t *z, int z_stride, const struct lw
 TARGET LWFC_INLINE V KERNEL(taken)(const float *in, int count, const int16_t *mean,
                                    const struct lwfc_rows_in *f)
 {
-    return v_taken(f_load(in, count), v_scaled_up(v_widened(mean), f->bits), f->lo, f->hi,
+    return v_taken(f_load(in, count), v_mean(mean, f->bits), f->lo, f->hi,
                    f->scale);
 }
 
@@ -208,7 +208,10 @@ TARGET static void KERNEL(take)(const struct lwfc_rows_in *f, int height, int wi
         return;
     }
     const int pairs = (width + 1) / 2;
-    int16_t lines[LWFC_STRIP][LWFC_SIDE_MAX + 16] = {{0}};
+    int16_t lines[LWFC_STRIP][LWFC_SIDE_MAX + 16];
+    if (channels < LWFC_STRIP) {
+        memset(lines[channels], 0, (size_t)(LWFC_STRIP - channels) * sizeof lines[0]);
+    }
     for (int y = 0; y < height; y++, d += pairs * LWFC_STRIP) {
         for (int c = 0; c < channels; c++) {
             const float *in = f->in + c * f->channel + y * f->row;

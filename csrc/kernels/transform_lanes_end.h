@@ -8,12 +8,11 @@
 #undef v_load
 #undef v_store
 #undef v_dot
-#undef v_widened
 #undef v_add_product
 #undef v_rounded
 #undef v_pair
 #undef v_with_low
-#undef v_scaled_up
+#undef v_mean
 #undef v_store_low
 #undef v_taken
 #undef v_quantized

@@ -394,5 +394,61 @@ struct emulated_512 {
     WHERE(__m512i, uint32_t, src, k, _mm512_sub_epi32(p, q))
 #define _mm512_maskz_expand_epi32(k, p) EXPAND(__m512i, uint32_t, _mm512_setzero_si512(), k, p)
 #define _mm512_maskz_compress_epi32(k, p) COMPRESS(__m512i, uint32_t, k, p)
+#define _mm512_abs_epi32(p) MAP(__m512i, int32_t, p, x < 0 ? -x : x)
+#define _mm512_cmpgt_epi32_mask(p, q) ((__mmask16)TEST2(__m512i, int32_t, p, q, x > y))
+#define _mm512_slli_epi64(p, n) MAP(__m512i, uint64_t, p, x << (n))
+#define _mm512_srli_epi64(p, n) MAP(__m512i, uint64_t, p, x >> (n))
+#define _mm512_srlv_epi64(p, q) MAP2(__m512i, uint64_t, p, q, y < 64 ? x >> y : 0)
+
+/* Halves of 256 bits. */
+#define PART(V, p, half)                                                                          \
+    __extension__({                                                                               \
+        const struct emulated_512 whole_ = (p);                                                   \
+        LOAD(V, whole_.byte + 32 * (half));                                                       \
+    })
+#define JOINED(low, high)                                                                         \
+    __extension__({                                                                               \
+        struct emulated_512 whole_;                                                               \
+        memcpy(whole_.byte, &(low), 32);                                                          \
+        memcpy(whole_.byte + 32, &(high), 32);                                                    \
+        whole_;                                                                                   \
+    })
+#define _mm512_castps_pd(p) (p)
+#define _mm512_castpd_ps(p) (p)
+#define _mm512_castps512_ps256(p) PART(__m256, p, 0)
+#define _mm512_extractf64x4_pd(p, half) PART(__m256d, p, half)
+#define _mm512_castps256_ps512(p)                                                                 \
+    __extension__({                                                                               \
+        const __m256 low_ = (p);                                                                  \
+        JOINED(low_, low_);                                                                       \
+    })
+#define _mm512_insertf64x4(p, q, half)                                                            \
+    __extension__({                                                                               \
+        const struct emulated_512 before_ = (p);                                                  \
+        const __m256d new_ = (q);                                                                 \
+        JOINED(before_.byte[0], new_);                                                            \
+    })
+#define _mm512_broadcast_i64x4(p)                                                                 \
+    __extension__({                                                                               \
+        const __m256i both_ = (p);                                                                \
+        JOINED(both_, both_);                                                                     \
+    })
+/* The mask has no more bits than 256 bits have lanes. */
+#define _mm256_mask_storeu_ps(to, k, p)                                                           \
+    __extension__({                                                                               \
+        const __m256 half_ = (p);                                                                 \
+        MASK_STORE(float, to, k, JOINED(half_, half_));                                           \
+    })
+#define _mm256_mask_storeu_epi16(to, k, p)                                                        \
+    __extension__({                                                                               \
+        const __m256i half_ = (p);                                                                \
+        MASK_STORE(uint16_t, to, k, JOINED(half_, half_));                                        \
+    })
+#define _mm256_maskz_loadu_ps(k, p)                                                               \
+    __extension__({                                                                               \
+        const float *const from_ = (p);                                                           \
+        const uint64_t where_ = (k);                                                              \
+        MAP(__m256, float, _mm256_setzero_ps(), where_ >> i & 1 ? from_[i] : 0);                  \
+    })
 
 #endif

@@ -37,11 +37,6 @@ LWFC_INLINE V neon_dot(V sum, V a, V b)
     return vmlaq_s32(sum, vshrq_n_s32(a, 16), vshrq_n_s32(b, 16));
 }
 
-LWFC_INLINE V neon_widened(const int16_t *p)
-{
-    return vmovl_s16(vld1_s16(p));
-}
-
 /* q in the low halves, nothing in the high ones. */
 LWFC_INLINE V neon_add_product(V sum, const int16_t *column, V q)
 {
@@ -69,9 +64,10 @@ LWFC_INLINE V neon_pair(V even, V odd)
     return neon_with_low(vshlq_n_s32(odd, 16), even);
 }
 
-LWFC_INLINE V neon_scaled_up(V v, int bits)
+/* int16 times 2^bits. */
+LWFC_INLINE V neon_mean(const int16_t *p, int bits)
 {
-    return vshlq_s32(v, vdupq_n_s32(bits));
+    return vshlq_s32(vmovl_s16(vld1_s16(p)), vdupq_n_s32(bits));
 }
 
 LWFC_INLINE void neon_store_low(int16_t *p, V v)
@@ -141,12 +137,11 @@ LWFC_INLINE void neon_turned(const int16_t *lines, size_t nbytes, int pairs, uin
 #define v_load neon_load
 #define v_store neon_store
 #define v_dot neon_dot
-#define v_widened neon_widened
 #define v_add_product neon_add_product
 #define v_rounded neon_rounded
 #define v_pair neon_pair
 #define v_with_low neon_with_low
-#define v_scaled_up neon_scaled_up
+#define v_mean neon_mean
 #define v_store_low neon_store_low
 #define v_taken neon_taken
 #define v_quantized neon_quantized

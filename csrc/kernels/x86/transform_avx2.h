@@ -64,9 +64,11 @@ TARGET LWFC_INLINE V avx2_with_low(V pair, V even)
     return _mm256_blend_epi16(even, pair, 0xAA);
 }
 
-TARGET LWFC_INLINE V avx2_scaled_up(V v, int bits)
+/* int16 times 2^bits, below 2^15: a product of pairs whose high halves are 0. */
+TARGET LWFC_INLINE V avx2_mean(const int16_t *p, int bits)
 {
-    return _mm256_sll_epi32(v, _mm_cvtsi32_si128(bits));
+    const V v = _mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)(const void *)p));
+    return _mm256_madd_epi16(v, _mm256_set1_epi32(1 << bits));
 }
 
 TARGET LWFC_INLINE void avx2_store_low(int16_t *p, V v)
@@ -157,12 +159,11 @@ TARGET LWFC_INLINE void avx2_turned(const int16_t *lines, size_t nbytes, int pai
 #define v_load avx2_load
 #define v_store avx2_store
 #define v_dot avx2_dot
-#define v_widened avx2_widened
 #define v_add_product avx2_add_product
 #define v_rounded avx2_rounded
 #define v_pair avx2_pair
 #define v_with_low avx2_with_low
-#define v_scaled_up avx2_scaled_up
+#define v_mean avx2_mean
 #define v_store_low avx2_store_low
 #define v_taken avx2_taken
 #define v_quantized avx2_quantized

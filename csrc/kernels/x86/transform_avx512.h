@@ -1,5 +1,5 @@
 /* The transform's kernels with AVX-512 and its dot products, sixteen lanes. Included by
- * transform_kernels.c behind the AVX2 variant, whose rows it takes for narrow blocks. */
+ * transform_kernels.c behind the AVX2 variant, whose turning it shares. */
 #ifndef LWFC_KERNELS_X86_TRANSFORM_AVX512_H
 #define LWFC_KERNELS_X86_TRANSFORM_AVX512_H
 
@@ -65,9 +65,15 @@ TARGET LWFC_INLINE V avx512_pair(V even, V odd)
     return avx512_with_low(_mm512_slli_epi32(odd, 16), even);
 }
 
-TARGET LWFC_INLINE V avx512_scaled_up(V v, int bits)
+/* int16 times 2^bits, below 2^15: a product of pairs whose high halves are 0. */
+TARGET LWFC_INLINE V avx512_scaled_up(__m256i v, int bits)
 {
-    return _mm512_sll_epi32(v, _mm_cvtsi32_si128(bits));
+    return _mm512_madd_epi16(_mm512_cvtepu16_epi32(v), _mm512_set1_epi32(1 << bits));
+}
+
+TARGET LWFC_INLINE V avx512_mean(const int16_t *p, int bits)
+{
+    return avx512_scaled_up(_mm256_loadu_si256((const __m256i *)(const void *)p), bits);
 }
 
 TARGET LWFC_INLINE void avx512_store_low(int16_t *p, V v)
@@ -119,12 +125,11 @@ TARGET LWFC_INLINE V avx512_quantized(V sum, const float *scales, float limit)
 #define v_load avx512_load
 #define v_store avx512_store
 #define v_dot avx512_dot
-#define v_widened avx512_widened
 #define v_add_product avx512_add_product
 #define v_rounded avx512_rounded
 #define v_pair avx512_pair
 #define v_with_low avx512_with_low
-#define v_scaled_up avx512_scaled_up
+#define v_mean avx512_mean
 #define v_store_low avx512_store_low
 #define v_taken avx512_taken
 #define v_quantized avx512_quantized
@@ -135,18 +140,131 @@ TARGET LWFC_INLINE V avx512_quantized(V sum, const float *scales, float limit)
 #define f_load avx512_load_floats
 #include "kernels/transform_lanes.h"
 
+/* Blocks of at most eight columns: two rows in a vector. */
+enum { HALF = LANES_AVX512 / 2, UPPER = 0xFF00 };
+
+/* One number to the lower half, another one to the upper half. */
+TARGET LWFC_INLINE V avx512_halves(uint32_t low, uint32_t high)
+{
+    return _mm512_mask_mov_epi32(avx512_set1(low), UPPER, avx512_set1(high));
+}
+
+TARGET LWFC_INLINE V avx512_two_means(const int16_t *low, const int16_t *high, int bits)
+{
+    const __m256i both = _mm256_inserti128_si256(
+        _mm256_castsi128_si256(_mm_loadu_si128((const __m128i *)(const void *)low)),
+        _mm_loadu_si128((const __m128i *)(const void *)high), 1);
+    return avx512_scaled_up(both, bits);
+}
+
+TARGET LWFC_INLINE void avx512_store_two(float *low, float *high, F v, int count)
+{
+    const __m256 upper = _mm256_castpd_ps(_mm512_extractf64x4_pd(_mm512_castps_pd(v), 1));
+    if (count == HALF) {
+        _mm256_storeu_ps(low, _mm512_castps512_ps256(v));
+        _mm256_storeu_ps(high, upper);
+    } else {
+        const __mmask8 some = (__mmask8)avx512_first(count);
+        _mm256_mask_storeu_ps(high, some, upper);
+        _mm256_mask_storeu_ps(low, some, _mm512_castps512_ps256(v));
+    }
+}
+
+/* 2 n rows of one channel; the last one may be the one before it again. */
+TARGET LWFC_INLINE void narrow_rows_of(const uint32_t *z, const int *y, int z_stride,
+                                       const struct lwfc_side *width, int vp, const int n,
+                                       float *out, const int16_t *mean,
+                                       const struct lwfc_rows_out *to)
+{
+    V sum[4];
+    for (int k = 0; k < n; k++) {
+        sum[k] = avx512_two_means(mean + y[2 * k] * to->mean_row,
+                                  mean + y[2 * k + 1] * to->mean_row, width->bits);
+    }
+    for (int p = 0; p < vp; p++, z += LWFC_STRIP) {
+        const V t = _mm512_broadcast_i64x4(
+            _mm256_loadu_si256((const __m256i *)(const void *)(width->over_k + p * width->padded)));
+        for (int k = 0; k < n; k++) {
+            const V both = avx512_halves(z[y[2 * k] * z_stride], z[y[2 * k + 1] * z_stride]);
+            sum[k] = avx512_dot(sum[k], t, both);
+        }
+    }
+    for (int k = 0; k < n; k++) {
+        avx512_store_two(out + y[2 * k] * to->row, out + y[2 * k + 1] * to->row,
+                         finish_avx512(sum[k], to), width->n);
+    }
+}
+
 TARGET static void narrow_rows_avx512(const uint32_t *z, int z_stride,
                                       const struct lwfc_side *width, int vp, int height,
                                       int channels, const struct lwfc_rows_out *to)
 {
-    const int is_narrow = to->column == 1 && width->n <= LANES_AVX2;
-    (is_narrow ? rows_avx2 : rows_avx512)(z, z_stride, width, vp, height, channels, to);
+    if (to->column != 1 || width->n > HALF) {
+        rows_avx512(z, z_stride, width, vp, height, channels, to);
+        return;
+    }
+    for (int y = 0; y < height; y += 8) {
+        int row[8]; /* past the last row the last one again */
+        for (int k = 0; k < 8; k++) {
+            row[k] = y + k < height ? y + k : height - 1;
+        }
+        const int left = height - y;
+        for (int c = 0; c < channels; c++) {
+            float *out = to->out + c * to->channel;
+            const int16_t *mean = to->mean + c * to->mean_channel;
+            if (left > 4) {
+                narrow_rows_of(z + c, row, z_stride * LWFC_STRIP, width, vp, 4, out, mean, to);
+            } else if (left > 2) {
+                narrow_rows_of(z + c, row, z_stride * LWFC_STRIP, width, vp, 2, out, mean, to);
+            } else {
+                narrow_rows_of(z + c, row, z_stride * LWFC_STRIP, width, vp, 1, out, mean, to);
+            }
+        }
+    }
+}
+
+TARGET LWFC_INLINE F avx512_load_two(const float *low, const float *high, int count)
+{
+    const __mmask8 some = (__mmask8)avx512_first(count);
+    return _mm512_castpd_ps(_mm512_insertf64x4(
+        _mm512_castps_pd(_mm512_castps256_ps512(_mm256_maskz_loadu_ps(some, low))),
+        _mm256_castps_pd(_mm256_maskz_loadu_ps(some, high)), 1));
+}
+
+TARGET static void narrow_take_avx512(const struct lwfc_rows_in *f, int height, int width,
+                                      int channels, uint32_t *d)
+{
+    if (f->column != 1 || width > HALF) {
+        take_avx512(f, height, width, channels, d);
+        return;
+    }
+    const int pairs = (width + 1) / 2;
+    const __mmask16 first = avx512_first(width);
+    const __mmask16 some = (__mmask16)(first | first << HALF);
+    int16_t lines[LWFC_STRIP][LANES_AVX512]; /* two rows each */
+    memset(lines, 0, sizeof lines);
+    for (int y = 0; y < height; y += 2, d += 2 * pairs * LWFC_STRIP) {
+        const int below = y + 1 < height ? 1 : 0;
+        for (int c = 0; c < channels; c++) {
+            const float *in = f->in + c * f->channel + y * f->row;
+            const int16_t *mean = f->mean + c * f->mean_channel + y * f->mean_row;
+            const V v = avx512_taken(
+                avx512_load_two(in, in + below * f->row, width),
+                avx512_two_means(mean, mean + below * f->mean_row, f->bits), f->lo, f->hi,
+                f->scale);
+            avx512_store_low(lines[c], _mm512_maskz_mov_epi32(some, v));
+        }
+        for (int half = 0; half <= below; half++) {
+            avx2_turned(lines[0] + half * HALF, sizeof lines[0], pairs,
+                        d + half * pairs * LWFC_STRIP);
+        }
+    }
 }
 
 #include "kernels/transform_lanes_end.h"
 
 static const struct lwfc_transform_kernels avx512_kernels = {
-    synthesize_avx512,   columns_avx512,         narrow_rows_avx512, take_avx512,
+    synthesize_avx512,   columns_avx512,         narrow_rows_avx512, narrow_take_avx512,
     forward_rows_avx512, forward_columns_avx512, analyze_avx512};
 
 #endif
