@@ -24,9 +24,9 @@ CROPS = {"calibration": 512, "test": 400}
 PLAIN_CROPS = 150  # the context model's fit; more change nothing
 # Layer: distortions wanted of the transform, and (levels, range scale) of the profile with levels.
 LAYERS: dict[str, tuple[tuple[float, ...], tuple[tuple[int, float], ...]]] = {
-    "linear-40x28x28": ((0.005, 0.018), ((6, 1.4),)),
-    "linear-112x14x14": ((0.018,), ((6, 1.4),)),
-    "relu6-240x28x28": ((0.012,), ((2, 1.0),)),
+    "linear-40x28x28": ((0.005, 0.018, 0.025), ((6, 1.4), (12, 1.2))),
+    "linear-112x14x14": ((0.011, 0.018), ((6, 1.4), (12, 1.2))),
+    "relu6-240x28x28": ((0.007, 0.012), ((2, 1.0),)),
 }
 
 
