@@ -17,9 +17,13 @@ from torch import nn  # noqa: E402
 from torch.nn import functional  # noqa: E402
 
 import lwfc.torch as lt  # noqa: E402
+from lwfc.calibration.pairs import Pairs  # noqa: E402
+from lwfc.calibration.samples import Batches  # noqa: E402
+from lwfc.calibration.transforming import TransformOptions, prepare  # noqa: E402
 from lwfc.torch.features import feed  # noqa: E402
 from lwfc.torch.gradients import DRAWS, Projections  # noqa: E402
 from lwfc.torch.outputs import Measure, flatten  # noqa: E402
+from lwfc.torch.transforming import judged  # noqa: E402
 
 Boxes = collections.namedtuple("Boxes", "corners scores")
 
@@ -318,3 +322,21 @@ def test_tune_brackets_by_outputs_and_decides_by_scores():
     assert result.codec.transform is not None
     with torch.no_grad(), lt.attach(model, {"middle": result.codec}):
         assert result.best["metric"] == pytest.approx(float(metric(model).mean()))
+
+
+@pytest.mark.parametrize("dear", [True, False])
+def test_the_clamp_is_decided_by_the_outputs(dear):
+    """Values that end at 0, behind which going below costs twice as much, or nothing."""
+    x = np.maximum(images(24).numpy() * 3, 0)
+
+    class Outputs:
+        def distortion(self, codec):
+            below = dear and codec.simulate(x).min() < 0
+            return codec.metadata["step"] * (0.2 if below else 0.1)
+
+    wishes = TransformOptions.of("dct", {"distortion": 0.05})
+    fitted = prepare(Pairs(Batches([x], batched=True), None, None), wishes)
+    found, point = judged(fitted, Outputs())
+    assert point.distortion == pytest.approx(0.05, rel=0.03) and point.distortion <= 0.05
+    low = found.refitted(fitted.pairs).codec(point.step).simulate(x).min()
+    assert low == 0 if dear else low < 0

@@ -134,12 +134,17 @@ class TransformOptions:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """Everything that does not depend on the step; codecs at any step."""
+    """Everything that does not depend on the step; codecs at any step.
+
+    ``clamp``: what decoded values are held inside, (low, high) or None, where the network itself
+    has been asked; "auto": what the gradients say.
+    """
 
     pairs: Pairs
     fitted: Fitted
     goal: Goal
     wishes: TransformOptions
+    clamp: Any = "auto"
 
     def find_step(self) -> Point:
         """The step that meets the goal, by the gradients alone."""
@@ -153,7 +158,7 @@ class Prepared:
 
     def codec(self, step: float, **notes: Any) -> Codec:
         """The codec at a step; ``notes`` go to its metadata."""
-        clamp = self.fitted.clamp(step)
+        clamp = self.fitted.clamp(step) if self.clamp == "auto" else self.clamp
         section = self.fitted.section(step, free=self.pairs.free, clamp=clamp)
         found = self.fitted.survey
         known = {

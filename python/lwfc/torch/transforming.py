@@ -1,6 +1,7 @@
 """calibrate with a transform on a model: gradients, and a step chosen by the outputs."""
 
 import contextlib
+import dataclasses
 import math
 from collections.abc import Iterator
 from typing import Any
@@ -21,12 +22,13 @@ from ..calibration.transforming import (
 )
 from ..codec.codec import Codec
 from ..transform.choice import bisected
+from ..transform.clamp import GAIN, ends_of
 from ..transform.trial import Point
 from .features import Batches
 from .gradients import Projections
 from .heldout import HELD_MAX, HeldOut, held_out_batches
 
-__all__ = ["calibrate_transform", "collected", "find_step", "with_held_out"]
+__all__ = ["calibrate_transform", "collected", "judged", "with_held_out"]
 
 NEAR = 0.03  # relative, of the distortion wished for
 
@@ -87,7 +89,7 @@ def calibrate_transform(
         prepared, own = found
         if own is None:
             return decided(calibrate, prepared, prepared.find_step())
-        point = find_step(prepared, held_out)
+        prepared, point = judged(prepared, held_out)
         rival = None
         if transform == "auto":
             rival = _smaller(prepared, point, held_out, own)
@@ -102,9 +104,25 @@ def with_held_out(prepared: Prepared, own: Pairs | None) -> Prepared:
     return prepared if own is None else prepared.refitted(_Joined(prepared.pairs, own))
 
 
-def find_step(prepared: Prepared, held_out: HeldOut) -> Point:
+def judged(prepared: Prepared, held_out: HeldOut) -> tuple[Prepared, Point]:
+    """The fit at its step, its clamp decided by the outputs on held-out inputs.
+
+    Gradients do not tell: clamping large errors is no small change.
+    """
+    free = dataclasses.replace(prepared, clamp=None)
+    point = find_step(free, held_out)
+    ends = ends_of(prepared.fitted.survey)
+    if ends is None:
+        return free, point
+    clamped = dataclasses.replace(prepared, clamp=ends)
+    if held_out.distortion(clamped.codec(point.step)) >= GAIN * point.distortion:
+        return free, point
+    return clamped, find_step(clamped, held_out, point.step)
+
+
+def find_step(prepared: Prepared, held_out: HeldOut, start: float | None = None) -> Point:
     """The largest step within the goal's distortion of the outputs on held-out inputs."""
-    start = prepared.find_step().step
+    start = start or prepared.find_step().step
 
     def at(step: float) -> Point:
         return Point(step, math.nan, held_out.distortion(prepared.codec(step)))

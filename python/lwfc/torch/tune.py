@@ -20,7 +20,7 @@ from .heldout import HeldOut
 from .layers import Select
 from .masks import Mask
 from .names import one_layer
-from .transforming import collected, find_step, with_held_out
+from .transforming import collected, judged, with_held_out
 
 __all__ = ["tune"]
 
@@ -80,7 +80,10 @@ def tune(
         projections = Projections(model, layer, select, forward, outputs, mask)
         held_out = HeldOut(model, layer, select, forward, outputs, distortion_measure)
         with collected(loader, wishes, projections, held_out) as (prepared, own):
-            start = prepared.find_step() if own is None else find_step(prepared, held_out)
+            if own is None:
+                start = prepared.find_step()
+            else:
+                prepared, start = judged(prepared, held_out)
             whole = with_held_out(prepared, own)
             judge = Judge(evaluate, mode, measure_bytes)
             return stepped(whole, whole.codec, start.step, judge, max_loss, mode)
