@@ -303,8 +303,8 @@ enum lwfc_status lwfc_plan_make(const struct lwfc_tensor *tensor, int channel_ax
                                 int whole_samples, int num_threads, struct lwfc_plan *plan)
 {
     struct lwfc_geometry geometry;
-    if (tensor->rank < 0 || tensor->rank > LWFC_RANK_MAX || tensor->dtype < 0 ||
-        tensor->dtype >= LWFC_DTYPE_COUNT || num_threads < 0) {
+    if (tensor->rank < 0 || tensor->rank > LWFC_RANK_MAX || !lwfc_dtype_known(tensor->dtype) ||
+        num_threads < 0) {
         return LWFC_ERROR_ARGUMENT;
     }
     const int axis = lwfc_channel_axis_resolve(channel_axis, tensor->rank);

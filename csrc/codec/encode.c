@@ -86,12 +86,12 @@ static enum lwfc_status transform_block(void *context, int64_t block,
     return LWFC_OK;
 }
 
-/* Streams of one block that have the codec's usual shape. */
+/* Streams of one block of floats that have the codec's usual shape. */
 static int is_compact(const struct lwfc_codec *codec, const struct lwfc_tensor *x, int64_t nblocks)
 {
     const struct lwfc_codec_options *o = &codec->options;
     int same = codec->transform != NULL && nblocks == 1 && o->inner_rank > 0 &&
-               x->rank == o->inner_rank + 1;
+               x->rank == o->inner_rank + 1 && x->dtype <= LWFC_TYPE_FLOAT64;
     for (int i = 1; same && i < x->rank; i++) {
         same = x->shape[i] == o->inner_shape[i - 1];
     }

@@ -250,7 +250,7 @@ enum lwfc_status lwfc_header_read(const uint8_t *data, size_t nbytes, const int6
         (h->transform != LWFC_TRANSFORM_NONE && (!h->bound || h->coder != LWFC_CODER_RANS))) {
         return LWFC_ERROR_TRANSFORM;
     }
-    if (h->dtype > LWFC_TYPE_FLOAT64) {
+    if (h->dtype == 4 || h->dtype > LWFC_TYPE_UINT8) { /* 4 is none */
         return LWFC_ERROR_DTYPE;
     }
     if (h->bound) { /* before the shape: another codec explains a shape that does not fit */

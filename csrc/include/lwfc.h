@@ -25,7 +25,9 @@ enum {
     LWFC_TYPE_FLOAT32 = 0,
     LWFC_TYPE_FLOAT16 = 1,
     LWFC_TYPE_BFLOAT16 = 2,
-    LWFC_TYPE_FLOAT64 = 3
+    LWFC_TYPE_FLOAT64 = 3,
+    LWFC_TYPE_INT8 = 5, /* 4 is none */
+    LWFC_TYPE_UINT8 = 6
 };
 
 /* Pinned: entropy coders as they stand in a stream. */

@@ -8,13 +8,19 @@
 
 size_t lwfc_dtype_nbytes(enum lwfc_dtype dtype)
 {
-    static const size_t nbytes[LWFC_DTYPE_COUNT] = {4, 2, 2, 8};
+    static const size_t nbytes[LWFC_DTYPE_COUNT] = {4, 2, 2, 8, 0, 1, 1};
     return nbytes[dtype];
+}
+
+int lwfc_dtype_known(int dtype)
+{
+    return dtype >= 0 && dtype < LWFC_DTYPE_COUNT && lwfc_dtype_nbytes((enum lwfc_dtype)dtype) > 0;
 }
 
 float lwfc_dtype_largest(enum lwfc_dtype dtype)
 {
-    static const float largest[LWFC_DTYPE_COUNT] = {FLT_MAX, 65504.0F, 0x1.FEp127F, FLT_MAX};
+    static const float largest[LWFC_DTYPE_COUNT] = {FLT_MAX, 65504.0F, 0x1.FEp127F, FLT_MAX,
+                                                    FLT_MAX, FLT_MAX,  FLT_MAX};
     return largest[dtype];
 }
 
@@ -76,12 +82,40 @@ static uint16_t float_to_bfloat(float f)
     return (uint16_t)((bits + 0x7FFFu + ((bits >> 16) & 1u)) >> 16);
 }
 
+/* The nearest of least .. least + 255, ties to even, as its low eight bits: adding
+ * 1.5 * 2^23 leaves no bits below 1, and those of the integer at the bottom. */
+static uint8_t float_to_byte(float f, float least)
+{
+    const float from = f > least ? f : least;
+    const float within = from < least + 255.0f ? from : least + 255.0f;
+    return (uint8_t)float_to_bits(within + 0x1.8p23f);
+}
+
+static void load_bytes(const char *in, ptrdiff_t stride, int is_signed, size_t n, float *out)
+{
+    for (size_t i = 0; i < n; i++) {
+        const uint8_t byte = (uint8_t)in[(ptrdiff_t)i * stride];
+        out[i] = is_signed ? (float)(int8_t)byte : (float)byte;
+    }
+}
+
+static void store_bytes(const float *in, size_t n, float least, ptrdiff_t stride, char *out)
+{
+    for (size_t i = 0; i < n; i++) {
+        out[(ptrdiff_t)i * stride] = (char)float_to_byte(in[i], least);
+    }
+}
+
 static void load_scalar(const void *in, ptrdiff_t stride, enum lwfc_dtype dtype, size_t n,
                         float *out)
 {
     const char *p = in;
     uint16_t half;
     double wide;
+    if (dtype == LWFC_INT8 || dtype == LWFC_UINT8) {
+        load_bytes(p, stride, dtype == LWFC_INT8, n, out);
+        return;
+    }
     for (size_t i = 0; i < n; i++, p += stride) {
         switch (dtype) {
         case LWFC_FLOAT16:
@@ -108,6 +142,10 @@ static void store_scalar(const float *in, size_t n, enum lwfc_dtype dtype, ptrdi
     char *p = out;
     uint16_t half;
     double wide;
+    if (dtype == LWFC_INT8 || dtype == LWFC_UINT8) {
+        store_bytes(in, n, dtype == LWFC_INT8 ? -128.0f : 0.0f, stride, p);
+        return;
+    }
     for (size_t i = 0; i < n; i++, p += stride) {
         switch (dtype) {
         case LWFC_FLOAT16:

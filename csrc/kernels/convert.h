@@ -1,7 +1,8 @@
 /* Element types of tensors to and from float32.
  *
- * float16 and bfloat16 round to nearest, ties to even; float64 is rounded to
- * float32 on the way in: all arithmetic here is float32's. */
+ * float16, bfloat16 and integers round to nearest, ties to even; integers take
+ * the nearest they have of what is beyond them. float64 is rounded to float32
+ * on the way in: all arithmetic here is float32's. */
 #ifndef LWFC_KERNELS_CONVERT_H
 #define LWFC_KERNELS_CONVERT_H
 
@@ -14,8 +15,13 @@ enum lwfc_dtype {
     LWFC_FLOAT16 = 1,
     LWFC_BFLOAT16 = 2,
     LWFC_FLOAT64 = 3,
-    LWFC_DTYPE_COUNT = 4
+    LWFC_INT8 = 5, /* 4 is none */
+    LWFC_UINT8 = 6,
+    LWFC_DTYPE_COUNT = 7
 };
+
+/* Whether a number stands for an element type. */
+int lwfc_dtype_known(int dtype);
 
 /* Bytes of one element. */
 size_t lwfc_dtype_nbytes(enum lwfc_dtype dtype);

@@ -262,8 +262,8 @@ static PyObject *py_encode(PyObject *self, PyObject *args, PyObject *kwargs)
 /* The array that a stream decodes to; the shape has passed lwfc_inspect. */
 static PyArrayObject *new_output(const struct lwfc_info *info, long long max_nbytes)
 {
-    static const int types[] = {NPY_FLOAT, NPY_HALF, NPY_USHORT, NPY_DOUBLE};
-    static const int64_t sizes[] = {4, 2, 2, 8};
+    static const int types[] = {NPY_FLOAT, NPY_HALF, NPY_USHORT, NPY_DOUBLE, NPY_NOTYPE,
+                                NPY_BYTE,  NPY_UBYTE};
     npy_intp shape[LWFC_RANK_MAX];
     int empty = 0;
     for (int i = 0; i < info->rank; i++) {
@@ -271,7 +271,7 @@ static PyArrayObject *new_output(const struct lwfc_info *info, long long max_nby
     }
     /* An empty array takes no memory, but NumPy multiplies its other dimensions. */
     const int64_t limit = empty ? INT64_MAX : max_nbytes;
-    int64_t nbytes = sizes[info->dtype];
+    int64_t nbytes = (int64_t)lwfc_dtype_nbytes((enum lwfc_dtype)info->dtype);
     for (int i = 0; i < info->rank; i++) {
         shape[i] = (npy_intp)info->shape[i];
         const int64_t n = info->shape[i] > 0 ? info->shape[i] : 1;

@@ -49,9 +49,15 @@ int lwfc_py_tensor(PyArrayObject *array, struct lwfc_tensor *tensor)
     case NPY_DOUBLE:
         tensor->dtype = LWFC_TYPE_FLOAT64;
         break;
+    case NPY_BYTE:
+        tensor->dtype = LWFC_TYPE_INT8;
+        break;
+    case NPY_UBYTE:
+        tensor->dtype = LWFC_TYPE_UINT8;
+        break;
     default:
-        PyErr_SetString(PyExc_TypeError,
-                        "lwfc codes float16, bfloat16, float32 and float64 tensors");
+        PyErr_SetString(PyExc_TypeError, "lwfc codes float16, bfloat16, float32, float64, int8 "
+                                         "and uint8 tensors");
         return -1;
     }
     if (PyArray_NDIM(array) > LWFC_RANK_MAX) {

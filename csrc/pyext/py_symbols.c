@@ -4,15 +4,14 @@
 /* Describes a tensor of the array's shape and this element type, without data. */
 static int describe(PyArrayObject *symbols, int dtype, struct lwfc_tensor *like)
 {
-    static const int64_t sizes[] = {4, 2, 2, 8};
     const int rank = PyArray_NDIM(symbols);
     if (PyArray_TYPE(symbols) != NPY_UINT8 || !PyArray_IS_C_CONTIGUOUS(symbols) ||
-        rank > LWFC_RANK_MAX || dtype < 0 || dtype > LWFC_TYPE_FLOAT64) {
+        rank > LWFC_RANK_MAX || !lwfc_dtype_known(dtype)) {
         PyErr_SetString(PyExc_TypeError, "symbols must be a uint8 array in C order");
         return -1;
     }
     *like = (struct lwfc_tensor){.dtype = dtype, .rank = rank};
-    int64_t stride = sizes[dtype];
+    int64_t stride = (int64_t)lwfc_dtype_nbytes((enum lwfc_dtype)dtype);
     for (int i = rank - 1; i >= 0; i--) {
         like->shape[i] = (int64_t)PyArray_DIM(symbols, i);
         like->strides[i] = stride;

@@ -111,6 +111,46 @@ def test_integer_tensors_cross_to_the_bit(integers):
     assert len(data) < sum(t.nbytes for t in edge.cut.tensors) * len(X)
 
 
+@pytest.fixture(scope="module")
+def bytes_only(converter):
+    make = converter()
+    make.optimizations = [tf.lite.Optimize.DEFAULT]
+    make.representative_dataset = lambda: ([x[None]] for x in X)
+    make.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+    make.inference_input_type = make.inference_output_type = tf.int8
+    return make.convert()
+
+
+@pytest.mark.parametrize("kind", ["integers", "bytes_only"])
+def test_integers_of_a_quantized_network_are_coded(kind, request, tmp_path):
+    model = request.getfixturevalue(kind)
+    x = X if kind == "integers" else np.clip(np.rint(40 * X), -128, 127).astype(np.int8)
+    expected = whole(model, x)
+    (cut, *_) = [cut for cut in ll.cuts(model, x) if len(cut.tensors) == 1]
+    scale, zero = cut.tensors[0].affine
+    codec = ll.calibrate(model, cut.name, x, levels=16)
+    assert (codec.integer_type, codec.scale, codec.zero_point) == ("int8", scale, zero)
+    edge, cloud = ll.split(model, cut.name, codec, example=x)
+    data = edge(x)
+    crossing = edge.tensors(x)[cut.name]
+    arrives = cloud.tensors(data)[cut.name]
+    assert arrives.dtype == np.int8 and np.array_equal(arrives, codec.simulate(crossing))
+    assert len(data) < crossing.nbytes / 2
+    moved = cloud(data).astype(float) - expected
+    assert np.abs(moved).max() < 0.1 * np.ptp(expected.astype(float))
+    with ll.attach(model, {cut.name: codec}) as tap:
+        np.testing.assert_array_equal(tap.run(None, x)[0], cloud(data))
+    assert tap.report()[cut.name]["bytes_in"] == crossing.nbytes
+    edge.save(tmp_path / "edge")
+    cloud.save(tmp_path / "cloud")
+    again = ll.load(tmp_path / "cloud")
+    np.testing.assert_array_equal(again(ll.load(tmp_path / "edge")(x)), cloud(data))
+    assert again.cut == edge.cut
+    found = ll.explore(model, x, profiles=["rans"], link=Link(mbit_s=1), shortlist=1)
+    coded = [row for row in found.rows if row["cut"] == cut.name]
+    assert coded and coded[0]["coded_bytes"] < coded[0]["raw_bytes"]
+
+
 def test_mistakes_are_named(floats):
     with pytest.raises(lwfc.FormatError, match="no .tflite file"):
         ll.cuts(b"12345678901234567890", X)

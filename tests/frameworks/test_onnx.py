@@ -141,6 +141,33 @@ def test_branches_keep_what_they_capture_and_cannot_be_cut():
         lo.split(model, "inside")
 
 
+def test_integers_of_a_quantized_network_are_coded():
+    model = network()
+    node, affine = helper.make_node, ["step", "zero"]
+    steps = [node("QuantizeLinear", ["r1", *affine], ["q"], "quantize"),
+             node("DequantizeLinear", ["q", *affine], ["d"], "back")]  # fmt: skip
+    nodes = list(model.graph.node)
+    for node in nodes[2:]:
+        for i, name in enumerate(node.input):
+            node.input[i] = "d" if name == "r1" else name
+    del model.graph.node[:]
+    model.graph.node.extend([*nodes[:2], *steps, *nodes[2:]])
+    model.opset_import[0].version = 19  # the reference evaluator's first with these operators
+    model.graph.initializer.extend([numpy_helper.from_array(np.float32(0.02), "step"),
+                                    numpy_helper.from_array(np.int8(-120), "zero")])  # fmt: skip
+    onnx.checker.check_model(model)
+    codec = lo.calibrate(model, "q", X, levels=8)
+    assert (codec.integer_type, codec.zero_point) == ("int8", -120)
+    assert codec.scale == pytest.approx(0.02)
+    edge, cloud = lo.split(model, "q", codec)
+    data = edge(X)
+    arrives = cloud.tensors(data)["q"]
+    np.testing.assert_array_equal(arrives, codec.simulate(edge.tensors(X)["q"]))
+    assert arrives.dtype == np.int8 and len(data) < arrives.size / 2
+    error = np.abs(cloud(data) - whole(model, X)).max()
+    assert error < 0.3 * np.ptp(whole(model, X))
+
+
 def test_mistakes_are_named():
     model = network()
     with pytest.raises(lwfc.ParameterError, match="near: .*relu2"):

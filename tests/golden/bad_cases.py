@@ -60,6 +60,7 @@ def header_cases():
     yield "coder-context-unbound", "coder", sealed(head(version=0x23))
     yield "transform-1", "transform", sealed(head(axis=0x21))
     yield "dtype-4", "dtype", sealed(head(kind=0x42))
+    yield "dtype-7", "dtype", sealed(head(kind=0x72))
     yield "rank-9", "shape", sealed(head(kind=0x09, dimensions=b"\1" * 9))
     yield "axis-too-large", "shape", sealed(head(axis=0x30))
     yield "axis-frames", "shape", sealed(head(axis=0xA0))

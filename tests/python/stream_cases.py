@@ -137,6 +137,10 @@ def _plain_cases():
     yield "float16", make_codec(4, CABAC), x.astype(np.float16)
     yield "float64", make_codec(4, CABAC), x.astype(np.float64)
     yield "bfloat16", make_codec(4, CABAC), bfloat16(x)
+    steps = np.float32([-300, -2.5, 2.5, 300])  # ties, and what is beyond the types
+    yield "int8", make_codec(4, CABAC), (20 * x - 30).astype(np.int8)
+    yield "int8-limits", make_codec(4, RANS, values=steps), np.int8([[-128, 127, 0, 1, 2]])
+    yield "uint8-limits", make_codec(4, RAW, values=steps), np.uint8([0, 255, 1, 2, 128])
     yield "float16-infinite", make_codec(2, RAW, values=np.float32([-1e6, 1e6])), np.float16([1, 0])
     for shape in ((), (1,), (37,), (5, 9), (3, 4, 5), (2, 2, 2, 2, 3), (1, 2, 1, 3, 1, 2, 1, 2)):
         yield (
@@ -168,6 +172,8 @@ def _bound_cases():
     yield "bound-inner", make_codec(4, RANS, bound=True, inner_shape=(3, 6, 7)), x
     other = make_codec(4, RANS, bound=True, inner_shape=(3, 6, 8), metadata=b'{"a": 1}')
     yield "bound-outer", other, x
+    restored = make_codec(4, RANS, bound=True, restore=restore_blob(4, 3))
+    yield "int8-restored", restored, (3 * x).astype(np.int8)
     yield "bound-channels", make_codec(4, CABAC, groups=3, bound=True), x
     for levels, channels, kind, rank, strength in (
         (2, 1, 1, 0, 256), (4, 3, 2, 0, 256), (5, 8, 2, 8, 200), (256, 2, 2, 4, 0),

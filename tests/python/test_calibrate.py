@@ -225,8 +225,8 @@ def test_not_finite_samples():
 @pytest.mark.parametrize(
     "samples, text",
     [
-        (np.empty((0, 3, 4, 4)), "nothing"),
-        ([], "nothing"),
+        (np.empty((0, 3, 4, 4)), "no samples"),
+        ([], "no samples"),
         (np.full((3, 3), np.nan), "nothing"),
         (3.5, "axis 0"),
         ([1.0, 2.0], "axis 0"),

@@ -39,6 +39,8 @@ def layouts(x):
         "reversed channels": x[:, ::-1],
         "strided": x[:, :, ::2, 1::3],
         "byte-swapped": x.astype(">f4"),
+        "int8": (20 * x - 50).astype(np.int8),
+        "uint8, channels last": (20 * last).astype(np.uint8),
         "transposed plane": x.transpose(0, 1, 3, 2),
         "rank 3": x[0],
         "rank 2": x[0, 0],
@@ -55,7 +57,8 @@ def test_decode_is_dequantize_of_quantize_for_every_layout(feature, levels, code
     codec = make(levels, coder)
     for name, x in layouts(feature).items():
         q = _core.quantize(x, F0, F2, levels)
-        expected = _core.dequantize(q, F0, F2, levels).astype(x.dtype)
+        expected = _core.dequantize(q, F0, F2, levels)
+        expected = (np.rint(expected) if x.dtype.kind in "iu" else expected).astype(x.dtype)
         data = _core.encode(codec, x)
         y = _core.decode(data)
         assert y.shape == x.shape and y.dtype == x.dtype.newbyteorder("="), name

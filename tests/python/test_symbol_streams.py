@@ -59,7 +59,7 @@ def test_what_is_refused():
         with pytest.raises(lwfc.ParameterError, match="uint8 below 2"):
             codec.encode_symbols(bad)
     with pytest.raises(lwfc.ParameterError, match="dtype="):
-        codec.encode_symbols(symbols, dtype="int8")
+        codec.encode_symbols(symbols, dtype="int16")
     data = codec.encode_symbols(symbols)
     with pytest.raises(lwfc.FormatError, match="max_nbytes"):
         codec.decode_symbols(data, max_nbytes=5)

@@ -142,3 +142,4 @@ def cases():
         yield f"transform {name}, one", codec_of(name), x[:1]
     x = smooth((3, 20, 14, 14), 1)
     yield "transform float16", codec_of("whole map"), x.astype(np.float16)
+    yield "transform uint8", codec_of("whole map"), np.clip(40 * x, 0, 255).astype(np.uint8)

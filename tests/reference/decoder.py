@@ -29,7 +29,7 @@ __all__ = ["Codec", "Refused", "decode", "decode_symbols", "read_codec"]
 
 RAW, CABAC, RANS, CONTEXT, CONSTANT = 0, 1, 2, 3, 4
 TRANSFORM = 5  # the method of one lane; 6, 7, 8: of 4, 16, 64
-DTYPES = ("float32", "float16", "bfloat16", "float64")
+DTYPES = ("float32", "float16", "bfloat16", "float64", None, "int8", "uint8")
 LARGEST = {"float16": 65504.0, "bfloat16": 255 * 2.0**120}
 RANK_MAX = 8
 
@@ -69,7 +69,7 @@ def read_header(data: bytes, codec: "Codec | None") -> Header:
     has_transform = axis_byte & 15
     if has_transform > 1 or (has_transform and (not bound or coder != RANS)):
         raise Refused("transform")
-    if dtype >= len(DTYPES):
+    if dtype >= len(DTYPES) or DTYPES[dtype] is None:
         raise Refused("dtype")
     digest_tag = r.u32() if bound else None
     levels = flags = values = None
@@ -473,6 +473,9 @@ def dequantize(header: Header, symbols: np.ndarray, codec: Codec | None) -> np.n
 
 def to_type(values: np.ndarray, dtype: int) -> np.ndarray:
     """Section 6: float32 to the element type, to nearest, ties to even."""
+    if DTYPES[dtype] in ("int8", "uint8"):
+        ends = np.iinfo(DTYPES[dtype])
+        return np.clip(np.rint(values), ends.min, ends.max).astype(DTYPES[dtype])
     with np.errstate(over="ignore"):
         if DTYPES[dtype] != "bfloat16":
             return values.astype(DTYPES[dtype])

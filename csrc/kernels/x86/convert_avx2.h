@@ -27,6 +27,13 @@ static void load_avx2(const void *in, ptrdiff_t stride, enum lwfc_dtype dtype, s
                 const __m256d d = _mm256_loadu_pd((const double *)(const void *)(p + 8 * i));
                 _mm_storeu_ps(out + i, _mm256_cvtpd_ps(d));
             }
+        } else if (dtype == LWFC_INT8 || dtype == LWFC_UINT8) {
+            for (; i + 8 <= n; i += 8) {
+                const __m128i b = _mm_loadl_epi64((const __m128i *)(p + i));
+                _mm256_storeu_ps(out + i,
+                                 _mm256_cvtepi32_ps(dtype == LWFC_INT8 ? _mm256_cvtepi8_epi32(b)
+                                                                       : _mm256_cvtepu8_epi32(b)));
+            }
         } else {
             memcpy(out, p, n * sizeof *out);
             i = n;
@@ -71,6 +78,19 @@ static void store_avx2(const float *in, size_t n, enum lwfc_dtype dtype, ptrdiff
             for (; i + 4 <= n; i += 4) {
                 _mm256_storeu_pd((double *)(void *)((char *)out + 8 * i),
                                  _mm256_cvtps_pd(_mm_loadu_ps(in + i)));
+            }
+        } else if (dtype == LWFC_INT8 || dtype == LWFC_UINT8) {
+            const __m256 least = _mm256_set1_ps(dtype == LWFC_INT8 ? -128.0f : 0.0f);
+            const __m256 most = _mm256_set1_ps(dtype == LWFC_INT8 ? 127.0f : 255.0f);
+            const __m256i low_bytes = _mm256_set1_epi32(0x0C080400);
+            for (; i + 8 <= n; i += 8) {
+                const __m256 f =
+                    _mm256_min_ps(_mm256_max_ps(_mm256_loadu_ps(in + i), least), most);
+                const __m256i bytes = _mm256_shuffle_epi8(_mm256_cvtps_epi32(f), low_bytes);
+                const uint32_t low = (uint32_t)_mm256_extract_epi32(bytes, 0);
+                const uint32_t high = (uint32_t)_mm256_extract_epi32(bytes, 4);
+                memcpy((char *)out + i, &low, sizeof low);
+                memcpy((char *)out + i + 4, &high, sizeof high);
             }
         } else {
             memcpy(out, in, n * sizeof *in);

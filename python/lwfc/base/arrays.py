@@ -4,18 +4,20 @@ What happens to each element type:
 
 =====================================  ==========================================================
 float16, float32, float64              used as it is, with any strides
+int8, uint8                            used as they are: results are integers again
 bfloat16 (PyTorch, JAX, ml_dtypes)     used through its 16-bit patterns, without a copy
 float8 and other small floats          converted to float32
 long double                            converted to float64
-bool, signed and unsigned integers     converted to float32
+bool and all other integers            converted to float32
 big-endian                             converted to the machine's order
 complex, object, text                  refused with ParameterError
 =====================================  ==========================================================
 
 Arrays of other libraries come in by ``__array__``, the array interface, a buffer, or DLPack, from
-a device too. What a masked array masks counts as NaN. All arithmetic is float32's; the decoder
-gives back the type used here. PyTorch is looked up in ``sys.modules`` only: a caller who has a
-tensor has imported it.
+a device too. What a masked array masks counts as NaN. PyTorch's quantized
+tensors of one scale are their integers. All arithmetic is float32's; the decoder gives back the
+type used here. PyTorch is looked up in ``sys.modules`` only: a caller who has a tensor has imported
+it.
 """
 
 import sys
@@ -40,7 +42,7 @@ __all__ = [
 
 
 class Tensor(NamedTuple):
-    """What the extension takes: float16, float32 or float64, or uint16 that means bfloat16."""
+    """What the extension takes: floats, int8, uint8, or uint16 that means bfloat16."""
 
     array: np.ndarray
     bfloat16: bool
@@ -72,6 +74,8 @@ def torch_view(tensor: Any) -> Tensor:
             "a nested tensor has no one shape: code its samples one by one, x.unbind(), "
             "or pad it, x.to_padded_tensor(0.0)"
         )
+    if tensor.is_quantized and tensor.qscheme() is torch.per_tensor_affine:
+        tensor = tensor.detach().int_repr()
     if tensor.layout is not torch.strided or tensor.is_complex() or tensor.is_quantized:
         dense = "x.dequantize()" if tensor.is_quantized else "x.to_dense()"
         raise ParameterError(
@@ -164,6 +168,8 @@ def as_tensor(x: Any) -> Tensor:
         return Tensor(array.view(np.uint16), True)
     if kind == "f":
         return Tensor(array.astype(np.float64 if size > 8 else np.float32), False)
+    if kind in "iu" and size == 1:
+        return Tensor(array, False)
     if kind in "biu" or (kind == "V" and array.dtype.name.startswith(("float", "int", "uint"))):
         return Tensor(array.astype(np.float32), False)
     if array.dtype.names:
@@ -223,7 +229,10 @@ def torch_like(array: np.ndarray, bfloat16: bool, tensor: Any) -> Any:
         result = torch.from_numpy(array.view(np.int16)).view(torch.bfloat16)
     else:
         result = torch.from_numpy(array)
-    if tensor.dtype.itemsize < 2:  # float8 was coded as float32
+    if tensor.is_quantized:
+        scale, zero = tensor.q_scale(), tensor.q_zero_point()
+        return torch._make_per_tensor_quantized_tensor(result.to(tensor.device), scale, zero)
+    if tensor.dtype.is_floating_point and tensor.dtype.itemsize < 2:  # float8 was coded as float32
         most = torch.finfo(tensor.dtype).max
         result = result.clamp(-most, most)
     return result.to(device=tensor.device, dtype=tensor.dtype)

@@ -78,7 +78,8 @@ def _memory_of_tensor(out: Any) -> Tensor | None:
     if out.device.type == "meta":
         raise ParameterError("out is on meta, where tensors have no memory")
     check_distinct(out.shape, out.stride(), 1)
-    if out.device.type != "cpu" or out.is_neg() or out.element_size() == 1:
+    small = out.is_floating_point() and out.element_size() == 1
+    if out.device.type != "cpu" or out.is_neg() or small:
         return None
     out = out.detach()
     if out.dtype == torch.bfloat16:

@@ -10,9 +10,10 @@ from ..base.threads import blas_limit, thread_count
 from ..codec.codec import Codec
 from ..model.ranges import RangeChoice, guess_activation
 from .fitting import Fitting, fit_parts
+from .integers import Integers
 from .options import check_options, warn_of_idle
 from .quantizers import make_quantizers
-from .samples import Progress, opened
+from .samples import Batches, Progress, opened
 from .statistics import Statistics, measure
 from .transforming import with_transform
 
@@ -46,6 +47,8 @@ def calibrate(
     restore_strength: float = 1.0,
     granularity: str = "tensor",
     channel_axis: int | None = None,
+    scale: Any = None,
+    zero_point: Any = 0,
     nan: str = "zero",
     bound: bool | None = None,
     progress: Progress | bool | None = None,
@@ -118,6 +121,11 @@ def calibrate(
         One quantizer for the "tensor" or for each "channel". ``channel_axis=None`` measures which
         axis holds the channels: the one that codes best; ``repr`` and ``metadata["channels"]`` say
         which. A warning (CalibrationWarning) names two that code alike.
+    ``scale``, ``zero_point``
+        For int8 and uint8 samples q of a quantized network, which stand for (q - zero_point) *
+        scale: numbers, or arrays with one for each channel. All ranges are chosen for what the
+        integers stand for; the codec takes and gives the integers. None: PyTorch's quantized
+        tensors know theirs, other integers are numbers like all others.
     ``nan``, ``bound``
         As for :class:`lwfc.Codec`; "raise" also refuses samples with NaN or infinities. None
         binds the streams of ``granularity="channel"``, whose tables would outweigh what they code.
@@ -149,17 +157,22 @@ def calibrate(
         nan=nan,
     )
     check_options(options)
+    integers = None if scale is None else Integers(scale, zero_point)
     num_threads = thread_count(num_threads)
     with opened(samples, progress, batched=batched, sample_axis=sample_axis) as batches:
         layout = batches.layout(channel_axis)
         channel_axis = layout.channel_axis
+        if integers is None and batches.scales:
+            integers = Integers(*next(iter(batches.scales)))
+        walked = batches if integers is None else integers.walk(batches, layout.axis)
         statistics = measure(
-            batches,
+            walked,
             channels=granularity == "channel",
             channel_axis=channel_axis,
             num_threads=num_threads,
         )
         _check_samples(statistics, nan)
+        _check_scales(batches)
         whole = statistics.tensor
         auto = activation == "auto"
         if auto:
@@ -190,6 +203,13 @@ def calibrate(
             "mean": whole.moments.mean,
             "variance": variance,
         }
+        bounds, weight = BOUNDS.get(activation, (-np.inf, np.inf)), rate_weight * variance
+        if integers is not None:
+            dtype = walked.dtype
+            made.thresholds, made.values = integers.tables(made.thresholds, made.values, dtype)
+            bounds, weight = integers.bounds(bounds, dtype), integers.rate_weight(weight)
+            notes |= integers.notes(dtype)
+            notes["range"] = [float(made.values.min()), float(made.values.max())]
         arguments = dict(channel_axis=channel_axis, inner_shape=statistics.inner_shape, nan=nan)
         arguments |= dict(metadata=notes)
         if bound is None and len(made.values) > 1:
@@ -200,21 +220,32 @@ def calibrate(
             made.thresholds,
             made.values,
             coder="rans" if coder == "context" else coder,
-            **arguments,
+            **arguments | {"metadata": {}},  # which would have it refuse the batches' floats
         )
         fitting = Fitting(
             context=coder == "context",
             restore=restore,
             strength=float(restore_strength),
-            rate_weight=rate_weight * variance,
-            bounds=BOUNDS.get(activation, (-np.inf, np.inf)),
-            zeros=made.zeros,
+            rate_weight=weight,
+            bounds=bounds,
+            zeros=np.broadcast_to(made.zeros, len(made.values)),
+            at=np.zeros(1) if integers is None else integers.zero_point,
             progress=progress,
             num_threads=num_threads,
         )
         with blas_limit(num_threads):
             parts = fit_parts(plain, batches, fitting)
-    return plain.replace(bound=bound, **parts)
+        if integers is not None and "values" in parts:
+            parts["values"] = integers.rounded(parts["values"], dtype)
+    return plain.replace(bound=bound, metadata=notes, **parts)
+
+
+def _check_scales(batches: Batches) -> None:
+    if len(batches.scales) > 1:
+        raise ParameterError(
+            f"the samples are quantized with {len(batches.scales)} scales: pass x.dequantize(), or "
+            "those of one scale"
+        )
 
 
 def _check_samples(statistics: Statistics, nan: str) -> None:

@@ -20,7 +20,7 @@ STEPS = 100  # of the context model's progress
 @dataclass(frozen=True, slots=True)
 class Fitting:
     """What to fit: the names of ``lwfc.calibrate``; ``rate_weight`` in squared error per bit;
-    ``zeros``: of which quantizers 0 is a mass point."""
+    ``zeros``: of which quantizers 0 is a mass point, ``at``: what stands for 0 there."""
 
     context: bool
     restore: str
@@ -28,6 +28,7 @@ class Fitting:
     rate_weight: float
     bounds: tuple[float, float]
     zeros: np.ndarray
+    at: np.ndarray
     progress: Progress | None
     num_threads: int
 
@@ -98,8 +99,8 @@ def _finish(
         blob = context.finish(lambda share: say(int(share * STEPS), STEPS, "context model"))
         changes |= {"coder": "context", "context": blob}
     if centroids is not None:
-        zero = np.count_nonzero(codec.thresholds <= 0, axis=-1)
-        changes["values"] = centroids.table(codec.values, fitting.zeros, zero)
+        zero = np.count_nonzero(codec.thresholds <= fitting.at[:, None], axis=-1)
+        changes["values"] = centroids.table(codec.values, fitting.zeros, zero, fitting.at)
     if weights is not None:
         changes["restore"] = weights.finish(
             fitting.strength, lambda text: say(0, None, f"restoration: {text}")

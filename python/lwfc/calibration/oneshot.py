@@ -46,8 +46,8 @@ def encode(
     Streams may end in NULs, which NumPy's bytes type drops (``np.array([data])``, ``np.savez``,
     fixed strings of HDF5): keep them as ``np.frombuffer(data, np.uint8)``.
 
-    Integers are taken for numbers, with a CalibrationWarning, as they come back as float32 and
-    not all different.
+    Integers are taken for numbers, with a CalibrationWarning, as not all that differ come back
+    different: those of 8 bits in their own type, others as float32.
     Errors: ParameterError for options, types and shapes that do not fit, naming the fix.
     """
     check_levels(levels)
@@ -105,8 +105,10 @@ def _warn_of_integers(x: Any) -> None:
     else:
         integers = is_torch(x) and not (x.is_floating_point() or x.is_complex())
     if integers:
+        kept = dtype.itemsize == 1 and "bool" not in str(dtype)
+        loss = "to that type, but not all different" if kept else "to float32"
         warnings.warn(
-            f"x holds {dtype}, which is coded with loss and decodes to float32; keep integers as "
+            f"x holds {dtype}, which is coded with loss and decodes {loss}; keep integers as "
             "they are, or say x.astype(numpy.float32)",
             CalibrationWarning,
             stacklevel=3,

@@ -55,6 +55,7 @@ class Batches:
         self._single: bool | None = None  # what was seen of items of which nothing is known
         self._begun: tuple[list[Any], Iterator[Any]] | None = None
         self._count: int | None = None  # samples of the first walk
+        self.dtypes: set[str] = set()  # of what has been walked over
         if batched is False and self._array is not None:
             self._take(Source([source]), False)
         else:
@@ -65,6 +66,11 @@ class Batches:
         self._total = source.total
         if batched is not None:
             source.batched = bool(batched)
+
+    @property
+    def scales(self) -> set[tuple[float, int]]:
+        """Scales and zero points that the samples themselves told so far."""
+        return self._source.scales
 
     def layout(self, channel_axis: int | None) -> Layout:
         """Where the channels are, measured once; from now on all may count as one sample."""
@@ -158,6 +164,7 @@ class Batches:
         for number, item in items:
             for tensor, batched in item:
                 array = _floats(tensor)
+                self.dtypes.add(tensor.dtype_name)
                 if not (batched is False or (batched is None and self._single)):
                     yield array, number
                     continue

@@ -37,6 +37,7 @@ class Source:
         self.total: int | None = None
         self.batched: bool | None = None
         self.stacks = isinstance(source, (list, tuple))
+        self.scales: set[tuple[float, int]] = set()  # of PyTorch's quantized tensors
         self._sample_axis = sample_axis
         self._open: Callable[[], Iterator[Any]]
         source = _unwrapped(source)
@@ -64,6 +65,7 @@ class Source:
     def _open_array(self, source: Any) -> None:
         """An array is a sequence of slices of it along the samples' axis."""
         whole = source
+        self._note(source)
         if is_torch(source) or isinstance(source, np.ndarray) or not hasattr(source, "shape"):
             whole = as_tensor(source)
             shape = whole.array.shape
@@ -98,8 +100,13 @@ class Source:
     def items(self) -> Iterator[list[Item]]:
         """One walk: the arrays of each step, axis 0 counting samples where anything does."""
         for item in self._open():
+            self._note(item)
             found = [(item, None)] if isinstance(item, Tensor) else _tensors(item)
             yield [self._turned(*one) for one in found]
+
+    def _note(self, item: Any) -> None:
+        if is_torch(item) and item.is_quantized:  # others than of one scale are refused
+            self.scales.add((item.q_scale(), item.q_zero_point()))
 
     def _turned(self, tensor: Tensor, batched: bool | None) -> Item:
         array, bfloat16 = tensor

@@ -1,4 +1,4 @@
-"""Tensors whose axes are not those a codec was calibrated on: warned of, or explained."""
+"""Tensors that are not what a codec was calibrated on: refused, warned of, or explained."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,17 @@ from ..base.errors import CalibrationWarning, LwfcError, ParameterError
 from ..base.warn import warn_caller
 from .value import CodecValue
 
-__all__ = ["explained", "warn_of_moved_axes"]
+__all__ = ["checked_type", "explained", "warn_of_moved_axes"]
+
+
+def checked_type(codec: CodecValue, tensor: Tensor) -> Tensor:
+    """The tensor. A codec of a quantized network's integers takes these only. ParameterError."""
+    if codec.integer_type is not None and codec.integer_type != tensor.dtype_name:
+        raise ParameterError(
+            f"a tensor of {tensor.dtype_name} for a codec of a quantized network's "
+            f"{codec.integer_type}: pass these integers, not what they stand for"
+        )
+    return tensor
 
 
 def _moved(codec: CodecValue, shape: Sequence[int]) -> tuple[int, int, int] | None:

@@ -16,7 +16,7 @@ from ..base.files import replace_file
 from ..base.kinds import CODEC_FILE, explain
 from ..base.outputs import start_of, writable
 from ..base.threads import thread_count
-from .axes import explained, warn_of_moved_axes
+from .axes import checked_type, explained, warn_of_moved_axes
 from .gradient import straight_through
 from .names import CODERS, NAN_POLICIES
 from .stages import check_levels
@@ -136,8 +136,9 @@ class Codec(CodecValue):
     def encode(
         self, x: Any, *, out: Any = None, num_threads: int | None = 1
     ) -> bytes | memoryview:
-        """The bytes of x: any float array or tensor of rank 0 to 8; see ``lwfc.arrays`` for types.
+        """The bytes of x: any array or tensor of rank 0 to 8; see ``lwfc.arrays`` for types.
 
+        A codec of integers (``scale``) takes those of its type only.
         The bytes are equal on every CPU and for every ``num_threads`` (None or 0: all cores).
         They may end in NULs, which NumPy's bytes type drops: keep np.frombuffer(data, np.uint8).
         ``out``: a writable, contiguous buffer (a bytearray, a NumPy array) to use again and again,
@@ -145,7 +146,7 @@ class Codec(CodecValue):
         Errors: ParameterError for types and shapes that do not fit, for NaN under "raise", and for
         an ``out`` that is too short, which is then as it was.
         """
-        tensor = as_tensor(x)
+        tensor = checked_type(self, as_tensor(x))
         warn_of_moved_axes(self, tensor.array.shape)
         buffer = None if out is None else writable(out)
         try:
@@ -177,7 +178,7 @@ class Codec(CodecValue):
         tensor requires a gradient it passes straight through: unchanged for values inside the
         codec's range, 0 for those outside (``x.detach()`` stops it).
         """
-        tensor = as_tensor(x)
+        tensor = checked_type(self, as_tensor(x))
         out = np.empty_like(tensor.array, subok=False)
         warn_of_moved_axes(self, out.shape)
         try:
@@ -194,7 +195,7 @@ class Codec(CodecValue):
 
         With a transform: int16 (samples, blocks of a sample, live coefficients of a block).
         """
-        tensor = as_tensor(x)
+        tensor = checked_type(self, as_tensor(x))
         try:
             return _core.symbols(self._handle, tensor.array, thread_count(num_threads))
         except LwfcError as error:

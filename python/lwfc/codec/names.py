@@ -2,7 +2,8 @@
 
 __all__ = ["CODERS", "DTYPES", "NAN_POLICIES", "TRANSFORMS"]
 
-DTYPES = ("float32", "float16", "bfloat16", "float64")
+# 4 is no type: streams of it stay refused, as they always were.
+DTYPES = ("float32", "float16", "bfloat16", "float64", None, "int8", "uint8")
 CODERS = ("raw", "cabac", "rans", "context")
 TRANSFORMS = ("none", "dct-klt")
 NAN_POLICIES = ("zero", "raise")

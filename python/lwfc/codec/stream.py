@@ -128,13 +128,13 @@ def decode_tensor(
     """:func:`decode` for callers that keep bfloat16 apart, as 16-bit patterns."""
     handle, limit, threads = _handle(codec), _limit(max_nbytes), thread_count(num_threads)
     array = read(data, lambda buffer: _core.decode(buffer, handle, None, limit, threads))
-    return Tensor(array, array.dtype.kind == "u")
+    return Tensor(array, array.dtype == np.uint16)
 
 
 def _decode_into(target: Output, data: Any, codec: CodecValue | None, threads: int) -> None:
     handle = _handle(codec)
     memory, bfloat16 = target.memory or (None, False)
-    if memory is not None and (bfloat16 or memory.dtype.char in "efd"):
+    if memory is not None and (bfloat16 or memory.dtype.char in "efdbB"):
         if np.may_share_memory(memory, np.frombuffer(_buffer(data), np.uint8)):
             data = bytes(data)
         try:

@@ -15,6 +15,7 @@ from .names import CODERS, NAN_POLICIES
 __all__ = ["BLOBS", "CodecValue", "notes_bytes"]
 
 BLOBS = ("context", "restore", "transform")
+SHOWN = ("channels", "dtype", "scale", "zero_point")  # of the metadata, in a codec's repr
 CLIP_AT = 20  # where a transform's section has its clip range: two f32 (FORMAT.md, section 14)
 
 
@@ -30,10 +31,19 @@ def _axis_text(axis: int | None) -> str:
     return "axis 1 of four or more, the last of fewer" if axis is None else f"axis {axis}"
 
 
+def _integers(notes: Mapping[str, Any]) -> tuple[str | None, Any, Any]:
+    """(type, scale, zero point) of a quantized network's integers; None each for other codecs."""
+    kind, scale, zero = (notes.get(name) for name in ("dtype", "scale", "zero_point"))
+    numbers = [*(scale if isinstance(scale, list) else [scale]),
+               *(zero if isinstance(zero, list) else [zero])]  # fmt: skip
+    good = all(isinstance(n, (int, float)) for n in numbers)
+    return (kind, scale, zero) if good and kind in ("int8", "uint8") else (None, None, None)
+
+
 class CodecValue:
     """An immutable view of the extension's codec, ``_handle``."""
 
-    __slots__ = ("__weakref__", "_digest", "_fields", "_handle")
+    __slots__ = ("__weakref__", "_digest", "_fields", "_handle", "_integers")
 
     def _adopt(self, handle: Any) -> None:
         fields = dict(_core.codec_fields(handle))
@@ -53,6 +63,7 @@ class CodecValue:
         if not isinstance(notes, dict):
             raise FormatError("codec file: the metadata is not a JSON object")
         fields["metadata"] = metadata
+        object.__setattr__(self, "_integers", _integers(notes))
         object.__setattr__(self, "_handle", handle)
         object.__setattr__(self, "_digest", fields.pop("digest"))
         object.__setattr__(self, "_fields", fields)
@@ -139,6 +150,24 @@ class CodecValue:
         return json.loads(self._fields["metadata"])
 
     @property
+    def integer_type(self) -> str | None:
+        """"int8" or "uint8": the only tensors a codec calibrated with a scale takes; else None."""
+        return self._integers[0]
+
+    @property
+    def scale(self) -> Any:
+        """What a step of these integers stands for: a float, a list of one for each channel, None.
+
+        The integer q is (q - ``zero_point``) * ``scale``.
+        """
+        return self._integers[1]
+
+    @property
+    def zero_point(self) -> Any:
+        """The integer that stands for 0, or a list of one for each channel; None without scale."""
+        return self._integers[2]
+
+    @property
     def digest(self) -> int:
         """64 bits that tell codecs apart; bound streams carry them."""
         return self._digest
@@ -194,7 +223,14 @@ class CodecValue:
             "restoration": self.metadata.get("restore", "none" if not self.restore else "yes"),
             "streams": "bound" if self.bound else "self-contained",
             "digest": f"{self.digest:016x}",
-        }
+        } | self._integers_shown()
+
+    def _integers_shown(self) -> dict[str, Any]:
+        if self.integer_type is None:
+            return {}
+        many = isinstance(self.scale, list) or isinstance(self.zero_point, list)
+        shown = "by channel" if many else f"{self.scale:.6g}, zero point {self.zero_point}"
+        return {"integers": self.integer_type, "scale": shown}
 
     def __repr__(self) -> str:
         calibrated = self.context or self.restore or self.transform
@@ -203,8 +239,8 @@ class CodecValue:
                 "thresholds": self.thresholds[0].tolist(),
                 "values": self.values[0].tolist(),
             }
-            channels = arguments["metadata"].get("channels")
-            arguments["metadata"] = {"channels": channels} if channels else {}
+            notes = arguments["metadata"]
+            arguments["metadata"] = {name: notes[name] for name in SHOWN if name in notes}
             defaults = {"channel_axis": None, "bound": False, "inner_shape": (), "metadata": {}}
             defaults |= {"rate_weight": 0.0, "nan": "zero", **dict.fromkeys(BLOBS)}
             shown = [

@@ -18,6 +18,7 @@ __all__ = ["Graph", "runner"]
 
 OPERATORS = {number: name for name, number in vars(schema.BuiltinOperator).items()
              if isinstance(number, int)}  # fmt: skip
+BYTES = (schema.TensorType.INT8, schema.TensorType.UINT8)
 
 
 def runner(model: bytes, inputs: Sequence[str], outputs: Sequence[str]) -> Any:
@@ -141,6 +142,16 @@ class Graph:
     def tensors(self, at: str | Sequence[str]) -> tuple[str, ...]:
         """The tensors that names of tensors or operators stand for."""
         return self.flow.tensors(at)
+
+    def affine(self, name: str) -> tuple[float, int] | None:
+        """Scale and zero point of a tensor of 8-bit integers that has one of each."""
+        tensor = self.model.subgraphs[0].tensors[self.index[name]]
+        found = tensor.quantization
+        if tensor.type not in BYTES or found is None or found.scale is None:
+            return None
+        if len(found.scale) != 1 or len(found.zeroPoint) != 1:
+            return None
+        return float(found.scale[0]), int(found.zeroPoint[0])
 
     def to_bytes(self) -> bytes:
         """The file."""

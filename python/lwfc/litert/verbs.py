@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 
-from ..calibration.calibrate import calibrate as calibrate_samples
 from ..codec.codec import Codec
 from ..split import runtime
 from ..split.cuts import Cut
@@ -30,13 +29,14 @@ def features(model: Any, tensor: str, data: Any) -> Iterator[np.ndarray]:
 
 
 def calibrate(model: Any, tensor: str, data: Any, **options: Any) -> Codec:
-    """A codec for a float tensor, from unlabelled inputs; ``options`` are those of lwfc.calibrate.
+    """A codec for a tensor, from unlabelled inputs; ``options`` are those of lwfc.calibrate.
 
+    int8 and uint8 tensors bring their scale and zero point; their codec gives such integers again.
     ``channel_axis`` is the last unless given: LiteRT's images are channels-last.
     """
     options.setdefault("channel_axis", -1)
-    options = {"batched": True} | options
-    return calibrate_samples(features(model, tensor, data), **options)
+    graph = Graph(model)
+    return runtime.calibrated(graph, graph.run(), tensor, data, **options)
 
 
 def attach(model: Any, codecs: Mapping[str, Codec], *, mode: str = "bitstream") -> Tap:

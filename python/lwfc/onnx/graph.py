@@ -5,9 +5,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 import onnxruntime
-from onnx import helper
+from onnx import helper, numpy_helper
 
 from ..base.errors import ParameterError
 from ..split.arrays import one_by_one
@@ -15,6 +16,11 @@ from ..split.dataflow import Dataflow, Step
 
 __all__ = ["PROTO_MAX", "Graph", "fixed_batch", "session"]
 
+# Which input of an operator is the scale of what it makes; the next one is the zero point.
+SCALES = {"QuantizeLinear": 1, "QLinearConv": 6, "QLinearMatMul": 6, "QLinearAdd": 6,
+          "QLinearMul": 6, "QLinearLeakyRelu": 3, "QLinearSigmoid": 3,
+          "QLinearGlobalAveragePool": 3, "QGemm": 7}  # fmt: skip
+ZERO = numpy_helper.from_array(np.uint8(0))
 PROTO_MAX = 2**31 - 1 - 2**20  # bytes one protocol buffer may take, with room for the types
 
 
@@ -119,6 +125,21 @@ class Graph:
                     "behind that node"
                 )
         return self.flow.tensors(at)
+
+    def affine(self, name: str) -> tuple[float, int] | None:
+        """Scale and zero point of 8-bit integers, where the node that makes them has constants."""
+        node = next((n for n in self.model.graph.node if name in n.output), None)
+        at = SCALES.get(node.op_type) if node is not None else None
+        if at is None:
+            return None
+        weights = {w.name: w for w in self.model.graph.initializer}
+        named = [weights.get(n) for n in node.input[at : at + 2]]
+        if not named or any(w is None or w.data_location == w.EXTERNAL for w in named):
+            return None
+        scale, zero = map(numpy_helper.to_array, (*named, ZERO)[:2])
+        if scale.size != 1 or zero.dtype.name not in ("int8", "uint8"):
+            return None
+        return float(scale.ravel()[0]), int(zero.ravel()[0])
 
     def to_bytes(self) -> bytes:
         """The file as it is; weights in external files stand there by name."""

@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 
-from ..calibration.calibrate import calibrate as calibrate_samples
 from ..codec.codec import Codec
 from ..split import runtime
 from ..split.cuts import Cut
@@ -37,9 +36,14 @@ def calibrate(
     session_options: Mapping[str, Any] | None = None,
     **options: Any,
 ) -> Codec:
-    """A codec for a tensor, from unlabelled inputs; ``options`` are those of lwfc.calibrate."""
-    options = {"batched": True} | options
-    return calibrate_samples(features(model, tensor, data, **(session_options or {})), **options)
+    """A codec for a tensor, from unlabelled inputs; ``options`` are those of lwfc.calibrate.
+
+    What QuantizeLinear and the QLinear operators make brings its scale and zero point, if these are
+    constants; the codec gives such integers again.
+    """
+    graph = Graph(model)
+    run = graph.run(**(session_options or {}))
+    return runtime.calibrated(graph, run, tensor, data, **options)
 
 
 def attach(

@@ -69,12 +69,15 @@ class CentroidFitter:
             drawn = np.where(self.counts > 0, np.clip(drawn, mean - reach, mean + reach), drawn)
         return drawn.astype(np.float32)
 
-    def table(self, values: np.ndarray, zeros: np.ndarray, zero: np.ndarray) -> np.ndarray:
+    def table(
+        self, values: np.ndarray, zeros: np.ndarray, zero: np.ndarray, at: np.ndarray
+    ) -> np.ndarray:
         """What symbols decode to in place of ``values`` (groups, levels): float32, ascending, and
         in no group of more squared error than these.
 
-        Groups with ``zeros`` true have 0 as a mass point, in the cell of the symbol ``zero``:
-        that one stays 0 exactly, for the means of what is nearly always 0 light up silent places.
+        Groups with ``zeros`` true have ``at``, one for all or each, which stands for 0, as a mass
+        point in the cell of the symbol ``zero``: that one stays there exactly, for the means of
+        what is nearly always 0 light up silent places.
         """
         grouped = len(values) > 1
         found = np.atleast_2d(self.finish(grouped, values=values if grouped else None))
@@ -86,12 +89,13 @@ class CentroidFitter:
             """Squared error of each cell, less what all tables share."""
             return counts * table.astype(np.float64) ** 2 - 2 * sums * table
 
-        rows = np.arange(len(values))
-        pinned = zeros & (excess(0 * found)[rows, zero] <= excess(values)[rows, zero])
+        rows, at = np.arange(len(values)), np.broadcast_to(at, len(values))
+        silent = np.broadcast_to(at[:, None], found.shape)
+        pinned = zeros & (excess(silent)[rows, zero] <= excess(values)[rows, zero])
         for g in np.flatnonzero(pinned):
-            found[g, : zero[g]] = np.minimum(found[g, : zero[g]], 0)
-            found[g, zero[g] :] = np.maximum(found[g, zero[g] :], 0)
-            found[g, zero[g]] = 0
+            found[g, : zero[g]] = np.minimum(found[g, : zero[g]], at[g])
+            found[g, zero[g] :] = np.maximum(found[g, zero[g] :], at[g])
+            found[g, zero[g]] = at[g]
         found = np.maximum.accumulate(found, axis=-1)
         worse = excess(found).sum(-1) > excess(values).sum(-1)
         return np.where(worse[:, None], values, found).astype(np.float32)

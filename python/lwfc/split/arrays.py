@@ -11,13 +11,19 @@ from .dataflow import Dataflow, Run
 from .estimate import Survey
 from .exact import timed
 from .journal import fingerprint
-from .losses import spread
+from .losses import Loss, spread
 from .wire import Wire
 
 __all__ = ["ArrayNetwork", "Cloud", "Edge", "batches_of", "describe", "named", "one_by_one"]
 
 BATCH = 50  # samples of a bare array that run at once
+# Scale and zero point of a tensor by its name, where it is quantized.
+Affine = Callable[[str], tuple[float, int] | None]
 NUDGE = 1e-3  # of a tensor's standard deviation: the error whose effect on the outputs is looked at
+
+
+def never(name: str) -> None:
+    """No tensor has a scale."""
 
 
 def batches_of(data: Any) -> Iterable[Any]:
@@ -55,7 +61,7 @@ def named(x: Any, names: Sequence[str]) -> dict[str, Any]:
 
 
 def describe(
-    flow: Dataflow, one: Mapping[str, Any], two: Mapping[str, Any]
+    flow: Dataflow, one: Mapping[str, Any], two: Mapping[str, Any], affine: Affine = never
 ) -> dict[str, LiveTensor]:
     """Every tensor seen in runs of one and of two samples; an axis that doubled counts samples."""
     found = {}
@@ -63,7 +69,7 @@ def describe(
         shape = tuple(
             None if (a, b) == (1, 2) else b for a, b in zip(x.shape, two[name].shape, strict=True)
         )
-        found[name] = LiveTensor(name, shape, x.dtype.name, name in flow.inputs)
+        found[name] = LiveTensor(name, shape, x.dtype.name, name in flow.inputs, affine(name))
     return found
 
 
@@ -152,6 +158,7 @@ class ArrayNetwork:
         run: Run,
         batches: Sequence[Any],
         weights: bytes = b"",
+        affine: Affine = never,
     ) -> None:
         self.name, self.way, self.flow, self.run = name, way, flow, run
         self.batches = _at_least_two([named(batch, flow.inputs) for batch in batches])
@@ -159,7 +166,7 @@ class ArrayNetwork:
         crossing = list(dict.fromkeys(n for _, names in self._chosen for n in names))
         one = self.first(self.batches[0])
         two = {n: np.concatenate([x, x]) for n, x in one.items()}
-        seen = describe(flow, run(one, crossing), run(two, crossing)) if crossing else {}
+        seen = describe(flow, run(one, crossing), run(two, crossing), affine) if crossing else {}
         self.cuts = [
             Cut(cut, (cut,), tuple(seen[n] for n in names))
             for cut, names in self._chosen
@@ -215,12 +222,13 @@ class ArrayNetwork:
             for tensor in cut.tensors:
                 if tensor.coded and gain[tensor.name] is None and scale > 0:
                     x = known[tensor.name]
-                    noise = rng.normal(0, NUDGE * (float(x.std()) or 1.0), x.shape).astype(x.dtype)
-                    moved = self._outputs(known | {tensor.name: x + noise})
-                    error = sum(float(np.square(a - b, dtype=np.float64).sum())
-                                for a, b in zip(moved, outputs, strict=True)
-                                if b.dtype.kind == "f")  # fmt: skip
-                    gain[tensor.name] = error / scale / float(np.square(noise, dtype="f8").mean())
+                    near = _nudged(x, rng)
+                    noise = near.astype(np.float64) - x
+                    moved = self._outputs(known | {tensor.name: near})
+                    loss = Loss()
+                    loss.add(moved, outputs)
+                    mean = float(np.square(noise).mean())
+                    gain[tensor.name] = loss.relative / mean if mean else None
             if progress is not None:
                 progress(done + 1, len(cuts), "features")
         return Survey(timed(lambda: self.whole(one), clock, 1), head_ms, features, gain)
@@ -254,6 +262,15 @@ def _at_least_two(batches: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def _channels_last(x: Any) -> bool:
     return x.ndim == 4 and x.shape[-1] in (1, 3) and x.shape[1] not in (1, 3)
+
+
+def _nudged(x: Any, rng: np.random.Generator) -> Any:
+    """x with a small error: white noise, or a step up or down for integers."""
+    if x.dtype.kind == "f":
+        return x + rng.normal(0, NUDGE * (float(x.std()) or 1.0), x.shape).astype(x.dtype)
+    ends = np.iinfo(x.dtype)
+    steps = rng.integers(0, 2, x.shape) * 2 - 1
+    return np.clip(x + steps, ends.min, ends.max).astype(x.dtype)
 
 
 class _Opened:

@@ -16,13 +16,22 @@ SMALL = 1024  # bytes of a sample below which a tensor is not worth a codec
 @dataclass(frozen=True)
 class LiveTensor:
     """A tensor that crosses a cut. ``shape`` has None where the number of samples stands;
-    ``is_input``: it is the network's own input, untouched.
+    ``is_input``: it is the network's own input, untouched. ``affine``: scale and zero point of a
+    quantized network's 8-bit integers, None for all others.
     """
 
     name: str
     shape: tuple[int | None, ...]
     dtype: str
     is_input: bool = False
+    affine: tuple[float, int] | None = None
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What calibrate is told of it."""
+        if self.affine is None:
+            return {}
+        return {"scale": self.affine[0], "zero_point": self.affine[1]}
 
     @property
     def elements(self) -> int:
@@ -36,8 +45,8 @@ class LiveTensor:
 
     @property
     def coded(self) -> bool:
-        """Whether it is worth a codec: a float tensor that is not small."""
-        return "float" in self.dtype and self.nbytes > SMALL
+        """Whether it is worth a codec: floats, or integers that stand for such; not small."""
+        return ("float" in self.dtype or self.affine is not None) and self.nbytes > SMALL
 
     def matches(self, shape: tuple[int, ...]) -> bool:
         """Whether a tensor of this shape can be it, for some number of samples."""
@@ -79,8 +88,9 @@ class Cut:
     def from_dict(cls, config: Mapping[str, Any]) -> "Cut":
         """The cut of a :meth:`to_dict`, also after a way through JSON."""
         tensors = tuple(
-            LiveTensor(t["name"], tuple(t["shape"]), t["dtype"], t["is_input"])
+            LiveTensor(t["name"], tuple(t["shape"]), t["dtype"], t["is_input"],
+                       t["affine"] and (float(t["affine"][0]), int(t["affine"][1])))
             for t in config["tensors"]
-        )
+        )  # fmt: skip
         macs = config["macs"]
         return cls(config["name"], tuple(config["at"]), tensors, macs and (macs[0], macs[1]))

@@ -58,14 +58,14 @@ class Drafts:
         x = self._survey.features[tensor.name]
         if not tensor.coded:
             return np.array([len(pack({"": x[:1]}, named=False)), 0.0, 0.0, 0.0])
-        x = probe(np.asarray(x, np.float32))
-        codec = calibrate(x, **({"batched": True} | dict(options)))
+        x = probe(np.asarray(x, None if tensor.affine else np.float32))
+        codec = calibrate(x, **({"batched": True} | tensor.options | dict(options)))
         started = time.perf_counter()
         data = codec.encode(x)
         encoded = time.perf_counter()
         y = codec.decode(data)
         decoded = time.perf_counter()
-        error = float(np.square(y - x, dtype=np.float64).mean())
+        error = float(np.square(y - x.astype(np.float64)).mean())
         gain = self._survey.gain.get(tensor.name)
         if gain is None:  # nothing known: the tensor's own relative error stands in
             gain = 1 / max(float(np.var(x, dtype=np.float64)), 1e-30)

@@ -76,7 +76,9 @@ class Halves:
         """A codec for each tensor that is worth one."""
         options = {"batched": True} | dict(options)
         return {
-            tensor.name: calibrate([f[tensor.name] for f in self.fitting], **options)
+            tensor.name: calibrate(
+                [f[tensor.name] for f in self.fitting], **tensor.options, **options
+            )
             for tensor in self.cut.tensors
             if tensor.coded
         }

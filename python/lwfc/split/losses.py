@@ -10,8 +10,13 @@ __all__ = ["Loss", "spread"]
 
 
 def _floats(outputs: Sequence[Any]) -> list[np.ndarray]:
-    """The outputs that can move by degrees."""
-    return [np.asarray(y, np.float64) for y in outputs if np.asarray(y).dtype.kind == "f"]
+    """The outputs that can move by degrees: floats, and quantized networks' 8-bit integers."""
+    arrays = [np.asarray(y) for y in outputs]
+    return [
+        x.astype(np.float64)
+        for x in arrays
+        if x.dtype.kind == "f" or (x.dtype.kind in "iu" and x.itemsize == 1)
+    ]
 
 
 def spread(outputs: Sequence[Any]) -> float:
@@ -36,7 +41,7 @@ class Loss:
             self._error += float(np.square(y - x).sum())
         self._spread += spread(whole)
         first, true = np.asarray(coded[0]), np.asarray(whole[0])
-        self._classes = self._classes and true.ndim == 2 and true.dtype.kind == "f"
+        self._classes = self._classes and true.ndim == 2 and len(_floats([true])) > 0
         if self._classes:
             self._same += int((first.argmax(1) == true.argmax(1)).sum())
             self._samples += len(true)

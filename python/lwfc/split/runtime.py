@@ -6,6 +6,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from ..base.errors import ParameterError
+from ..calibration.calibrate import calibrate
 from ..codec.codec import Codec
 from ..taps.host import pass_through
 from ..taps.records import recorders_for, report_of, warn_uncoded
@@ -14,7 +15,16 @@ from .arrays import ArrayNetwork, batches_of, describe, named
 from .cuts import Cut, LiveTensor
 from .dataflow import Dataflow, Halving, Run, run_coded
 
-__all__ = ["FileGraph", "Tap", "attach", "cut_of", "features", "network_of", "same_outputs"]
+__all__ = [
+    "FileGraph",
+    "Tap",
+    "attach",
+    "calibrated",
+    "cut_of",
+    "features",
+    "network_of",
+    "same_outputs",
+]
 
 
 class FileGraph(Protocol):
@@ -25,6 +35,9 @@ class FileGraph(Protocol):
 
     def tensors(self, at: str | Sequence[str]) -> tuple[str, ...]:
         """The tensors that names stand for."""
+
+    def affine(self, name: str) -> tuple[float, int] | None:
+        """Scale and zero point of a tensor of 8-bit integers that has one of each."""
 
     def to_bytes(self) -> bytes:
         """What tells it from other networks."""
@@ -38,6 +51,16 @@ def features(graph: FileGraph, run: Run, tensor: str, data: Any) -> Iterator[np.
     read = graph.flow.used(graph.flow.inputs, names)
     for batch in batches_of(data):
         yield run(named(batch, read), names)[names[0]]
+
+
+def calibrated(graph: FileGraph, run: Run, tensor: str, data: Any, **options: Any) -> Codec:
+    """A codec for a tensor; integers of a quantized network bring their scale."""
+    options = {"batched": True} | options
+    names = graph.tensors(tensor)
+    known = graph.affine(names[0]) if len(names) == 1 and "scale" not in options else None
+    if known is not None:
+        options |= {"scale": known[0], "zero_point": known[1]}
+    return calibrate(features(graph, run, tensor, data), **options)
 
 
 class Tap:
@@ -89,7 +112,8 @@ def attach(graph: FileGraph, run: Run, codecs: Mapping[str, Codec], mode: str) -
 
 def network_of(graph: FileGraph, run: Run, way: str, data: Any) -> ArrayNetwork:
     """What the explorer walks through."""
-    return ArrayNetwork(graph.name, way, graph.flow, run, list(batches_of(data)), graph.to_bytes())
+    return ArrayNetwork(graph.name, way, graph.flow, run, list(batches_of(data)), graph.to_bytes(),
+                        graph.affine)  # fmt: skip
 
 
 def cut_of(
@@ -103,7 +127,9 @@ def cut_of(
 
     first = {name: np.asarray(one[name])[:1] for name in read}
     second = {name: np.concatenate([x, x]) for name, x in first.items()}
-    tensors: dict[str, LiveTensor] = describe(graph.flow, seen(first), seen(second))
+    tensors: dict[str, LiveTensor] = describe(
+        graph.flow, seen(first), seen(second), graph.affine
+    )
     places = (at,) if isinstance(at, str) else tuple(at)
     name = halving.crossing[0] if len(halving.crossing) == 1 else "+".join(places)
     return Cut(name, places, tuple(tensors[n] for n in halving.crossing))

@@ -33,7 +33,8 @@ class Wire:
         for name in codecs:
             if name not in names:
                 raise ParameterError(f"codec names {name!r}; across this cut go {names}")
-        missing = [t.name for t in cut.tensors if t.coded and t.name not in codecs]
+        missing = [t.name for t in cut.tensors
+                   if t.coded and t.affine is None and t.name not in codecs]  # fmt: skip
         if missing:
             raise ParameterError(
                 f"codec lacks {missing[0]!r}: give its codec, or None to keep its floats to the bit"

@@ -20,10 +20,10 @@ from ..base.progress import Bar
 from ..base.show import text_fields
 from ..codec.codec import Codec
 from ..codec.stream import decode_tensor
-from .cli_parser import DESIGN, TRANSFORM, build_parser
+from .cli_parser import CALIBRATION, DESIGN, TRANSFORM, build_parser
 from .files import PIPE, SUFFIX, Outputs, check_free, file_part, read_bytes, write_bytes
 from .split_commands import run_explore, run_serve
-from .tensor_files import read_array, read_tensors, typed, write_tensor
+from .tensor_files import BYTES, read_array, read_tensors, typed, write_tensor
 
 __all__ = ["main"]
 
@@ -73,8 +73,10 @@ class _Results:
             print(json.dumps(self._rows))
 
 
-def _tensors(args: argparse.Namespace, name: str) -> dict[str, Any]:
-    """The tensors wanted of one file, all of them good for coding."""
+def _tensors(
+    args: argparse.Namespace, name: str, integers: Sequence[str] = ()
+) -> dict[str, Any]:
+    """The tensors wanted of one file, all of them good for coding; ``integers`` taken as such."""
     tensors, left_out = read_tensors(name)
     if args.key is not None:
         wanted = [args.key] if args.key in tensors else fnmatch.filter(tensors, args.key)
@@ -84,8 +86,12 @@ def _tensors(args: argparse.Namespace, name: str) -> dict[str, Any]:
         tensors = {key: tensors[key] for key in wanted}
     elif left_out and not args.quiet:
         print(f"{name}: left out, no tensors: {', '.join(left_out)}", file=sys.stderr)
-    return {key: typed(tensor, args.dtype, f"{name} {key}".rstrip())
-            for key, tensor in tensors.items()}  # fmt: skip
+    found = {}
+    for key, tensor in tensors.items():
+        kind = str(getattr(tensor, "dtype", "")).removeprefix("torch.")
+        known = kind if args.dtype is None and kind in integers else args.dtype
+        found[key] = typed(tensor, known, f"{name} {key}".rstrip())
+    return found
 
 
 def run_encode(args: argparse.Namespace) -> None:
@@ -100,7 +106,7 @@ def run_encode(args: argparse.Namespace) -> None:
     with _Results(args, "encode") as results:
         for done, name in enumerate(args.input):
             results.begin(done, len(args.input))
-            tensors = _tensors(args, name)
+            tensors = _tensors(args, name, [codec.integer_type] if codec else [])
             outputs.one_file(tensors)
             named = len(tensors) > 1
             targets = {key: outputs.name(f"{name} {key}", f"{name}{'.' * named}"
@@ -186,7 +192,7 @@ class _Samples:
 
     def __iter__(self) -> Iterator[Any]:
         for name in self._args.input:
-            tensors = _tensors(self._args, name)
+            tensors = _tensors(self._args, name, BYTES if self._args.scale is not None else ())
             if len(tensors) > 1 and self._args.key is None:
                 listed = ", ".join(f"{key!r} {tuple(getattr(tensor, 'array', tensor).shape)}"
                                    for key, tensor in tensors.items())  # fmt: skip
@@ -204,7 +210,7 @@ def run_calibrate(args: argparse.Namespace) -> None:
         raise ParameterError("where should the codec go? name its file with -o, as in -o x.lwfc")
     target = outputs.name("the codec", "")
     check_free(target, args.force)  # before the work
-    names = (*DESIGN, *TRANSFORM, "restore", "restore_strength", "granularity", "batched")
+    names = (*DESIGN, *TRANSFORM, *CALIBRATION)
     options = _given(args, names)
     if args.metric is not None:
         options["metric"] = read_array(args.metric)

@@ -12,10 +12,11 @@ from ..model.ranges import ACTIVATIONS, CLIPS
 from .split_commands import add_commands
 from .tensor_files import DTYPES
 
-__all__ = ["DESIGN", "TRANSFORM", "build_parser"]
+__all__ = ["CALIBRATION", "DESIGN", "TRANSFORM", "build_parser"]
 
 DESIGN = ("levels", "activation", "slope", "clip", "clip_scale", "clip_lo", "quantizer",
           "rate_weight", "coder", "channel_axis", "nan")  # fmt: skip
+CALIBRATION = ("restore", "restore_strength", "granularity", "scale", "zero_point", "batched")
 TRANSFORM = ("transform", "block", "step", "distortion", "target_bits")
 
 
@@ -159,6 +160,8 @@ def build_parser() -> argparse.ArgumentParser:
     sub.add_argument("--restore", choices=RESTORATIONS, help="default none")
     sub.add_argument("--restore-strength", type=float, metavar="S", help="0 to 1 (default 1)")
     sub.add_argument("--granularity", choices=GRANULARITIES, help="default tensor")
+    sub.add_argument("--scale", type=float, metavar="S", help="of a quantized network's integers")
+    sub.add_argument("--zero-point", type=int, metavar="Z", help="of these (default 0)")
     _transform(sub)
 
     add_commands(commands, common)

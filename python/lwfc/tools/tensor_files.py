@@ -12,11 +12,20 @@ from ..base.errors import FormatError, ParameterError
 from ..base.kinds import NPY, ZIP, kind_of
 from .files import read_bytes, write_bytes
 
-__all__ = ["DTYPES", "TensorFile", "read_array", "read_tensors", "typed", "write_tensor"]
+__all__ = [
+    "BYTES",
+    "DTYPES",
+    "TensorFile",
+    "read_array",
+    "read_tensors",
+    "typed",
+    "write_tensor",
+]
 
 FLOATS = ("float16", "float32", "float64")
 SMALL = ("float8_e4m3fn", "float8_e5m2", "float8_e4m3fnuz", "float8_e5m2fnuz", "float8_e8m0fnu")
-DTYPES = (*FLOATS, "bfloat16", *SMALL)
+BYTES = ("int8", "uint8")
+DTYPES = (*FLOATS, "bfloat16", *SMALL, *BYTES)
 # How safetensors calls its types, where NumPy has none of that name.
 NAMED = {"BF16": "bfloat16", "F8_E4M3": "float8_e4m3fn", "F8_E5M2": "float8_e5m2"}
 PLAIN = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "I16": "<i2",
@@ -157,7 +166,8 @@ def typed(tensor: Any, dtype: str | None, where: str) -> Any:
     """A tensor that lwfc codes: floats, or what ``dtype`` makes of integers and raw bytes.
 
     Raw bytes ("V2", as np.save writes bfloat16) and unsigned integers of their width become
-    bfloat16 or float8 by their bits, integers become float16, 32 or 64 by value.
+    bfloat16 or float8 by their bits, integers become float16, 32 or 64 by value. "int8" and "uint8"
+    are what they are: a quantized network's.
     Errors: FormatError for what cannot be coded without a word from the user.
     """
     if isinstance(tensor, Tensor):  # bfloat16 of a .safetensors
@@ -174,8 +184,13 @@ def typed(tensor: Any, dtype: str | None, where: str) -> Any:
             raise FormatError(
                 f"{where} holds {kind}: lwfc codes features, which are floats, with loss. Keep "
                 "integers as they are (np.savez_compressed), or take them for numbers with "
-                "--dtype float32"
+                "--dtype float32, or for a quantized network's with --dtype int8 or uint8"
             )
+        return tensor
+    if dtype in BYTES:
+        kind = str(tensor.dtype).removeprefix("torch.")
+        if kind != dtype:
+            raise FormatError(f"{where} holds {kind}, which --dtype {dtype} cannot be")
         return tensor
     if is_torch(tensor):
         import torch

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..base.arrays import torch_like
 from ..base.errors import ParameterError
 from ..codec.codec import Codec
 from ..codec.gradient import clip_ends, inside
@@ -119,6 +120,8 @@ class Hook:
                 x,
                 [self._code(part, call if i == 0 else ~call) for i, part in enumerate(unnest(x))],
             )
+        elif x.is_quantized:
+            y = torch_like(self._code(x.int_repr(), call).numpy(), False, x)
         else:
             y = self._code(x, call)
         return replace(output, self.select, y)

@@ -47,7 +47,7 @@ def _names(value: Any) -> str:
 
 
 def pick(output: Any, select: Select) -> torch.Tensor:
-    """The tensor ``select`` points to. Errors: ParameterError if that is no float tensor."""
+    """The tensor ``select`` points to. Errors: ParameterError if that cannot be coded."""
     for key in _path(select):
         output = _child(output, key)
     if not isinstance(output, torch.Tensor):
@@ -55,9 +55,11 @@ def pick(output: Any, select: Select) -> torch.Tensor:
             f"the layer returns a {type(output).__name__}, not a tensor: name the tensor with "
             f"select=, one of {_names(output)}"
         )
-    if not output.is_floating_point() or output.element_size() < 2:
+    integers = output.is_quantized or output.dtype in (torch.int8, torch.uint8)
+    if not integers and (not output.is_floating_point() or output.element_size() < 2):
         raise ParameterError(
-            f"the layer returns {output.dtype}: only float tensors of 16 bits or more are coded"
+            f"the layer returns {output.dtype}: only float tensors of 16 bits or more, and 8-bit "
+            "integers, are coded"
         )
     return output
 

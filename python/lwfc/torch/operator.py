@@ -85,7 +85,7 @@ def code(
             f"no codec of digest {digest} in this process: lwfc.torch.register(lwfc.load(path))"
         )
     # On the CPU the core is some fifty times as fast as PyTorch's operations.
-    inside = x.device.type != "cpu" and takes(codec, x.device)
+    inside = x.device.type != "cpu" and x.is_floating_point() and takes(codec, x.device)
     y, data, times = (_on_device if inside else _in_core)(x.detach(), codec, bitstream)
     found = _recorders.get(recorder)
     if found is not None:

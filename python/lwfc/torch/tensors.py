@@ -23,7 +23,7 @@ NAMES = {dtype: name for name, dtype in DTYPES.items()}
 
 
 def encode(x: Tensor, codec: Codec | None = None, **options: Any) -> bytes:
-    """The bytes of a float tensor on any device, by a calibrated codec or self-contained.
+    """The bytes of a float or 8-bit integer tensor on any device, calibrated or self-contained.
 
     Quantized where the tensor is, so that a byte per value is copied to the CPU's coder.
     ``options`` are those of :meth:`lwfc.Codec.encode`, or of :func:`lwfc.encode` without a codec.
@@ -50,14 +50,14 @@ def decode(
     """The tensor in a stream, in the shape and type that was encoded, bfloat16 included.
 
     ``device``: where it shall be, to which symbols are copied if the codec allows; None: the CPU.
-    The others are those of :func:`lwfc.decode`.
+    The others are those of :func:`lwfc.decode`. Quantized tensors come back as their integers.
     Errors: FormatError for damaged bytes, or without the codec that they need; ParameterError.
     """
     device = torch.device("cpu" if device is None else device)
     threads = {"num_threads": num_threads}
     if codec is not None and device.type != "cpu" and takes(codec, device):
         info = inspect(data, codec)
-        if info.bound:
+        if info.bound and info.dtype in DTYPES:
             size = DTYPES[info.dtype].itemsize
             symbols, _ = codec.decode_symbols(data, max_nbytes=max_nbytes // size, **threads)
             there = torch.from_numpy(symbols).to(device)
