@@ -197,7 +197,7 @@ def prepare(pairs: Pairs, wishes: TransformOptions) -> Prepared:
     return Prepared(pairs, fit(pairs, found, geometries, goal, wishes.say), goal, wishes)
 
 
-def decided(plain: Callable[..., Codec], prepared: Prepared, point: Point) -> Codec:
+def decided(plain: Callable[..., Codec], prepared: Prepared, point: Point, **notes: Any) -> Codec:
     """The codec at a point, or the plain one if that is smaller on held-out halves."""
     rival = smaller_rival(
         plain,
@@ -208,7 +208,7 @@ def decided(plain: Callable[..., Codec], prepared: Prepared, point: Point) -> Co
     )
     if rival is not None:
         return fallen_back(plain, prepared, rival)
-    return prepared.codec(point.step, distortion=point.distortion)
+    return prepared.codec(point.step, **({"distortion": point.distortion} | notes))
 
 
 def fallen_back(plain: Callable[..., Codec], prepared: Prepared, rival: Rival) -> Codec:

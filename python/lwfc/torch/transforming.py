@@ -21,7 +21,7 @@ from ..calibration.transforming import (
     prepare,
 )
 from ..codec.codec import Codec
-from ..transform.choice import bisected
+from ..transform.choice import Goal, bisected
 from ..transform.clamp import GAIN, ends_of
 from ..transform.trial import Point
 from .features import Batches
@@ -31,6 +31,7 @@ from .heldout import HELD_MAX, HeldOut, held_out_batches
 __all__ = ["calibrate_transform", "collected", "judged", "with_held_out"]
 
 NEAR = 0.03  # relative, of the distortion wished for
+ENOUGH = 32  # inputs held out that find the step by themselves
 
 
 class _Joined:
@@ -89,6 +90,8 @@ def calibrate_transform(
         prepared, own = found
         if own is None:
             return decided(calibrate, prepared, prepared.find_step())
+        if own.nsamples < ENOUGH and prepared.fitted.survey.kept.gradients is not None:
+            return _of_few(prepared, held_out, own)
         prepared, point = judged(prepared, held_out)
         rival = None
         if transform == "auto":
@@ -102,6 +105,20 @@ def calibrate_transform(
 def with_held_out(prepared: Prepared, own: Pairs | None) -> Prepared:
     """The same shape fitted to all samples."""
     return prepared if own is None else prepared.refitted(_Joined(prepared.pairs, own))
+
+
+def _of_few(prepared: Prepared, held_out: HeldOut, own: Pairs) -> Codec:
+    """The smaller of the steps that a few held-out inputs and all samples' gradients allow.
+
+    Outputs of a few inputs may all be certain, and then bear anything; the gradients of halves see
+    every sample once.
+    """
+    seen, point = find_step(prepared, held_out), prepared.find_step()
+    if seen.step < point.step:
+        point = prepared.fitted.find_step(Goal(step=seen.step))
+    moved = held_out.distortion(prepared.codec(point.step))
+    notes = {"distortion": moved, "distortion_measure": held_out.kind}
+    return decided(calibrate, with_held_out(prepared, own), point, **notes)
 
 
 def judged(prepared: Prepared, held_out: HeldOut) -> tuple[Prepared, Point]:
