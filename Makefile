@@ -21,11 +21,11 @@ AVX512 := -isystem tests/avx512 -mavx2 -mbmi2 -mfma -mf16c -mpopcnt -O2 -g \
 SANITIZE := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 
 .PHONY: help build demo docs test test-c test-avx512 test-avx512-run test-arm \
-        test-arm-run test-python test-frameworks asan fuzz layers bench golden lint clean
+        test-arm-run test-python test-frameworks asan fuzz layers bench evaluate evaluate-quick golden lint clean
 .SUFFIXES:
 
 help: ## this list
-	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "%-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "%-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(VENV)/stamp: pyproject.toml setup.py constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -156,6 +156,14 @@ fuzz: ## FUZZ_SECONDS of each fuzz target
 bench: build ## all benchmarks; writes build/bench/*.json
 	$(PY) -m pip install -q -c constraints.txt --no-build-isolation -e '.[bench]'
 	$(PY) benchmarks/run.py
+
+evaluate: build ## every codec and rival on every network: page, plot, tables in build/evaluation
+	$(PY) -m pip install -q -c constraints.txt --no-build-isolation -e '.[demo,bench,eval]'
+	$(PY) -m pip install -q -r benchmarks/evaluation.txt
+	$(PY) benchmarks/evaluate.py
+
+evaluate-quick: build ## bits and losses of every profile against the committed figures
+	$(PY) benchmarks/guard.py
 
 golden: build ## add golden files for new stream features; never overwrites
 	$(PY) tests/golden/make.py

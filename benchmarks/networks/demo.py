@@ -6,20 +6,20 @@ from typing import Any
 
 import numpy as np
 
-from lwfc.evaluation.study import Study
+from lwfc.evaluation.study import SPLITS, Study
 
 from .common import kept, run
 
-__all__ = ["classifier", "detector"]
+__all__ = ["classifier", "cut", "detector", "labelled"]
 
-CALIBRATION = 500  # unlabelled samples, for every codec alike
-# (tune, test) samples; the classifier's further tune images are those that neither training,
-# calibration nor the shipped tune split uses.
-SIZES = {"classifier": (1400, 4000), "detector": (500, 600)}
-QUICK = {"classifier": (300, 1000), "detector": (100, 200)}
+# Unlabelled calibration samples, labelled tune and test samples. The classifier's further tune
+# images are those that neither training, calibration nor the shipped tune split uses.
+SIZES = {"classifier": (500, 1400, 4000), "detector": (500, 300, 500)}
+QUICK = {"classifier": (250, 300, 1000), "detector": (150, 100, 200)}
 
 
-def _study(name: str, model: Any, images: dict[str, Any], cache: Path, **about: Any) -> Study:
+def cut(name: str, model: Any, images: dict[str, Any], cache: Path, **about: Any) -> Study:
+    """A demo network cut where it says."""
     import lwfc.torch as lt
 
     def features(split: str) -> np.ndarray:
@@ -44,14 +44,13 @@ def _study(name: str, model: Any, images: dict[str, Any], cache: Path, **about: 
     )
 
 
-def classifier(quick: bool, cache: Path) -> Study:
-    """Fashion-MNIST, 48x14x14 after ReLU; ten classes, labelled."""
+def labelled(quick: bool, sizes: tuple[int, int, int]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """(images, labels) of so many calibration, tune and test images of Fashion-MNIST."""
     import demo_nets
     from demo_nets.data import read_dataset, to_input
 
-    model, _ = demo_nets.load_models()
-    tune, test = (QUICK if quick else SIZES)["classifier"]
-    images = {"calibration": demo_nets.load_classifier_data("calibration", CALIBRATION)[0]}
+    count, tune, test = sizes
+    images = {"calibration": demo_nets.load_classifier_data("calibration", count)[0]}
     labels = {}
     for split, count in (("tune", min(tune, 500)), ("test", test)):
         full = split == "test" and not quick
@@ -60,11 +59,20 @@ def classifier(quick: bool, cache: Path) -> Study:
     if tune > 500:
         import torch
 
-        rest = [part[CALIBRATION : CALIBRATION + tune - 500]
-                for part in read_dataset()["calibration"]]  # fmt: skip
+        used = len(images["calibration"])
+        rest = [part[used : used + tune - 500] for part in read_dataset()["calibration"]]
         images["tune"] = torch.cat([images["tune"], to_input(rest[0])])
         labels["tune"] = np.concatenate([labels["tune"], rest[1].astype(np.int64)])
-    return _study("classifier", model, images, cache, labels=labels)
+    return images, labels
+
+
+def classifier(quick: bool, cache: Path, sizes: tuple[int, int, int] | None = None) -> Study:
+    """Fashion-MNIST, 48x14x14 after ReLU; ten classes, labelled."""
+    import demo_nets
+
+    model, _ = demo_nets.load_models()
+    images, labels = labelled(quick, sizes or (QUICK if quick else SIZES)["classifier"])
+    return cut("classifier", model, images, cache, labels=labels)
 
 
 def detector(quick: bool, cache: Path) -> Study:
@@ -73,14 +81,16 @@ def detector(quick: bool, cache: Path) -> Study:
     import torch
     from studies.matching import MatchedScenes
 
+    class Scenes(MatchedScenes):
+        metric = MatchedScenes.precision
+
     _, model = demo_nets.load_models()
-    tune, test = (QUICK if quick else SIZES)["detector"]
     images, truth = {}, {}
-    for split, count in (("calibration", CALIBRATION), ("tune", tune), ("test", test)):
+    for split, count in zip(SPLITS, (QUICK if quick else SIZES)["detector"], strict=True):
         images[split], truth[split] = demo_nets.load_scenes(split, count)
 
-    def metric(outputs: np.ndarray, labels: Any) -> MatchedScenes:
-        return MatchedScenes(model.decode(torch.from_numpy(outputs)), labels)
+    def metric(outputs: np.ndarray, labels: Any) -> Scenes:
+        return Scenes(model.decode(torch.from_numpy(outputs)), labels)
 
-    return _study("detector", model, images, cache, metric=metric, measure="mAP@0.5",
+    return cut("detector", model, images, cache, metric=metric, measure="mAP@0.5",
                   labels={split: truth[split] for split in ("tune", "test")})  # fmt: skip

@@ -5,7 +5,7 @@ from typing import Any
 
 __all__ = ["RIVALS", "load"]
 
-RIVALS = ("integers",)
+RIVALS = ("integers", "video", "reduction", "symbols", "floats", "inputs")
 
 
 def load(names: Any = RIVALS) -> tuple[list[Any], dict[str, str]]:

@@ -9,10 +9,11 @@ from common import features
 import lwfc
 from lwfc.evaluation import bootstrap, choice
 from lwfc.evaluation.bdrate import bd_rate, decibels
+from lwfc.evaluation.bootstrap import Scores
 from lwfc.evaluation.evaluate import evaluate
 from lwfc.evaluation.families import Family, settings
 from lwfc.evaluation.result import Evaluation, merge
-from lwfc.evaluation.study import Scores, Study
+from lwfc.evaluation.study import Study
 
 
 class Rounder:
@@ -128,7 +129,7 @@ def test_paired_intervals():
     right = 100.0 * (rng.random(500) < 0.9)
     worse = right.copy()
     worse[:10] = 0
-    drawn = bootstrap.losses(Scores(right), Scores(worse))
+    drawn = bootstrap.redrawn(Scores(right)) - bootstrap.redrawn(Scores(worse))
     low, high = bootstrap.interval(drawn)
     lost = float((right - worse).mean())
     assert low < lost < high

@@ -4,16 +4,37 @@ B. Efron, R. Tibshirani, "An Introduction to the Bootstrap", 1993, chapters 12 a
 intervals.
 """
 
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
-from .study import Outcome, Scores
-
-__all__ = ["DRAWS", "indices", "interval", "losses"]
+__all__ = ["DRAWS", "Outcome", "Scores", "indices", "interval", "redrawn"]
 
 DRAWS = 400
 SEED = 20
+
+
+class Outcome(Protocol):
+    """How a network did on samples, so that the metric of any redraw of them is known."""
+
+    def __len__(self) -> int:
+        """The samples."""
+
+    def metric(self, drawn: np.ndarray | None = None) -> float:
+        """The metric in points, larger is better, of the samples at these indices; of all."""
+
+
+class Scores:
+    """An outcome that is a mean: one score a sample, in points."""
+
+    def __init__(self, scores: Any) -> None:
+        self.scores = np.asarray(scores, np.float64).reshape(-1)
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    def metric(self, drawn: np.ndarray | None = None) -> float:
+        return float((self.scores if drawn is None else self.scores[drawn]).mean())
 
 
 def indices(count: int, draws: int = DRAWS) -> np.ndarray:
@@ -21,12 +42,12 @@ def indices(count: int, draws: int = DRAWS) -> np.ndarray:
     return np.random.default_rng([SEED, count]).integers(count, size=(draws, count))
 
 
-def losses(reference: Outcome, outcome: Outcome, draws: int = DRAWS) -> np.ndarray:
-    """What the metric loses against the reference, in each redraw of the samples."""
-    drawn = indices(len(reference), draws)
-    if isinstance(reference, Scores) and isinstance(outcome, Scores):
-        return (reference.scores - outcome.scores)[drawn].mean(1)
-    return np.array([reference.metric(one) - outcome.metric(one) for one in drawn])
+def redrawn(outcome: Outcome, draws: int = DRAWS) -> np.ndarray:
+    """The metric in each redraw of the samples."""
+    drawn = indices(len(outcome), draws)
+    if isinstance(outcome, Scores):
+        return outcome.scores[drawn].mean(1)
+    return np.array([outcome.metric(one) for one in drawn])
 
 
 def interval(values: Any) -> tuple[float, float]:

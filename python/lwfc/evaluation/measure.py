@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..base.errors import ParameterError
-from .bootstrap import interval, losses
+from .bootstrap import interval
 from .families import Coder, Family
 from .study import Study
 
@@ -67,9 +67,8 @@ def measure(
     else:
         outcome = study.judge(split, study.tail(decoded))
         error = float(np.square(x - decoded, dtype=np.float64).mean() / x.var(dtype=np.float64))
-    reference = study.reference(split)
-    before, after = reference.metric(), outcome.metric()
-    draws = losses(reference, outcome)
+    before, after = study.reference(split).metric(), outcome.metric()
+    draws = study.losses(split, outcome)
     low, high = interval(draws)
     to_bytes = getattr(coder, "to_bytes", None)
     return {

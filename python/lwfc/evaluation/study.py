@@ -3,39 +3,17 @@
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from ..base.errors import ParameterError
 from ..codec.codec import Codec
+from .bootstrap import Outcome, Scores, redrawn
 
-__all__ = ["SPLITS", "Outcome", "Scores", "Study", "agreement", "top1"]
+__all__ = ["SPLITS", "Study", "agreement", "top1"]
 
 SPLITS = ("calibration", "tune", "test")
-
-
-class Outcome(Protocol):
-    """How a network did on samples, so that the metric of any redraw of them is known."""
-
-    def __len__(self) -> int:
-        """The samples."""
-
-    def metric(self, drawn: np.ndarray | None = None) -> float:
-        """The metric in points, larger is better, of the samples at these indices; of all."""
-
-
-class Scores:
-    """An outcome that is a mean: one score a sample, in points."""
-
-    def __init__(self, scores: Any) -> None:
-        self.scores = np.asarray(scores, np.float64).reshape(-1)
-
-    def __len__(self) -> int:
-        return len(self.scores)
-
-    def metric(self, drawn: np.ndarray | None = None) -> float:
-        return float((self.scores if drawn is None else self.scores[drawn]).mean())
 
 
 def top1(outputs: Any, labels: Any) -> np.ndarray:
@@ -89,6 +67,7 @@ class Study:
         self._known: dict[str, np.ndarray] = {}
         self._outcomes: dict[str, Outcome] = {}
         self._outputs: dict[str, Any] = {}
+        self._redrawn: dict[str, np.ndarray] = {}
         for split in SPLITS:
             if split not in self.features:
                 raise ParameterError(f"features of study {self.name!r} lack the split {split!r}: "
@@ -124,6 +103,12 @@ class Study:
         if split not in self._outcomes:
             self._outcomes[split] = self.judge(split, self.tail(self.x(split)))
         return self._outcomes[split]
+
+    def losses(self, split: str, outcome: Outcome) -> np.ndarray:
+        """What the metric loses against the uncompressed features, redraw by redraw."""
+        if split not in self._redrawn:
+            self._redrawn[split] = redrawn(self.reference(split))
+        return self._redrawn[split] - redrawn(outcome)
 
     def fingerprint(self) -> str:
         """Of everything but the test split, and of the reference on the tune split."""

@@ -1,0 +1,162 @@
+"""Lossless coders on the symbols of the paper's uniform quantizer: the loss is its own.
+
+Image coders see the channels of all samples of a stream below each other, FFV1 one picture a
+sample; table coders (CompressAI's rANS, constriction) have one table a channel from calibration.
+"""
+
+import shutil
+import subprocess
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from hevc import tile, untile
+
+import lwfc
+from lwfc.evaluation.families import Family, settings
+
+from .video import pictures_of
+
+__all__ = ["Symbols", "families"]
+
+# Where the paper's codec has its best points.
+SETTINGS = settings(levels=(2, 3, 4, 6), clip_scale=(1.4, 2.0))
+Pack = tuple[Callable[[np.ndarray], bytes], Callable[[bytes], Any]]
+
+
+class Symbols:
+    """``packer(calibration symbols)`` gives (pack, unpack) of uint8 arrays (n, C, H, W)."""
+
+    def __init__(self, study: Any, packer: Callable[[np.ndarray], Pack], **setting: Any) -> None:
+        calibration = study.x("calibration")
+        self._codec = lwfc.calibrate(calibration, bound=True, restore="none", batched=True,
+                                     **dict(study.options) | setting)  # fmt: skip
+        self._inner = calibration.shape[1:]
+        self._planes = pictures_of(calibration[:1]).shape[1:]
+        self._pack, self._unpack = packer(pictures_of(self._codec.symbols(calibration)))
+
+    def encode(self, x: np.ndarray) -> bytes:
+        symbols = np.ascontiguousarray(pictures_of(self._codec.symbols(x)))
+        return len(x).to_bytes(4, "little") + bytes(self._pack(symbols))
+
+    def decode(self, data: bytes) -> np.ndarray:
+        count = int.from_bytes(data[:4], "little")
+        flat = np.asarray(self._unpack(data[4:]), np.uint8).reshape(-1)
+        symbols = flat[: count * int(np.prod(self._inner))].reshape(count, *self._inner)
+        return self._codec.values.reshape(-1)[symbols].astype(np.float32)
+
+
+def jpeg_xl(_: np.ndarray) -> Pack:
+    import imagecodecs
+
+    return (
+        lambda s: imagecodecs.jpegxl_encode(s.reshape(-1, s.shape[-1]), lossless=True, effort=7,
+                                            numthreads=1),
+        lambda data: imagecodecs.jpegxl_decode(data, numthreads=1),
+    )  # fmt: skip
+
+
+def pcodec(calibration: np.ndarray) -> Pack:
+    import imagecodecs
+
+    return (
+        lambda s: len(s.reshape(-1)).to_bytes(8, "little") + imagecodecs.pcodec_encode(
+            s.reshape(-1)),
+        lambda data: imagecodecs.pcodec_decode(data[8:], dtype="u1",
+                                               shape=(int.from_bytes(data[:8], "little"),)),
+    )  # fmt: skip
+
+
+def blosc2(_: np.ndarray) -> Pack:
+    import blosc2 as package
+
+    return (
+        lambda s: package.compress2(s, codec=package.Codec.ZSTD, clevel=9, typesize=1,
+                                    filters=[package.Filter.BITSHUFFLE]),
+        lambda data: np.frombuffer(package.decompress2(data), np.uint8),
+    )  # fmt: skip
+
+
+def openzl(_: np.ndarray) -> Pack:
+    import openzl.ext as zl
+
+    compressor, context, reader = zl.Compressor(), zl.CCtx(), zl.DCtx()
+    compressor.select_starting_graph(zl.graphs.Compress()(compressor))
+    context.ref_compressor(compressor)
+    context.set_parameter(zl.CParam.StickyParameters, 1)
+    context.set_parameter(zl.CParam.FormatVersion, zl.MAX_FORMAT_VERSION)
+    return (
+        lambda s: context.compress([zl.Input(zl.Type.Numeric, s.reshape(-1))]),
+        lambda data: reader.decompress(data)[0].content.as_nparray(),
+    )
+
+
+def ffv1(calibration: np.ndarray) -> Pack:
+    if shutil.which("ffmpeg") is None:
+        raise FileNotFoundError("needs the program ffmpeg")
+    planes = calibration.shape[1:]
+    height, width = tile(calibration[:1]).shape[1:]
+
+    def run(options: list[str], data: bytes) -> bytes:
+        command = ["ffmpeg", "-v", "error", "-threads", "1", *options, "-"]
+        return subprocess.run(command, input=data, capture_output=True, check=True).stdout
+
+    def pack(symbols: np.ndarray) -> bytes:
+        size = ["-s", f"{width}x{height}", "-r", "25"]
+        return run(["-f", "rawvideo", "-pix_fmt", "gray", *size, "-i", "-", "-c:v", "ffv1",
+                    "-level", "3", "-coder", "1", "-context", "1", "-slices", "4", "-slicecrc",
+                    "0", "-g", "1000", "-f", "nut"], tile(symbols).tobytes())  # fmt: skip
+
+    def unpack(data: bytes) -> np.ndarray:
+        raw = run(["-f", "nut", "-i", "-", "-f", "rawvideo", "-pix_fmt", "gray"], data)
+        return untile(np.frombuffer(raw, np.uint8).reshape(-1, height, width), planes)
+
+    return pack, unpack
+
+
+def compressai(calibration: np.ndarray) -> Pack:
+    """Its factorized prior's coder: a static table a channel."""
+    from bench.peers import MISSING, compressai_coder
+
+    ans = compressai_coder()
+    if ans is None:
+        raise ImportError(f"compressai: {MISSING['compressai']}")
+    channels, plane = calibration.shape[1], int(np.prod(calibration.shape[2:]))
+    tables = []
+    for symbols in np.moveaxis(calibration, 1, 0):
+        share = np.bincount(symbols.reshape(-1), minlength=int(calibration.max()) + 1) + 1.0
+        cdf = np.rint(np.cumsum(share) / share.sum() * ((1 << 16) - 64 * len(share)))
+        cdf += 63 * np.arange(1, len(share) + 1)
+        tables.append([0, *cdf.astype(int).tolist(), 1 << 16])
+    sizes, offsets = [len(t) for t in tables], [0] * channels
+    own = np.repeat(np.arange(channels), plane).tolist()
+
+    def pack(symbols: np.ndarray) -> bytes:
+        return len(symbols).to_bytes(4, "little") + ans.RansEncoder().encode_with_indexes(
+            symbols.reshape(-1).tolist(), own * len(symbols), tables, sizes, offsets)  # fmt: skip
+
+    def unpack(data: bytes) -> list[int]:
+        count = int.from_bytes(data[:4], "little")
+        return ans.RansDecoder().decode_with_indexes(data[4:], own * count, tables, sizes, offsets)
+
+    return pack, unpack
+
+
+PACKERS = {
+    "JPEG XL": jpeg_xl,
+    "FFV1": ffv1,
+    "pcodec": pcodec,
+    "Blosc2 zstd": blosc2,
+    "OpenZL": openzl,
+    "CompressAI rANS": compressai,
+}
+
+
+def families() -> list[Family]:
+    """One for each coder; those that cannot run here are named by the evaluation."""
+
+    def make(packer: Callable[[np.ndarray], Pack]) -> Callable[..., Symbols]:
+        return lambda study, **setting: Symbols(study, packer, **setting)
+
+    return [Family(f"symbols, {name}", make(packer), SETTINGS)
+            for name, packer in PACKERS.items()]  # fmt: skip

@@ -1,0 +1,89 @@
+"""HEVC and AV1, lossy: channels tiled into 8-bit monochrome pictures, every picture intra.
+
+One picture a sample, all pictures of a stream through one encoder; x265 without its info message.
+"""
+
+import shutil
+import subprocess
+from typing import Any
+
+import numpy as np
+from hevc import tile, untile
+
+from lwfc.evaluation.families import Family, settings
+
+__all__ = ["Video", "families", "pictures_of"]
+
+X265 = "qp={q}:keyint=1:min-keyint=1:info=0:ipratio=1:scenecut=0:repeat-headers=0:pools=none:" \
+       "frame-threads=1:log-level=none"  # fmt: skip
+ENCODERS = {
+    "HEVC": (["-c:v", "libx265", "-preset", "slow", "-tune", "psnr", "-x265-params", X265], "hevc"),
+    "AV1": (["-c:v", "libaom-av1", "-usage", "allintra", "-cpu-used", "6", "-b:v", "0", "-crf",
+             "{q}", "-g", "1", "-row-mt", "0"], "obu"),
+}  # fmt: skip
+
+
+def pictures_of(x: np.ndarray) -> np.ndarray:
+    """Features as (n, C, H, W): tokens and vectors become channels of one row."""
+    if x.ndim == 3:  # tokens with features last: one picture of tokens by features
+        return x[:, None]
+    return x.reshape(len(x), -1, 1, 1) if x.ndim == 2 else x
+
+
+class Video:
+    """8-bit pictures over the calibration features' range through ffmpeg at one quantizer."""
+
+    def __init__(self, calibration: np.ndarray, kind: str, quantizer: int) -> None:
+        if shutil.which("ffmpeg") is None:
+            raise FileNotFoundError("needs the program ffmpeg")
+        self._low, high = float(calibration.min()), float(calibration.max())
+        self._step = (high - self._low) / 255
+        self._inner = calibration.shape[1:]
+        self._planes = pictures_of(calibration[:1]).shape[1:]
+        options, self._format = ENCODERS[kind]
+        self._options = [option.format(q=quantizer) for option in options]
+        height, width = tile(np.zeros((1, *self._planes), np.uint8)).shape[1:]
+        # Encoders take even sides of 16 pixels at least.
+        self._shape = tuple(max(16, side + side % 2) for side in (height, width))
+        self._pads = [(0, 0), *((0, a - b) for a, b in
+                                zip(self._shape, (height, width), strict=True))]  # fmt: skip
+
+    def encode(self, x: np.ndarray) -> bytes:
+        symbols = np.rint((np.clip(x, self._low, self._low + 255 * self._step) - self._low)
+                          / self._step).astype(np.uint8)  # fmt: skip
+        pictures = np.pad(tile(pictures_of(symbols)), self._pads, mode="edge")
+        size = f"{self._shape[1]}x{self._shape[0]}"
+        source = ["-f", "rawvideo", "-pix_fmt", "gray", "-s", size, "-r", "25", "-i", "-"]
+        return _run([*source, *self._options, "-f", self._format], pictures.tobytes())
+
+    def decode(self, data: bytes) -> np.ndarray:
+        raw = _run(["-f", self._format, "-i", "-", "-f", "rawvideo", "-pix_fmt", "gray",
+                    "-vsync", "passthrough"], data)  # fmt: skip
+        pictures = np.frombuffer(raw, np.uint8).reshape(-1, *self._shape)
+        height, width = (side - pad[1] for side, pad in
+                         zip(self._shape, self._pads[1:], strict=True))  # fmt: skip
+        symbols = untile(pictures[:, :height, :width], self._planes)
+        values = symbols.astype(np.float32) * np.float32(self._step) + np.float32(self._low)
+        return values.reshape(-1, *self._inner)
+
+
+def _run(options: list[str], data: bytes) -> bytes:
+    command = ["ffmpeg", "-v", "error", "-threads", "1", *options, "-"]
+    done = subprocess.run(command, input=data, capture_output=True)
+    if done.returncode or not done.stdout:
+        raise RuntimeError(f"ffmpeg: {done.stderr.decode(errors='replace')[-300:]}")
+    return done.stdout
+
+
+def families() -> list[Family]:
+    """Two, with quantizers from fine to coarse."""
+    if shutil.which("ffmpeg") is None:
+        raise FileNotFoundError("needs the program ffmpeg")
+
+    def make(kind: str) -> Any:
+        return lambda study, quantizer: Video(study.x("calibration"), kind, quantizer)
+
+    return [
+        Family("HEVC", make("HEVC"), settings(quantizer=(22, 26, 30, 33, 36, 39, 42))),
+        Family("AV1", make("AV1"), settings(quantizer=(20, 28, 36, 43, 50, 57))),
+    ]
