@@ -9,6 +9,7 @@ __all__ = ["NETWORKS", "load"]
 NETWORKS = {
     "classifier": "demo:classifier",
     "detector": "demo:detector",
+    "transformer": "demo:transformer",
 }
 
 

@@ -10,12 +10,14 @@ from lwfc.evaluation.study import SPLITS, Study
 
 from .common import kept, run
 
-__all__ = ["classifier", "cut", "detector", "labelled"]
+__all__ = ["classifier", "cut", "detector", "labelled", "transformer"]
 
 # Unlabelled calibration samples, labelled tune and test samples. The classifier's further tune
 # images are those that neither training, calibration nor the shipped tune split uses.
-SIZES = {"classifier": (500, 1400, 4000), "detector": (500, 300, 500)}
-QUICK = {"classifier": (250, 300, 1000), "detector": (150, 100, 200)}
+SIZES = {"classifier": (500, 1000, 2000), "detector": (300, 300, 300),
+         "transformer": (500, 1000, 2000)}  # fmt: skip
+QUICK = {"classifier": (250, 300, 1000), "detector": (150, 100, 200),
+         "transformer": (250, 300, 1000)}  # fmt: skip
 
 
 def cut(name: str, model: Any, images: dict[str, Any], cache: Path, **about: Any) -> Study:
@@ -94,3 +96,13 @@ def detector(quick: bool, cache: Path) -> Study:
 
     return cut("detector", model, images, cache, metric=metric, measure="mAP@0.5",
                   labels={split: truth[split] for split in ("tune", "test")})  # fmt: skip
+
+
+def transformer(quick: bool, cache: Path) -> Study:
+    """Fashion-MNIST through a small vision transformer, 49 tokens of 64 features; labelled."""
+    from demo_nets.data import SHIPPED, load_weights
+    from demo_nets.vit import Transformer
+
+    model = load_weights(Transformer(), SHIPPED / "vit.npz")
+    images, labels = labelled(quick, (QUICK if quick else SIZES)["transformer"])
+    return cut("transformer", model, images, cache, labels=labels, options={"channel_axis": -1})

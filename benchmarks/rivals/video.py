@@ -19,7 +19,7 @@ X265 = "qp={q}:keyint=1:min-keyint=1:info=0:ipratio=1:scenecut=0:repeat-headers=
 ENCODERS = {
     "HEVC": (["-c:v", "libx265", "-preset", "slow", "-tune", "psnr", "-x265-params", X265], "hevc"),
     "AV1": (["-c:v", "libaom-av1", "-usage", "allintra", "-cpu-used", "6", "-b:v", "0", "-crf",
-             "{q}", "-g", "1", "-row-mt", "0"], "obu"),
+             "{q}", "-row-mt", "0"], "obu"),
 }  # fmt: skip
 
 

@@ -16,14 +16,15 @@ def test_a_sliver_of_the_figures_holds():
     assert guard.check(sliver=True) == []
 
 
-def test_what_leaves_its_interval_is_named():
+def test_what_leaves_its_interval_is_named(capsys):
     then = json.loads(guard.FIGURES.read_text())["classifier sliver"]
     assert guard.breaches("classifier", then, then) == []
-    for what, change in (("bits", 1.05), ("bits", 0.95)):
+    for change, count in ((1.15, len(then)), (0.85, 0)):
         now = copy.deepcopy(then)
         for row in now.values():
-            row[what][0] *= change
-        assert len(guard.breaches("classifier", now, then)) == len(then)
+            row["bits"][0] *= change
+        assert len(guard.breaches("classifier", now, then)) == count
+        assert capsys.readouterr().out.count("better") == len(then) - count
     now = copy.deepcopy(then)
     key = next(iter(now))
     now[key]["loss"][0] += 10

@@ -1,4 +1,4 @@
-"""The command line: lwfc encode, decode, inspect, calibrate, explore, serve, demo.
+"""The command line: lwfc encode, decode, inspect, calibrate, explore, evaluate, serve, demo.
 
 Option letters are zstd's. Exit status: 0 success, 1 bad data or files, 2 wrong usage.
 """
@@ -21,6 +21,7 @@ from ..base.show import text_fields
 from ..codec.codec import Codec
 from ..codec.stream import decode_tensor
 from .cli_parser import CALIBRATION, DESIGN, TRANSFORM, build_parser
+from .evaluate_command import run_evaluate
 from .files import PIPE, SUFFIX, Outputs, check_free, file_part, read_bytes, write_bytes
 from .split_commands import run_explore, run_serve
 from .tensor_files import BYTES, read_array, read_tensors, typed, write_tensor
@@ -245,6 +246,7 @@ COMMANDS = {
     "inspect": run_inspect,
     "calibrate": run_calibrate,
     "demo": run_demo,
+    "evaluate": run_evaluate,
     "explore": run_explore,
     "serve": run_serve,
 }

@@ -9,6 +9,7 @@ from ..calibration.quantizers import QUANTIZERS
 from ..calibration.transforming import TRANSFORMS
 from ..codec.names import CODERS, NAN_POLICIES
 from ..model.ranges import ACTIVATIONS, CLIPS
+from .evaluate_command import add_evaluate
 from .split_commands import add_commands
 from .tensor_files import DTYPES
 
@@ -165,6 +166,7 @@ def build_parser() -> argparse.ArgumentParser:
     _transform(sub)
 
     add_commands(commands, common)
+    add_evaluate(commands, common)
 
     sub = commands.add_parser(
         "demo", parents=[common], help="the main job on two trained networks",

@@ -2,7 +2,6 @@
 
 import argparse
 import importlib
-import importlib.util
 import json
 import sys
 from collections.abc import Mapping
@@ -11,6 +10,7 @@ from typing import Any
 
 from ..base.errors import LwfcError, ParameterError
 from ..base.progress import Bar
+from .called import called
 
 __all__ = ["add_commands", "run_explore", "run_serve"]
 
@@ -60,22 +60,7 @@ def add_commands(commands: Any, common: argparse.ArgumentParser) -> None:
 
 def _source(text: str) -> dict[str, Any]:
     """The arguments that module:function gives."""
-    place, _, name = text.rpartition(":")
-    if not place or not name:
-        raise ParameterError(f"{text!r}: must be module:function, or file.py:function")
-    try:
-        if place.endswith(".py"):
-            spec = importlib.util.spec_from_file_location(Path(place).stem, place)
-            module = importlib.util.module_from_spec(spec)
-            sys.modules[spec.name] = module
-            spec.loader.exec_module(module)
-        else:
-            sys.path.insert(0, "")
-            module = importlib.import_module(place)
-        function = getattr(module, name)
-    except (ModuleNotFoundError, FileNotFoundError, AttributeError) as error:
-        raise ParameterError(f"{text!r}: {error}") from error
-    given = function()
+    given = called(text)
     if isinstance(given, Mapping):
         return dict(given)
     if isinstance(given, tuple) and len(given) in (2, 3):
