@@ -20,8 +20,9 @@ MAY_USE = {
     "container": {"base"},
     "transform": {"base", "kernels", "entropy"},
     "codec": {"base", "cpu", "kernels", "par", "entropy", "container", "transform"},
+    "fit": {"base", "cpu", "kernels", "par"},
     "include": set(),
-    "pyext": {"codec"},  # stages.h only
+    "pyext": {"codec", "fit"},  # of codec stages.h only
 }
 # Room of the package -> rooms it may import, besides its own and the extension. The package's own
 # names (``from .. import calibrate``) count as the room "lwfc".

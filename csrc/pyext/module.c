@@ -16,7 +16,7 @@ static int module_exec(PyObject *module)
     }
     return lwfc_py_add_stages(module) < 0 || lwfc_py_add_codec(module) < 0 ||
                    lwfc_py_add_symbols(module) < 0 || lwfc_py_add_model(module) < 0 ||
-                   lwfc_py_add_transform(module) < 0
+                   lwfc_py_add_transform(module) < 0 || lwfc_py_add_fit(module) < 0
                ? -1
                : 0;
 }

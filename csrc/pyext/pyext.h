@@ -40,5 +40,6 @@ int lwfc_py_add_codec(PyObject *module);
 int lwfc_py_add_model(PyObject *module);
 int lwfc_py_add_symbols(PyObject *module);
 int lwfc_py_add_transform(PyObject *module);
+int lwfc_py_add_fit(PyObject *module);
 
 #endif

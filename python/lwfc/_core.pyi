@@ -83,6 +83,31 @@ def transform_reconstruct(codec: Any, coefficients: np.ndarray) -> np.ndarray:
 def transform_dct(n: int) -> tuple[np.ndarray, int]:
     """The integer DCT of n = 1 .. 64: int16 (n, n), rows are frequencies, and its fraction bits."""
 
+# --- fitting (csrc/pyext/py_fit.c, csrc/fit); rows: planes uint8 (10, C, rows), above uint16
+# (C, rows), decay float32 (rows,), mean float64 (C,), levels -------------------------------------
+def context_choose(
+    rows: tuple[Any, ...],
+    covariance: np.ndarray,  # float32 (C, C)
+    channels: np.ndarray,  # int32: whose references to choose,
+    earlier: np.ndarray,  # int32: among these channels
+    most: int,
+    num_threads: int,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """slots int32 and places uint8 (channels, most), of which counts int32 (channels,) are used."""
+
+def context_fit(
+    rows: tuple[Any, ...],
+    channels: np.ndarray,
+    order: np.ndarray,  # int32: the channel in each slot
+    references: tuple[np.ndarray, np.ndarray, np.ndarray],
+    spread: bool,
+    num_threads: int,
+    seen: np.ndarray | None = None,  # int32: rows to fit on,
+    held: np.ndarray | None = None,  # and to measure
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """float64 weights (channels, scores, 12 + 2 * most), biases (channels, levels - 1), mean
+    (channels, 12 + 2 * most), bits (channels,) of the rows `held`."""
+
 # --- symbols quantized elsewhere (csrc/pyext/py_symbols.c); dtype: 0 float32, 1 float16,
 # 2 bfloat16, 3 float64, the tensor's that is meant ------------------------------------------------
 def encode_symbols(codec: Any, symbols: np.ndarray, dtype: int, num_threads: int = 1) -> bytes:

@@ -96,7 +96,9 @@ def _finish(
     changes: dict[str, Any] = {}
     say = fitting.progress or (lambda done, total, what: None)
     if context is not None:
-        blob = context.finish(lambda share: say(int(share * STEPS), STEPS, "context model"))
+        blob = context.finish(
+            lambda share: say(int(share * STEPS), STEPS, "context model"), fitting.num_threads
+        )
         changes |= {"coder": "context", "context": blob}
     if centroids is not None:
         zero = np.count_nonzero(codec.thresholds <= fitting.at[:, None], axis=-1)

@@ -8,7 +8,8 @@ spread, moves lower and upper thresholds apart. Channels are put into an order i
 predictors of the others come first, and cut into groups of 32 or 16 (the first takes what is
 left over); a channel may refer to any channel of an earlier group.
 
-NumPy only; the same symbols give the same bytes.
+The work on each channel is done in C (csrc/fit); the same symbols give the same bytes on any
+machine and number of threads.
 """
 
 from __future__ import annotations
@@ -19,10 +20,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .design import ChannelDesign, design
-from .integer import SHIFT, best_unit, coarse_bits, link_table, round_channel
-from .references import Covariances
-from .rows import OFFSETS, Rows, join, rows_at
+from .fit import ModelFit
+from .integer import SHIFT, best_unit, coarse_bits, link_table, pack
+from .rows import Rows, rows_at
 
 __all__ = ["ContextFitter", "MAX_LEVELS"]
 
@@ -39,9 +39,7 @@ _NARROW_REFERENCES, _WIDE_REFERENCES = 24, 16
 _LEAST_ROWS, _MOST_ROWS = 6144, 24576
 _MOST_SYMBOLS = 1_500_000  # more rows where channels are few: both cost time
 _MOST_BYTES = 128 << 20
-_ROW_BYTES = len(OFFSETS) + 3 + 4  # per channel
-_TRIED = 16  # channels on which the spread is tried
-_SPREAD_GAIN = 0.025  # bits a symbol that it must save: it costs a quarter of the speed
+_ROW_BYTES = 10 + 2  # per channel
 
 
 class ContextFitter:
@@ -102,10 +100,11 @@ class ContextFitter:
             self._rows = [r for r in self._rows if r[0] % self._stride == 0]
             share = self._most_rows // len(self._rows)
         if sum(len(r) for _, r in self._rows) > self._most_rows:
-            part = slice(share)
-            self._rows = [(i, r.pick(part) if len(r) > share else r) for i, r in self._rows]
+            self._rows = [(i, r.head(share) if len(r) > share else r) for i, r in self._rows]
 
-    def finish(self, progress: Callable[[float], None] | None = None) -> bytes:
+    def finish(
+        self, progress: Callable[[float], None] | None = None, num_threads: int = 1
+    ) -> bytes:
         """Fit and return the model, canonical bytes: csrc/entropy/context_model.h says which.
 
         They are 40 + channels * (3 + levels + scores * (6 + 2 levels)) + references *
@@ -115,50 +114,19 @@ class ContextFitter:
         """
         if not self._rows:
             raise ValueError("no calibration symbols")
-        say = progress or (lambda share: None)
-        rows = join([r for _, r in self._rows])
-        covariances = Covariances(rows.symbols)
-        order = covariances.order()
-        most = min(self.references, 2 + len(self._rows))
-        designs: list[ChannelDesign] = []
-        while len(designs) < self.channels:
-            start = len(designs)
-            for channel in order[start : self._group_end(start)]:
-                earlier = order[:start]
-                designs.append(design(rows, covariances, int(channel), earlier, most, self.levels))
-                say(0.5 * len(designs) / self.channels)
-        spread = self._spread_pays(rows, designs)
-        fits = []
-        for slot, one in enumerate(designs):
-            fits.append(one.fit(rows, self.levels, spread))
-            say(0.5 + 0.5 * (slot + 1) / self.channels)
-        unit = best_unit(rows, designs, fits, self.levels)
+        fit = ModelFit(self._rows, self.levels, progress or (lambda share: None), num_threads)
+        self._rows = []
+        most = min(self.references, 2 + fit.samples)
+        fit.choose(self._group_end, most)
+        spread = fit.spread_pays()
+        models = fit.fit(spread)
+        unit = best_unit(fit.rows, fit.order, models)
         scores = 2 if spread else 1
         blob = bytearray([VERSION, self.levels, scores, self.lanes, SHIFT, coarse_bits(unit)])
         blob += int(self.channels).to_bytes(2, "little")
         blob += link_table(self.levels, unit).tobytes()
-        blob += order.astype("<u2").tobytes()
-        for one, fit in zip(designs, fits, strict=True):
-            blob += round_channel(one, fit, self.levels, unit).pack(self.levels)
-        return bytes(blob)
-
-    def _spread_pays(self, rows: Rows, designs: list[ChannelDesign]) -> bool:
-        """Whether it saves bits on rows of samples that the fits tried here have not seen."""
-        if self.levels == 2 or len(self._rows) < 2:
-            return False
-        # Samples come in the order of the calibration data: neighbours are often alike.
-        half = sum(len(r) for _, r in self._rows[: len(self._rows) // 2])
-        seen, unseen = rows.pick(slice(half)), rows.pick(slice(half, None))
-        slots = np.unique(np.linspace(0, self.channels - 1, _TRIED).astype(int))
-        saved = 0.0
-        for slot in slots:
-            one = designs[slot]
-            q = unseen.symbols[:, one.channel].astype(np.intp)
-            features = one.features(unseen, self.levels)
-            for spread in (False, True):
-                bits = one.fit(seen, self.levels, spread).bits(features, q)
-                saved += -bits if spread else bits
-        return saved > _SPREAD_GAIN * len(slots) * len(unseen)
+        blob += fit.order.astype("<u2").tobytes()
+        return bytes(blob) + b"".join(pack(models, unit))
 
     def _group_end(self, start: int) -> int:
         """Where the group that begins at slot `start` ends: the first takes what is left over."""

@@ -1,4 +1,4 @@
-"""The integer form of one channel's context model: rounding, bytes, and its cost in bits.
+"""The integer form of the context models: rounding, bytes, and their cost in bits.
 
 A score counts in 1/unit of the logistic link and must fit a signed byte: large units are finer,
 small ones reach further. `best_unit` tries them on calibration symbols.
@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .design import ChannelDesign
-from .fit import OrdinalFit, sides, sigmoid
-from .rows import LOCAL, Rows, local_features
+from .rows import LL, LOCAL, PLACES, SELF, UL, UR, UU, L, Rows, U
+
+__all__ = ["SHIFT", "Models", "best_unit", "coarse_bits", "link_table", "pack"]
 
 Array = npt.NDArray[Any]
 
@@ -26,49 +26,45 @@ _ABOVE, _ACTIVITY = 6, LOCAL - 1  # columns among the local features
 
 
 @dataclass(frozen=True)
-class Score:
-    """One score of a channel; `references` has one row (base, first, slope) per reference."""
+class Models:
+    """The models of C channels in coding order, R references at most, S scores (1 or 2).
 
-    offset: int
-    activity: int
+    channels, prior (C,), the mean symbol. slots int32, places uint8 (C, R), of which counts (C,)
+    are used. weights (C, S, 12 + R + R) of own features, references, and whether these are above 0;
+    mean (C, 12 + R + R) of all these. biases (C, levels - 1), falling.
+    """
+
+    levels: int
+    channels: Array
+    prior: Array
+    slots: Array
+    places: Array
+    counts: Array
+    weights: Array
+    biases: Array
+    mean: Array
+
+    def pick(self, slots: Array) -> Models:
+        """Those at some slots."""
+        fields = {name: value[slots] for name, value in vars(self).items() if name != "levels"}
+        return Models(self.levels, **fields)
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Scores in integers, (C, S, ...); references (C, S, R, 3) hold base, first, slope."""
+
+    offset: Array
+    activity: Array
     above: Array
     left: Array
     left2: Array
     references: Array
 
-    def pack(self) -> bytes:
-        record = self.offset.to_bytes(2, "little", signed=True)
-        for values in (
-            [self.activity],
-            self.above,
-            np.diff(self.left, prepend=0),
-            np.diff(self.left2, prepend=0),
-        ):
-            record += np.clip(values, -128, 127).astype(np.int8).tobytes()
-        return record
 
-
-@dataclass(frozen=True)
-class IntegerChannel:
-    """The record of a channel."""
-
-    bias: Array
-    prior: int
-    scores: list[Score]
-    slots: Array
-    places: Array
-
-    def pack(self, levels: int) -> bytes:
-        record = bytearray(self.bias.astype(np.int8).tobytes())
-        record.append(self.prior)
-        for score in self.scores:
-            record += score.pack()
-        record.append(len(self.slots))
-        for i, (slot, place) in enumerate(zip(self.slots, self.places, strict=True)):
-            record += int(slot).to_bytes(2, "little") + bytes([int(place)])
-            for score in self.scores:
-                record += score.references[i, : min(levels, 3)].astype(np.int8).tobytes()
-        return bytes(record)
+def sides(thresholds: int) -> Array:
+    """Which way the spread moves each threshold: 1 in the lower half, -1 in the upper, else 0."""
+    return np.sign(thresholds - 1 - 2 * np.arange(thresholds))
 
 
 def coarse_bits(unit: int) -> int:
@@ -80,123 +76,165 @@ def link_table(levels: int, unit: int) -> Array:
     """The link, 32 bytes: 256 * sigmoid(-v / unit) at the middle of each bin, >= levels - 1."""
     width = 1 << coarse_bits(unit)
     v = (np.arange(32) * width + (width - 1) / 2) / unit
-    return np.clip(np.rint(256 * sigmoid(-v)), levels - 1, 128).astype(np.uint8)
+    return np.clip(np.rint(256 / (1 + np.exp(v))), levels - 1, 128).astype(np.uint8)
 
 
 def _rounded(values: Array, limit: int) -> Array:
-    return np.clip(np.rint(values), -limit, limit).astype(int)
+    return np.clip(np.rint(values), -limit, limit).astype(np.int32)
 
 
-def _fit_four(references: Array, levels: int) -> Array:
-    """Shrinks (base, first, slope) rows until all that four add together fits a signed byte."""
-    steps = np.maximum(np.arange(levels) - 1, 0)
+def _contributions(references: Array, levels: int) -> Array:
+    """What each symbol of a reference adds: (..., 3) to (..., levels)."""
+    q = np.arange(levels)
+    base, first, slope = np.moveaxis(references[..., None], -2, 0)
+    return base + first * (q > 0) + slope * np.maximum(q - 1, 0)
+
+
+def _fit_fours(references: Array, levels: int) -> Array:
+    """Shrinks references (n, R, 3) until all that four add together fits a signed byte."""
+    count = references.shape[1]
+    padded = np.zeros((len(references), -(-count // 4) * 4, 3), np.int32)
+    padded[:, :count] = references
+    fours = padded.reshape(-1, 4, 3)
+    whole = fours.copy()
     for share in np.linspace(1.0, 0.0, 41):
-        rows = (references * share).astype(int)
-        tables = rows[:, :1] + rows[:, 1:2] * (np.arange(levels) > 0) + rows[:, 2:] * steps
-        if tables.max(axis=1).sum() <= 127 and tables.min(axis=1).sum() >= -128:
+        added = _contributions(fours, levels)
+        wide = (added.max(axis=-1).sum(axis=1) > 127) | (added.min(axis=-1).sum(axis=1) < -128)
+        if not wide.any():
             break
-    return rows
+        fours[wide] = (whole[wide] * share).astype(np.int32)
+    return padded[:, :count]
 
 
-def _round_score(w: Array, mean: Array, levels: int, unit: int, constant: float) -> Score:
-    """w, mean (d,): weights and means of the features; constant: what else belongs here."""
-    n = (len(w) - LOCAL) // (2 if levels > 2 else 1)
+def _scores(models: Models, unit: int) -> Scores:
+    """Weights in steps of 1/unit; every constraint of the format holds."""
+    levels, w, mean = models.levels, models.weights, models.mean[:, None]
+    n = models.slots.shape[1]
     steps = np.arange(1, levels)
     last = steps == levels - 1
-    w1, m1 = w[LOCAL : LOCAL + n], mean[LOCAL : LOCAL + n]
-    w2, m2 = (w[LOCAL + n :], mean[LOCAL + n :]) if levels > 2 else (np.zeros(n), np.zeros(n))
+    w1, w2 = w[:, :, LOCAL : LOCAL + n], w[:, :, LOCAL + n :]
+    m1, m2 = mean[:, :, LOCAL : LOCAL + n], mean[:, :, LOCAL + n :]
     base = _rounded(-unit * (w1 * m1 + w2 * m2), 63)
     first = _rounded(unit * (w1 + w2), 63)
-    slope = np.rint(unit * w1).astype(int)
+    slope = np.rint(unit * w1).astype(np.int32)
     if levels > 2:
         room = (127 - np.abs(base + first)) // (levels - 2)
         slope = np.clip(slope, -room, room)
-    above = w[_ABOVE:_ACTIVITY]
+    references = np.stack([base, first, slope], axis=-1)
+    references = _fit_fours(references.reshape(-1, n, 3), levels).reshape(references.shape)
+    above = w[:, :, _ABOVE:_ACTIVITY]
     if levels == 2:  # up > 0 is up itself
-        above = np.concatenate([above[:1] + above[4:], above[1:4]])
-    references = np.stack([base, first, slope], axis=1)
-    for i in range(0, n, 4):
-        references[i : i + 4] = _fit_four(references[i : i + 4], levels)
-    offset = unit * (constant - w[:LOCAL] @ mean[:LOCAL]) * (1 << SHIFT)
-    return Score(
-        offset=int(_rounded(offset, 8000)),
+        above = np.concatenate([above[:, :, :1] + above[:, :, 4:], above[:, :, 1:4]], axis=2)
+    constant = -(w[:, :, :LOCAL] * mean[:, :, :LOCAL]).sum(axis=2)
+    constant[:, 0] += models.biases.mean(axis=1)
+    left = w[:, :, :3, None]
+    left2 = w[:, :, 3:6, None]
+    return Scores(
+        offset=_rounded(unit * constant * (1 << SHIFT), 8000),
         # The activity counts in 1/16 and its product is divided by 8.
-        activity=int(_rounded(unit * w[_ACTIVITY] * (1 << SHIFT) / 2, 127)),
+        activity=_rounded(unit * w[:, :, _ACTIVITY] * (1 << SHIFT) / 2, 127),
         above=_rounded((unit << SHIFT) * above, 127),
-        left=_rounded(unit * (w[0] * steps + w[1] + w[2] * last), 127),
-        left2=_rounded(unit * (w[3] * steps + w[4] + w[5] * last), 127),
+        left=_rounded(unit * (left[:, :, 0] * steps + left[:, :, 1] + left[:, :, 2] * last), 127),
+        left2=_rounded(
+            unit * (left2[:, :, 0] * steps + left2[:, :, 1] + left2[:, :, 2] * last), 127
+        ),
         references=references,
     )
 
 
-def round_channel(design: ChannelDesign, fit: OrdinalFit, levels: int, unit: int) -> IntegerChannel:
-    """Weights in steps of 1/unit; every constraint of the format holds."""
-    constant = float(fit.biases.mean())
-    return IntegerChannel(
-        bias=np.minimum.accumulate(_rounded(unit * (fit.biases - constant), 127)),
-        prior=min(255, round(16 * design.mean)),
-        scores=[
-            _round_score(w, fit.mean, levels, unit, constant if i == 0 else 0.0)
-            for i, w in enumerate(fit.weights)
-        ],
-        slots=design.slots,
-        places=design.places,
+def _biases(models: Models, unit: int) -> Array:
+    rest = models.biases - models.biases.mean(axis=1, keepdims=True)
+    return np.minimum.accumulate(_rounded(unit * rest, 127), axis=1)
+
+
+def _priors(models: Models) -> Array:
+    return np.minimum(255, np.rint(16 * models.prior)).astype(np.uint8)
+
+
+def _bytes(values: Array) -> Array:
+    """Signed bytes (C, n), as uint8, of (C, ...)."""
+    return np.clip(values, -128, 127).astype(np.int8).reshape(len(values), -1).view(np.uint8)
+
+
+def pack(models: Models, unit: int) -> list[bytes]:
+    """The records of the channels."""
+    scores = _scores(models, unit)
+    fixed = [_bytes(_biases(models, unit)), _priors(models)[:, None]]
+    for i in range(models.weights.shape[1]):
+        offset = np.ascontiguousarray(scores.offset[:, i : i + 1].astype("<i2"))
+        fixed += [offset.view(np.uint8), _bytes(scores.activity[:, i]), _bytes(scores.above[:, i])]
+        for steps in (scores.left[:, i], scores.left2[:, i]):
+            fixed.append(_bytes(np.diff(steps, prepend=0, axis=1)))
+    fixed.append(models.counts.astype(np.uint8)[:, None])
+    heads = np.concatenate(fixed, axis=1)
+    kept = scores.references[..., : min(models.levels, 3)].swapaxes(1, 2)  # (C, R, S, ...)
+    slots = np.ascontiguousarray(models.slots.astype("<u2")[..., None]).view(np.uint8)
+    tails = np.concatenate(
+        [slots, models.places[..., None], _bytes(kept).reshape(*models.slots.shape, -1)], axis=2
     )
+    return [
+        head.tobytes() + tail[:n].tobytes()
+        for head, tail, n in zip(heads, tails, models.counts, strict=True)
+    ]
 
 
 def _saturate(v: Array) -> Array:
     return np.clip(v, -128, 127)
 
 
-def _score(score: Score, near: Array, references: Array) -> Array:
-    """The score of each row: near (rows, LOCAL) local features, activity in 1/16."""
-    fours = np.zeros((-(-references.shape[1] // 4) * 4, len(near)), int)
-    for i, ((base, first, slope), r) in enumerate(
-        zip(score.references, references.T.astype(int), strict=True)
-    ):
-        fours[i] = base + first * (r > 0) + slope * np.maximum(r - 1, 0)
-    total = np.zeros(len(near), int)
-    for i in range(0, len(fours), 4):
-        total = _saturate(total + fours[i : i + 4].sum(axis=0))
-    total = (total << SHIFT) + score.offset + (score.activity * near[:, _ACTIVITY] >> 3)
-    total += near[:, _ABOVE : _ABOVE + len(score.above)] @ score.above
-    total = _saturate(total >> SHIFT)
-    total = _saturate(total + np.concatenate([[0], score.left2])[near[:, 3]])
-    return _saturate(total + np.concatenate([[0], score.left])[near[:, 0]])
+class _Tried:
+    """What some channels' models see on some rows, for their code length under any unit."""
+
+    def __init__(self, rows: Rows, order: Array, models: Models) -> None:
+        some = slice(min(len(rows), _TRIED_ROWS))  # every beginning is a fair sample
+        self.models = models
+        near = rows.planes[:, models.channels, some].astype(np.int32)
+        self.q, self.left, self.left2 = near[SELF], near[L], near[LL]
+        above = [near[U], near[UU], near[UL], near[UR], np.minimum(near[U], 1)]
+        self.above = np.stack(above[: 4 if models.levels == 2 else 5], axis=1)
+        decay = (16 * models.prior)[:, None] * rows.decay[some]
+        self.activity = (rows.above[models.channels, some] / 16 + decay).astype(np.int32)
+        planes = np.array(PLACES)[models.places]
+        self.references = rows.planes[planes, order[models.slots], some]
+
+    def _score(self, scores: Scores, i: int) -> Array:
+        """Score i of each channel and row."""
+        total = np.zeros(self.q.shape, np.int32)
+        added = _contributions(scores.references[:, i], self.models.levels)
+        channel = np.arange(len(total))[:, None]
+        for first in range(0, self.references.shape[1], 4):
+            for r in range(first, min(first + 4, self.references.shape[1])):
+                total += added[channel, r, self.references[:, r]]
+            total = _saturate(total)
+        total = (total << SHIFT) + scores.offset[:, i, None]
+        total += scores.activity[:, i, None] * self.activity >> 3
+        total += (scores.above[:, i, :, None] * self.above).sum(axis=1)
+        total = _saturate(total >> SHIFT)
+        for table, symbols in ((scores.left2[:, i], self.left2), (scores.left[:, i], self.left)):
+            steps = np.pad(table, ((0, 0), (1, 0)))
+            total = _saturate(total + steps[channel, symbols])
+        return total
+
+    def bits(self, unit: int) -> float:
+        """Code length of the rows."""
+        levels, scores = self.models.levels, _scores(self.models, unit)
+        score = [self._score(scores, i) for i in range(scores.offset.shape[1])]
+        link, coarse = link_table(levels, unit).astype(np.int32), coarse_bits(unit)
+        edges = np.zeros((levels + 1, *self.q.shape), np.int32)
+        edges[levels] = 256
+        before = np.full(self.q.shape, 127)
+        for k, side in enumerate(sides(levels - 1)):
+            v = _saturate(score[0] + _biases(self.models, unit)[:, k, None])
+            if len(score) > 1:
+                v = before = np.minimum(_saturate(v + side * score[1]), before)
+            start = link[np.minimum(np.abs(v), (32 << coarse) - 1) >> coarse]
+            edges[k + 1] = np.where(v < 0, 256 - start, start) + k
+        width = np.take_along_axis(np.diff(edges, axis=0), self.q[None], axis=0)
+        return float(-np.log2(width / 256).sum())
 
 
-def cost(
-    model: IntegerChannel, q: Array, local: Array, references: Array, levels: int, unit: int
-) -> float:
-    """Bits of the symbols q (rows,) under the model; local (rows, LOCAL), references (rows, n)."""
-    near = local.astype(int)
-    near[:, _ACTIVITY] = (16 * local[:, _ACTIVITY]).astype(int)
-    scores = [_score(s, near, references) for s in model.scores]
-    link, coarse = link_table(levels, unit).astype(int), coarse_bits(unit)
-    edges = np.zeros((levels + 1, len(q)), int)
-    edges[levels] = 256
-    before = np.full(len(q), 127)
-    for k, side in enumerate(sides(levels - 1).astype(int)):
-        v = _saturate(scores[0] + model.bias[k])
-        if len(scores) > 1:
-            v = np.minimum(_saturate(v + side * scores[1]), before)
-            before = v
-        start = link[np.minimum(np.abs(v), (32 << coarse) - 1) >> coarse]
-        edges[k + 1] = np.where(v < 0, 256 - start, start) + k
-    rows = np.arange(len(q))
-    return float(-np.log2((edges[q + 1, rows] - edges[q, rows]) / 256).sum())
-
-
-def best_unit(rows: Rows, designs: list[ChannelDesign], fits: list[OrdinalFit], levels: int) -> int:
+def best_unit(rows: Rows, order: Array, models: Models) -> int:
     """The unit of the fewest bits, on some channels and rows."""
-    some = rows.pick(slice(None, None, max(1, len(rows) // _TRIED_ROWS)))
-    bits = dict.fromkeys(UNITS, 0.0)
-    for slot in np.unique(np.linspace(0, len(fits) - 1, _TRIED_CHANNELS).astype(int)):
-        design, fit = designs[slot], fits[slot]
-        q = some.symbols[:, design.channel].astype(np.intp)
-        local = local_features(some, design.channel, design.mean, levels)
-        references = design.references(some)
-        for unit in UNITS:
-            model = round_channel(design, fit, levels, unit)
-            bits[unit] += cost(model, q, local, references, levels, unit)
-    return min(UNITS, key=lambda unit: bits[unit])
+    slots = np.unique(np.linspace(0, len(models.channels) - 1, _TRIED_CHANNELS).astype(int))
+    tried = _Tried(rows, order, models.pick(slots))
+    return min(UNITS, key=tried.bits)

@@ -14,82 +14,72 @@ import numpy.typing as npt
 
 Array = npt.NDArray[Any]
 
-# (row, column) of a channel's own neighbours, the symbol itself first.
+# (row, column) of a channel's own neighbours, the symbol itself first; then steps in raster order.
 OFFSETS = ((0, 0), (0, -1), (0, -2), (-1, 0), (-2, 0), (-1, -1), (-1, 1))
-SELF, L, LL, U, UU, UL, UR = range(len(OFFSETS))
-PLACES = 5  # of a reference: the same position, right, down, left, up
-LOCAL = 12  # features of a channel's own neighbours, see `local_features`
+SELF, L, LL, U, UU, UL, UR, RIGHT, DOWN, LEFT = range(len(OFFSETS) + 3)
+PLACES = (SELF, RIGHT, DOWN, LEFT, U)  # what a reference of each place sees
+LOCAL = 12  # features of a channel's own neighbours, see csrc/fit/columns.c
 
 
 @dataclass(frozen=True)
 class Rows:
-    """near: (7, rows, C) symbols; around: (3, rows, C) right, down and left in raster order.
+    """planes uint8 (10, C, rows): the symbols, own neighbours, and right, down, left.
 
-    activity (rows, C) + decay (rows, 1) * mean symbol is the mean of the rows above, drawn
-    towards the channel's mean by two rows' worth.
+    above uint16 (C, rows), in 1/256, + decay (rows,) * mean symbol is the mean of the rows above,
+    drawn towards the channel's mean by two rows' worth.
     """
 
-    near: Array
-    around: Array
-    activity: Array
+    planes: Array
+    above: Array
     decay: Array
 
     def __len__(self) -> int:
-        return int(self.near.shape[1])
+        return len(self.decay)
 
     @property
-    def symbols(self) -> Array:
-        return self.near[SELF]
+    def nbytes(self) -> int:
+        return int(self.planes.nbytes + self.above.nbytes)
 
-    def place(self, place: int) -> Array:
-        """Symbols (rows, C) as a reference of this place sees them."""
-        if place == 0:
-            return self.symbols
-        return self.near[U] if place == 4 else self.around[place - 1]
-
-    def pick(self, rows: Any) -> Rows:
+    def head(self, count: int) -> Rows:
+        """A copy of the first rows."""
         return Rows(
-            self.near[:, rows].copy(),
-            self.around[:, rows].copy(),
-            self.activity[rows].copy(),
-            self.decay[rows].copy(),
+            self.planes[:, :, :count].copy(),
+            self.above[:, :count].copy(),
+            self.decay[:count].copy(),
         )
 
 
-def join(parts: list[Rows]) -> Rows:
-    return Rows(
-        np.concatenate([p.near for p in parts], axis=1),
-        np.concatenate([p.around for p in parts], axis=1),
-        np.concatenate([p.activity for p in parts]),
-        np.concatenate([p.decay for p in parts]),
-    )
+def join(parts: list[Rows]) -> tuple[Rows, Array]:
+    """All rows, in an order of which every beginning is a fair sample; and where each was."""
+    count = sum(map(len, parts))
+    # Steps of the golden ratio visit a circle evenly.
+    step = next(s for s in range(max(1, round(0.618 * count)), count + 2) if np.gcd(s, count) == 1)
+    order = np.arange(count) * step % count
+    planes = np.empty((*parts[0].planes.shape[:2], count), np.uint8)
+    for plane, to in enumerate(planes):
+        np.take(np.concatenate([p.planes[plane] for p in parts], axis=1), order, axis=1, out=to)
+    above = np.concatenate([p.above for p in parts], axis=1).take(order, axis=1)
+    decay = np.concatenate([p.decay for p in parts])[order]
+    return Rows(planes, above, decay), order
 
 
 def rows_at(sample: Array, positions: Array) -> Rows:
     """The rows of one sample, uint8 (C, H, W), at flat positions."""
     channels, height, width = sample.shape
     y, x = positions // width, positions % width
+    planes = np.empty((len(OFFSETS) + 3, channels, len(positions)), np.uint8)
     padded = np.zeros((channels, height + 2, width + 3), np.uint8)
     padded[:, 2:, 2:-1] = sample
-    near = np.stack([padded[:, y + 2 + dy, x + 2 + dx].T for dy, dx in OFFSETS])
-    flat = np.zeros((channels, height * width + 2 * width), np.uint8)
-    flat[:, width:-width] = sample.reshape(channels, -1)
-    around = np.stack([flat[:, positions + width + step].T for step in (1, width, -1)])
+    flat = padded.reshape(channels, -1)
+    at = (y + 2) * (width + 3) + x + 2
+    for plane, (dy, dx) in zip(planes, OFFSETS, strict=False):
+        np.take(flat, at + dy * (width + 3) + dx, axis=1, out=plane)
+    raster = np.zeros((channels, height * width + 2 * width), np.uint8)
+    raster[:, width:-width] = sample.reshape(channels, -1)
+    for plane, step in zip(planes[RIGHT:], (1, width, -1), strict=True):
+        np.take(raster, positions + width + step, axis=1, out=plane)
     sums = np.zeros((channels, height), np.float32)
     sums[:, 1:] = np.cumsum(sample.sum(axis=2, dtype=np.float32), axis=1)[:, :-1]
-    activity = (sums / (width * (np.arange(height, dtype=np.float32) + 2)))[:, y].T
-    decay = (2.0 / (y + 2)).astype(np.float32)[:, None]
-    return Rows(near, around, activity, decay)
-
-
-def local_features(rows: Rows, channel: int, mean: float, levels: int) -> Array:
-    """float32 (rows, LOCAL): left, is it above 0, is it the last level; left-left the same; then
-    the rows above."""
-    at = rows.near[:, :, channel].astype(np.float32)
-    one = np.float32(1.0)
-    activity = rows.activity[:, channel] + rows.decay[:, 0] * np.float32(mean)
-    columns = []
-    for left in (at[L], at[LL]):
-        columns += [left, np.minimum(left, one), (left == levels - 1).astype(np.float32)]
-    columns += [at[U], at[UU], at[UL], at[UR], np.minimum(at[U], one), activity]
-    return np.stack(columns, axis=1)
+    sums *= 256 / (width * (np.arange(height, dtype=np.float32) + 2))
+    above = np.rint(sums).astype(np.uint16).take(y, axis=1)
+    return Rows(planes, above, (2.0 / (y + 2)).astype(np.float32))
