@@ -16,7 +16,7 @@ HEADERS := $(wildcard csrc/*/*.h csrc/*/*/*.h)
 C_TESTS := $(patsubst tests/c/%.c,%,$(wildcard tests/c/*.c))
 FUZZERS := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 STRICT := -std=c11 -Wall -Wextra -Wpedantic -Werror -ffp-contract=off -Icsrc -Icsrc/include
-AVX512 := -isystem tests/avx512 -mavx2 -mbmi2 -mfma -mf16c -mpopcnt -O2 -g \
+AVX512 := -isystem tests/avx512 '-DLWFC_TARGET(isa)=' -mavx2 -mbmi2 -mfma -mf16c -mpopcnt -O2 -g \
           '-D__builtin_cpu_supports(x)=1'
 SANITIZE := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 

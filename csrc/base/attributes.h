@@ -16,7 +16,9 @@
  * one plain compiler line. */
 #if (defined(__GNUC__) || defined(__clang__)) && (defined(__x86_64__) || defined(__i386__))
 #define LWFC_X86 1
+#ifndef LWFC_TARGET /* tests compile everything for one level */
 #define LWFC_TARGET(isa) __attribute__((target(isa)))
+#endif
 #else
 #define LWFC_X86 0
 #endif

@@ -14,10 +14,6 @@
 #include <stdint.h>
 #include <string.h>
 
-/* Everything is compiled for AVX2. */
-#undef LWFC_TARGET
-#define LWFC_TARGET(isa)
-
 struct emulated_512 {
     uint8_t byte[64];
 };

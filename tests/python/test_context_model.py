@@ -229,7 +229,7 @@ def test_memory_stays_bounded() -> None:
     for _ in range(60):
         fitter.update(symbols)
     assert fitter.samples == 3000
-    assert sum(rows.near.nbytes + rows.activity.nbytes for _, rows in fitter._rows) <= 64 << 20
+    assert sum(rows.nbytes for _, rows in fitter._rows) <= 64 << 20
     coder_context.read_model(fitter.finish())
 
 

@@ -48,7 +48,8 @@ def test_integers_are_coded_as_what_they_stand_for(name, options):
     # The rate-distortion pass weighs errors of rounded values: a few symbols differ.
     alike = 0.99 if "rate_weight" in options else 0.9999
     assert np.mean(codec.symbols(q[12:]) == like.symbols(real[12:])) > alike
-    assert len(data) == pytest.approx(len(like.encode(real[12:])), rel=0.03)
+    apart = 0.05 if "rate_weight" in options else 0.03
+    assert len(data) == pytest.approx(len(like.encode(real[12:])), rel=apart)
     error = np.square((y.astype(float) - zero) * scale - real[12:]).mean()
     other = np.square(like.simulate(real[12:]) - real[12:], dtype=float).mean()
     assert error < 1.02 * other + scale**2 / 3  # half a step of rounding

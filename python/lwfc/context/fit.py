@@ -41,7 +41,8 @@ class ModelFit:
         self.samples = len(parts)
         self.levels, self._say, self._threads = levels, say, num_threads
         self.rows, where = join([rows for _, rows in parts])
-        self._halves = [np.flatnonzero(side).astype(np.int32) for side in (where < half, where >= half)]
+        sides = (where < half, where >= half)
+        self._halves = [np.flatnonzero(side).astype(np.int32) for side in sides]
         self._matrix, self._mean = covariances(self.rows.planes[0])
         self.order = coding_order(self._matrix)
         self._rows = (self.rows.planes, self.rows.above, self.rows.decay, self._mean, levels)
