@@ -11,7 +11,7 @@
 enum {
     CANDIDATES = 192, /* channels that references are chosen from */
     SCREENED = 2048,  /* rows for covariances with a channel's own neighbours, */
-    AROUND = 4096,    /* and with what lies around the channels chosen */
+    AROUND = 24576,   /* and with what lies around the channels chosen: fewer cost bits */
     LOCAL = LWFC_FIT_LOCAL
 };
 
