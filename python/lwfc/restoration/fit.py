@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
-from .blob import interleave
+from .equations import equations_of
+from .rows import Rows, feature_rows, row_chunks
 
-__all__ = ["MODES", "PRIOR", "Choice", "Rows", "Task", "choose"]
+__all__ = ["MODES", "PRIOR", "Choice", "Task", "choose"]
 
 RIDGES = (1e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0, 3.0)
 WIDE = 1024  # channels from which a solve takes seconds: fewer are tried
@@ -17,26 +18,8 @@ RANKS = (16, 32, 48, 64, 96, 128, 192, 256)
 RANK_LOSS = 0.05  # of squared error, for a smaller and faster form
 WORTH = 0.004  # of the mean squared error: what a channel must gain by a costlier form
 PRIOR = 20.0  # a channel's own level mean counts fully from a few times this many values on
-CHUNK = 4096
 FEW = 16384  # positions that fits of a few numbers per channel are made on
 MODES = ("centroid", "local", "linear")
-
-
-@dataclass
-class Rows:
-    """Positions drawn from samples: S, H, V, D uint8 and values float32, each (rows, C)."""
-
-    s: np.ndarray
-    h: np.ndarray
-    v: np.ndarray
-    d: np.ndarray
-    x: np.ndarray
-
-    def __getitem__(self, index) -> Rows:
-        return Rows(*(a[index] for a in (self.s, self.h, self.v, self.d, self.x)))
-
-    def __len__(self) -> int:
-        return self.x.shape[0]
 
 
 @dataclass
@@ -77,12 +60,6 @@ class _Tables:
     centroid: np.ndarray
 
 
-def feature_rows(rows: Rows, values: np.ndarray) -> np.ndarray:
-    """float32 (rows, F): level value and 3x3 sum of every channel."""
-    level = values[rows.s]
-    return interleave(level, level + rows.h + rows.v + rows.d).astype(np.float32)
-
-
 def own_score(rows: Rows, weights: np.ndarray) -> np.ndarray:
     """Dot product of each channel's own neighbour sums with ``weights`` (C, 3): (rows, C)."""
     w = weights.astype(np.float32)
@@ -95,40 +72,6 @@ def thin(rows: Rows, *others: np.ndarray) -> tuple:
     return rows[step], *(a[step] for a in others)
 
 
-def _chunks(count: int) -> Iterator[slice]:
-    return (slice(i, min(i + CHUNK, count)) for i in range(0, count, CHUNK))
-
-
-def normal_equations(rows: Rows, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Centred Gram matrix (F, F) and products with the values (F, C)."""
-    width, channels = (rows.s.shape[1] + 1) // 2 * 4, rows.s.shape[1]
-    gram, cross = np.zeros((width, width)), np.zeros((width, channels))
-    total, mean = np.zeros(width), np.zeros(channels)
-    for part in _chunks(len(rows)):
-        a = feature_rows(rows[part], values)
-        x = rows.x[part]
-        gram += a.T @ a
-        cross += a.T @ x
-        total += a.sum(0, dtype=np.float64)
-        mean += x.sum(0, dtype=np.float64)
-    n = len(rows)
-    gram -= np.outer(total, total) / n
-    cross -= np.outer(total, mean) / n
-    return gram, cross
-
-
-def ridge_solve(gram: np.ndarray, cross: np.ndarray, ridge: float) -> np.ndarray:
-    """Ridge solution with penalties in proportion to each feature's own variance."""
-    diagonal = np.diag(gram)
-    return np.linalg.solve(gram + np.diag(ridge * diagonal + 1.0), cross)
-
-
-def low_rank(gram: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Output directions by falling explained variance (reduced-rank regression)."""
-    _, vectors = np.linalg.eigh(weights.T @ gram @ weights)
-    return vectors[:, ::-1]
-
-
 def fit_tables(rows: Rows, score: np.ndarray, levels: int, shrink: np.ndarray) -> _Tables:
     """Least squares of the values on ``score`` (rows, C) within each channel and symbol.
 
@@ -139,7 +82,7 @@ def fit_tables(rows: Rows, score: np.ndarray, levels: int, shrink: np.ndarray) -
     center = score.mean(0, dtype=np.float64).astype(np.float32)
     for s in range(levels):
         n, sz, sx, szz, szx = (np.zeros(channels) for _ in range(5))
-        for part in _chunks(len(rows)):
+        for part in row_chunks(len(rows)):
             mask = (rows.s[part] == s).astype(np.float32)
             z, x = score[part] - center, rows.x[part] * mask
             zm = z * mask
@@ -187,7 +130,7 @@ def fit_own(rows: Rows, score: np.ndarray | None, levels: int) -> np.ndarray:
     for s in range(levels):
         n, sums = np.zeros(channels), np.zeros((channels, 5))
         moments = np.zeros((channels, 5, 5))
-        for part in _chunks(len(rows)):
+        for part in row_chunks(len(rows)):
             r = rows[part]
             mask = (r.s == s).astype(np.float32)
             z = np.zeros_like(r.x) if score is None else score[part]
@@ -244,11 +187,11 @@ def choose(task: Task, train: Rows, test: Rows, say: Callable[[str], None]) -> C
     errors = {"centroid": float(centroid.mean()), "local": float(local.mean())}
     if not task.linear:
         return Choice(0.0, 0, _modes(centroid, local), errors)
-    gram, cross = normal_equations(every, values)
+    equations = equations_of(every, values)
     a, b = feature_rows(train, values), feature_rows(test, values)
     best, ridge = None, 0.0
     for candidate in RIDGES if task.channels <= WIDE else RIDGES[1::2]:
-        w = ridge_solve(gram, cross, candidate)
+        w = equations.solve(candidate)
         scores = a @ w.astype(np.float32), b @ w.astype(np.float32)
         e = judge(*scores)
         say(f"ridge {candidate:g}: held-out squared error {e.mean():.5g}")
@@ -256,7 +199,7 @@ def choose(task: Task, train: Rows, test: Rows, say: Callable[[str], None]) -> C
             break
         best, ridge, weights, best_scores = e, candidate, w, scores
     linear, rank = best, 0
-    vectors = low_rank(gram, weights).astype(np.float32)
+    vectors = equations.directions(weights).astype(np.float32)
     for candidate in _ranks(task):
         u = vectors[:, :candidate]
         linear, rank = judge(*(z @ u @ u.T for z in best_scores)), candidate

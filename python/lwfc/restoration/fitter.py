@@ -15,8 +15,9 @@ import numpy as np
 
 from ..base.errors import ParameterError
 from .blob import level_values, neighbour_sums
-from .fit import MODES, PRIOR, Rows, Task, choose
+from .fit import MODES, PRIOR, Task, choose
 from .integer import assemble
+from .rows import Rows
 
 __all__ = ["CentroidFitter", "RestorationFitter"]
 

@@ -5,23 +5,20 @@ from __future__ import annotations
 import numpy as np
 
 from .blob import LATENT_MAX, LINEAR, LOCAL, STRENGTH_ONE, Restoration
+from .equations import equations_of, ridge_solve
 from .fit import (
     Choice,
-    Rows,
     Task,
     estimate,
-    feature_rows,
     fit_own,
     fit_tables,
-    low_rank,
-    normal_equations,
     own_score,
     reference_errors,
-    ridge_solve,
     squared_errors,
     thin,
     value_limits,
 )
+from .rows import Rows, feature_rows
 
 __all__ = ["assemble"]
 
@@ -75,11 +72,11 @@ def assemble(task: Task, rows: Rows, choice: Choice, strength: float) -> bytes:
         score = own_score(rows, own_int)
     else:
         a = feature_rows(rows, values)
-        gram, cross = normal_equations(rows, values)
-        weights = ridge_solve(gram, cross, choice.ridge)
+        equations = equations_of(rows, values)
+        weights = equations.solve(choice.ridge)
         inputs = a
         if choice.rank:
-            vectors = low_rank(gram, weights)[:, : choice.rank]
+            vectors = equations.directions(weights)[:, : choice.rank]
             first, bias, shift = _latent_rows(weights @ vectors, a)
             inputs = np.floor((a @ first.T.astype(np.float32) + bias) / 2.0**shift)
             inputs = np.clip(inputs, 0, LATENT_MAX).astype(np.float32)

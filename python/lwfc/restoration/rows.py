@@ -1,0 +1,41 @@
+"""Positions drawn from samples, and what restoration sees at them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from .blob import interleave
+
+__all__ = ["Rows", "feature_rows", "row_chunks"]
+
+CHUNK = 4096
+
+
+@dataclass
+class Rows:
+    """Positions drawn from samples: S, H, V, D uint8 and values float32, each (rows, C)."""
+
+    s: np.ndarray
+    h: np.ndarray
+    v: np.ndarray
+    d: np.ndarray
+    x: np.ndarray
+
+    def __getitem__(self, index) -> Rows:
+        return Rows(*(a[index] for a in (self.s, self.h, self.v, self.d, self.x)))
+
+    def __len__(self) -> int:
+        return self.x.shape[0]
+
+
+def feature_rows(rows: Rows, values: np.ndarray) -> np.ndarray:
+    """float32 (rows, F): level value and 3x3 sum of every channel."""
+    level = values[rows.s]
+    return interleave(level, level + rows.h + rows.v + rows.d).astype(np.float32)
+
+
+def row_chunks(count: int) -> Iterator[slice]:
+    return (slice(i, min(i + CHUNK, count)) for i in range(0, count, CHUNK))
