@@ -52,7 +52,7 @@ def calibrate(
     With ``transform`` "dct" or "auto" the whole model runs, and then backwards from random
     projections of its outputs: errors go where the outputs hardly move. That needs no labels and
     leaves the model as it was. A fifth of the inputs, at most 128, is held out to find the step;
-    where that is fewer than 32, the gradients bound it as well, and the profile with levels is
+    where that is fewer than 64, the gradients bound it as well, and the profile with levels is
     taken, with a CalibrationWarning, where it codes smaller:
 
     ``outputs``
