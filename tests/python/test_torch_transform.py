@@ -245,7 +245,7 @@ def test_what_cannot_be_measured_says_what_to_do():
 @pytest.mark.parametrize("measure", ["variance", "kl"])
 def test_the_step_meets_the_distortion_of_the_outputs(measure):
     model = Net(lambda y: 0.3 * y)
-    codec = lt.calibrate(model, "middle", images(340).split(20), transform="dct", distortion=0.01,
+    codec = lt.calibrate(model, "middle", images(400).split(20), transform="dct", distortion=0.01,
                          distortion_measure=measure)  # fmt: skip
     assert codec.metadata["distortion_measure"] == measure
     assert 0.002 < codec.metadata["distortion"] <= 0.01
@@ -266,7 +266,7 @@ def test_few_inputs_held_out_do_not_find_the_step_alone():
     model = Net(lambda y: 40 * y)
     options = {"transform": "dct", "distortion": 0.01, "distortion_measure": "kl"}
     few = lt.calibrate(model, "middle", images(30), **options)
-    many = lt.calibrate(model, "middle", images(340).split(20), **options)
+    many = lt.calibrate(model, "middle", images(400).split(20), **options)
     assert few.metadata["step"] <= 1.3 * many.metadata["step"]
     assert few.metadata["distortion"] <= 0.01
 
