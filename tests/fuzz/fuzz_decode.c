@@ -17,7 +17,7 @@ static void decode_once(const uint8_t *data, size_t nbytes)
     if (lwfc_inspect(data, nbytes, NULL, &info) != LWFC_OK || info.bound) {
         return;
     }
-    static const int64_t sizes[] = {4, 2, 2, 8};
+    static const int64_t sizes[] = {4, 2, 2, 8, 0, 1, 1};
     struct lwfc_tensor y = {NULL, info.dtype, info.rank, {0}, {0}};
     int64_t total = sizes[info.dtype];
     for (int i = info.rank - 1; i >= 0; i--) {
