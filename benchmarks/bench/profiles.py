@@ -69,7 +69,7 @@ def stages(codec: lwfc.Codec, x: np.ndarray) -> tuple[dict[str, Callable[[], Any
     if codec.transform is None:
         symbols, plain = codec.symbols(x), codec.replace(restore=None)
         bare = plain.encode(x)
-        dtype = "bfloat16" if x.dtype.name == "bfloat16" else x.dtype.name
+        dtype = x.dtype.name
         calls["code"] = lambda: codec.encode_symbols(symbols, dtype=dtype)
         calls["decode symbols"] = lambda: codec.decode_symbols(data)
         calls["decode without restoration"] = lambda: plain.decode(bare, out=out)

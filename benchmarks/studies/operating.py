@@ -13,6 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from lwfc.evaluation.choice import frontier
+
 from . import rivals
 from .measuring import Rows, measure, screen
 from .tasks import Task, load_task
@@ -75,15 +77,6 @@ def settings_text(row: Options) -> str:
     if "clip" in row:
         parts.append("[{:g}, {:g}]".format(*row["clip"]))
     return " ".join([*parts, *(["ecsq"] if row.get("quantizer") == "ecsq" else [])])
-
-
-def frontier(rows: list[Options]) -> list[Options]:
-    """Rows no other beats in both bits and loss, by rising bits."""
-    kept: list[Options] = []
-    for row in sorted(rows, key=lambda r: (r["bits"], r["loss"])):
-        if not kept or row["loss"] < kept[-1]["loss"]:
-            kept.append(row)
-    return kept
 
 
 def choose(rows: list[Options], bound: float) -> Options:

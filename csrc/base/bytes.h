@@ -43,20 +43,29 @@ LWFC_INLINE void lwfc_store_u64(uint8_t *p, uint64_t v)
     lwfc_store_u32(p + 4, (uint32_t)(v >> 32));
 }
 
-/* Floats travel as their IEEE 754 bit patterns. */
-LWFC_INLINE float lwfc_load_f32(const uint8_t *p)
+/* Floats and their IEEE 754 bit patterns, as which they travel. */
+LWFC_INLINE float lwfc_float_of(uint32_t bits)
 {
-    const uint32_t bits = lwfc_load_u32(p);
     float v;
     memcpy(&v, &bits, sizeof v);
     return v;
 }
 
-LWFC_INLINE void lwfc_store_f32(uint8_t *p, float v)
+LWFC_INLINE uint32_t lwfc_bits_of(float v)
 {
     uint32_t bits;
     memcpy(&bits, &v, sizeof bits);
-    lwfc_store_u32(p, bits);
+    return bits;
+}
+
+LWFC_INLINE float lwfc_load_f32(const uint8_t *p)
+{
+    return lwfc_float_of(lwfc_load_u32(p));
+}
+
+LWFC_INLINE void lwfc_store_f32(uint8_t *p, float v)
+{
+    lwfc_store_u32(p, lwfc_bits_of(v));
 }
 
 #endif

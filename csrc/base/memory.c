@@ -37,3 +37,10 @@ void lwfc_free(void *p)
         free(((void **)p)[-1]);
     }
 }
+
+void *lwfc_place(struct lwfc_placer *p, size_t count, size_t size)
+{
+    void *at = p->base != NULL ? p->base + p->used : NULL;
+    p->used += (count * size + SLACK + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+    return at;
+}

@@ -16,4 +16,14 @@ size_t lwfc_size_mul(size_t a, size_t b);
 /* a + b, or SIZE_MAX if it overflows. */
 size_t lwfc_size_add(size_t a, size_t b);
 
+/* Places arrays one after the other in one piece of memory, each on a cache line and with
+ * lwfc_alloc's slack behind it; with base NULL it only counts. */
+struct lwfc_placer {
+    uint8_t *base;
+    size_t used;
+};
+
+/* The next `count` things of `size` bytes; NULL with base NULL. */
+void *lwfc_place(struct lwfc_placer *p, size_t count, size_t size);
+
 #endif

@@ -45,6 +45,19 @@ static uint8_t largest_of(const uint8_t *symbols, size_t n)
     return largest;
 }
 
+/* n symbols, `from_step` apart, to places `to_step` apart. */
+static void copy_run(const uint8_t *from, ptrdiff_t from_step, uint8_t *to, ptrdiff_t to_step,
+                     size_t n)
+{
+    if (from_step == 1 && to_step == 1) {
+        memcpy(to, from, n);
+        return;
+    }
+    for (ptrdiff_t x = 0; x < (ptrdiff_t)n; x++) {
+        to[x * to_step] = from[x * from_step];
+    }
+}
+
 int lwfc_order_gather(const struct lwfc_geometry *geometry, const struct lwfc_region *region,
                       const uint8_t *array, int levels, uint8_t *block)
 {
@@ -55,14 +68,7 @@ int lwfc_order_gather(const struct lwfc_geometry *geometry, const struct lwfc_re
     for (int32_t s = 0; s < region->extent.samples; s++) {
         for (int32_t c = 0; c < region->extent.channels; c++) {
             for (int32_t y = 0; y < region->extent.height; y += rows, to += n) {
-                const uint8_t *from = array + row_offset(&o, region, s, c, y);
-                if (o.position == 1) {
-                    memcpy(to, from, n);
-                    continue;
-                }
-                for (size_t x = 0; x < n; x++) {
-                    to[x] = from[(ptrdiff_t)x * o.position];
-                }
+                copy_run(array + row_offset(&o, region, s, c, y), o.position, to, 1, n);
             }
         }
     }
@@ -78,14 +84,7 @@ void lwfc_order_scatter(const struct lwfc_geometry *geometry, const struct lwfc_
     for (int32_t s = 0; s < region->extent.samples; s++) {
         for (int32_t c = 0; c < region->extent.channels; c++) {
             for (int32_t y = 0; y < region->extent.height; y += rows, block += n) {
-                uint8_t *to = array + row_offset(&o, region, s, c, y);
-                if (o.position == 1) {
-                    memcpy(to, block, n);
-                    continue;
-                }
-                for (size_t x = 0; x < n; x++) {
-                    to[(ptrdiff_t)x * o.position] = block[x];
-                }
+                copy_run(block, 1, array + row_offset(&o, region, s, c, y), o.position, n);
             }
         }
     }

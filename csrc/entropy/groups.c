@@ -1,23 +1,10 @@
 #include "entropy/groups.h"
 
+#include "base/memory.h"
 #include "entropy/groups_record.h"
 #include "kernels/groups_put.h"
 
 const uint8_t lwfc_groups_lane_counts[LWFC_GROUPS_LANE_CODES] = {1, 4, 16, LWFC_GROUPS_LANES};
-
-/* Places arrays one after the other, each aligned to a cache line; with base NULL it
- * only counts. */
-struct placer {
-    uint8_t *base;
-    size_t used;
-};
-
-static void *place(struct placer *p, size_t count, size_t size)
-{
-    void *at = p->base != NULL ? p->base + p->used : NULL;
-    p->used += (count * size + 127) / 64 * 64;
-    return at;
-}
 
 static size_t rows_of(uint32_t groups)
 {
@@ -26,29 +13,30 @@ static size_t rows_of(uint32_t groups)
 
 static size_t lay_out(uint32_t groups, int classes, struct lwfc_groups_model *m, void *memory)
 {
-    struct placer p = {memory, 0};
+    struct lwfc_placer p = {memory, 0};
     const size_t n = groups, symbols = n * LWFC_GROUP;
     struct lwfc_groups_tables *t = &m->tables;
     t->groups = groups;
-    t->silent = place(&p, rows_of(groups) * LWFC_GROUP, sizeof *t->silent);
-    t->first = place(&p, symbols, sizeof *t->first);
+    t->silent = lwfc_place(&p, rows_of(groups) * LWFC_GROUP, sizeof *t->silent);
+    t->first = lwfc_place(&p, symbols, sizeof *t->first);
     /* One table more, of symbols that are not there: all of it is one symbol 0. */
-    t->slots = place(&p, ((size_t)classes + 1) * LWFC_GROUPS_SLOTS, sizeof *t->slots);
-    t->zeros = place(&p, symbols, sizeof *t->zeros);
-    t->tops = place(&p, symbols, sizeof *t->tops);
-    t->counts = place(&p, n, sizeof *t->counts);
-    t->limits = place(&p, n, sizeof *t->limits);
-    t->lines = place(&p, n, sizeof *t->lines);
-    t->columns = place(&p, n, sizeof *t->columns);
-    m->classes = place(&p, symbols, sizeof *m->classes);
-    m->records = place(&p, (size_t)classes * (LWFC_GROUPS_ESCAPE + 1), sizeof *m->records);
-    m->flags = place(&p, 2 * n, sizeof *m->flags);
-    m->steps.symbols = place(&p, ((size_t)classes + 1) * (LWFC_GROUPS_ESCAPE + 1),
-                             sizeof *m->steps.symbols);
+    t->slots = lwfc_place(&p, ((size_t)classes + 1) * LWFC_GROUPS_SLOTS, sizeof *t->slots);
+    t->zeros = lwfc_place(&p, symbols, sizeof *t->zeros);
+    t->tops = lwfc_place(&p, symbols, sizeof *t->tops);
+    t->counts = lwfc_place(&p, n, sizeof *t->counts);
+    t->limits = lwfc_place(&p, n, sizeof *t->limits);
+    t->lines = lwfc_place(&p, n, sizeof *t->lines);
+    t->columns = lwfc_place(&p, n, sizeof *t->columns);
+    m->classes = lwfc_place(&p, symbols, sizeof *m->classes);
+    m->records = lwfc_place(&p, (size_t)classes * (LWFC_GROUPS_ESCAPE + 1), sizeof *m->records);
+    m->flags = lwfc_place(&p, 2 * n, sizeof *m->flags);
+    m->steps.symbols = lwfc_place(&p, ((size_t)classes + 1) * (LWFC_GROUPS_ESCAPE + 1),
+                                  sizeof *m->steps.symbols);
     for (int i = 0; i < 4; i++) {
-        m->steps.flags[i / 2][i % 2] = place(&p, rows_of(groups) * LWFC_GROUP, sizeof(uint32_t));
+        m->steps.flags[i / 2][i % 2] =
+            lwfc_place(&p, rows_of(groups) * LWFC_GROUP, sizeof(uint32_t));
     }
-    m->class_tops = place(&p, (size_t)classes, sizeof *m->class_tops);
+    m->class_tops = lwfc_place(&p, (size_t)classes, sizeof *m->class_tops);
     m->absent = (uint32_t)classes;
     return p.used;
 }
@@ -173,12 +161,12 @@ void lwfc_groups_model_group(struct lwfc_groups_model *m, uint32_t g, int count,
 static size_t lay_out_list(const struct lwfc_groups_model *m, struct lwfc_groups_list *l,
                            void *memory)
 {
-    struct placer p = {memory, 0};
+    struct lwfc_placer p = {memory, 0};
     const size_t n = m->tables.groups;
-    l->entries = place(&p, n * LWFC_GROUP + LWFC_GROUP, sizeof *l->entries);
-    l->starts = place(&p, n + 1, sizeof *l->starts);
-    l->lines = place(&p, n + 1, sizeof *l->lines);
-    l->flags = place(&p, rows_of(m->tables.groups), sizeof *l->flags);
+    l->entries = lwfc_place(&p, n * LWFC_GROUP + LWFC_GROUP, sizeof *l->entries);
+    l->starts = lwfc_place(&p, n + 1, sizeof *l->starts);
+    l->lines = lwfc_place(&p, n + 1, sizeof *l->lines);
+    l->flags = lwfc_place(&p, rows_of(m->tables.groups), sizeof *l->flags);
     return p.used;
 }
 

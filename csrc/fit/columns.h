@@ -8,10 +8,15 @@
 #include "fit/context_fit.h"
 #include "kernels/fit_kernels.h"
 
+static inline size_t lwfc_fit_blocks(size_t rows)
+{
+    return (rows + LWFC_FIT_BLOCK - 1) / LWFC_FIT_BLOCK;
+}
+
 /* The rows of a column with its last block filled up. */
 static inline size_t lwfc_fit_padded(size_t rows)
 {
-    return (rows + LWFC_FIT_BLOCK - 1) / LWFC_FIT_BLOCK * LWFC_FIT_BLOCK;
+    return lwfc_fit_blocks(rows) * LWFC_FIT_BLOCK;
 }
 
 /* x[i] = plane[pick[i]], or plane[i] without `pick`; the block's rest is 0. */

@@ -3,8 +3,10 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/memory.h"
+#include "fit/columns.h"
+
 enum {
-    LEVELS_MAX = 16,
     STEPS = 16,
     HALVINGS = 8,
     CURVATURE_ROWS = 1536, /* curvature steers as well when taken from some of the rows */
@@ -22,11 +24,6 @@ int lwfc_ordinal_side(int threshold, int levels)
     return (twice > 0) - (twice < 0);
 }
 
-static size_t blocks_of(size_t rows)
-{
-    return (rows + LWFC_FIT_BLOCK - 1) / LWFC_FIT_BLOCK;
-}
-
 static int size_of(const struct lwfc_ordinal *o)
 {
     return o->scores * o->features + o->levels - 1;
@@ -35,40 +32,30 @@ static int size_of(const struct lwfc_ordinal *o)
 size_t lwfc_ordinal_memory(struct lwfc_ordinal *o, void *base)
 {
     const size_t d = (size_t)o->features, n = o->stride;
-    const size_t size = 2 * d + LEVELS_MAX, columns = d > LEVELS_MAX ? d : LEVELS_MAX;
-    struct {
-        void **to;
-        size_t nbytes;
-    } parts[] = {
-        {(void **)&o->x, d * n * sizeof *o->x},
-        {(void **)&o->q, n * sizeof *o->q},
-        {(void **)&o->theta, size * sizeof *o->theta},
-        {(void **)&o->ridge, size * sizeof *o->ridge},
-        {(void **)&o->step, size * sizeof *o->step},
-        {(void **)&o->tried, size * sizeof *o->tried},
-        {(void **)&o->hessian, size * size * sizeof *o->hessian},
-        {(void **)&o->sums, columns * d * sizeof *o->sums},
-        {(void **)&o->weights, d * sizeof *o->weights},
-        {(void **)&o->score, n * sizeof *o->score},
-        {(void **)&o->spread, n * sizeof *o->spread},
-        {(void **)&o->upper, n * sizeof *o->upper},
-        {(void **)&o->lower, n * sizeof *o->lower},
-        {(void **)&o->slope, n * sizeof *o->slope},
-        {(void **)&o->loss, n * sizeof *o->loss},
-        {(void **)&o->curve, n * sizeof *o->curve},
-        {(void **)&o->left, columns * n * sizeof *o->left},
-        {(void **)&o->rounded, 5 * n * sizeof *o->rounded},
-        {(void **)&o->above, n * sizeof *o->above},
-        {(void **)&o->below, n * sizeof *o->below},
-    };
-    size_t at = 0;
-    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
-        if (base != NULL) {
-            *parts[i].to = (char *)base + at;
-        }
-        at += (parts[i].nbytes + 63) / 64 * 64;
-    }
-    return at;
+    const size_t size = 2 * d + LWFC_FIT_LEVELS_MAX;
+    const size_t columns = d > LWFC_FIT_LEVELS_MAX ? d : LWFC_FIT_LEVELS_MAX;
+    struct lwfc_placer p = {base, 0};
+    o->x = lwfc_place(&p, d * n, sizeof *o->x);
+    o->q = lwfc_place(&p, n, sizeof *o->q);
+    o->theta = lwfc_place(&p, size, sizeof *o->theta);
+    o->ridge = lwfc_place(&p, size, sizeof *o->ridge);
+    o->step = lwfc_place(&p, size, sizeof *o->step);
+    o->tried = lwfc_place(&p, size, sizeof *o->tried);
+    o->hessian = lwfc_place(&p, size * size, sizeof *o->hessian);
+    o->sums = lwfc_place(&p, columns * d, sizeof *o->sums);
+    o->weights = lwfc_place(&p, d, sizeof *o->weights);
+    o->score = lwfc_place(&p, n, sizeof *o->score);
+    o->spread = lwfc_place(&p, n, sizeof *o->spread);
+    o->upper = lwfc_place(&p, n, sizeof *o->upper);
+    o->lower = lwfc_place(&p, n, sizeof *o->lower);
+    o->slope = lwfc_place(&p, n, sizeof *o->slope);
+    o->loss = lwfc_place(&p, n, sizeof *o->loss);
+    o->curve = lwfc_place(&p, n, sizeof *o->curve);
+    o->left = lwfc_place(&p, columns * n, sizeof *o->left);
+    o->rounded = lwfc_place(&p, 5 * n, sizeof *o->rounded);
+    o->above = lwfc_place(&p, n, sizeof *o->above);
+    o->below = lwfc_place(&p, n, sizeof *o->below);
+    return p.used;
 }
 
 /* Fills the rows' probabilities under theta; the sum of their logarithms, or -INFINITY
@@ -76,7 +63,7 @@ size_t lwfc_ordinal_memory(struct lwfc_ordinal *o, void *base)
 static double likelihood(struct lwfc_ordinal *o, const double *theta, size_t rows, float least)
 {
     const int d = o->features;
-    float edges[LEVELS_MAX + 1], sides[LEVELS_MAX + 1];
+    float edges[LWFC_FIT_LEVELS_MAX + 1], sides[LWFC_FIT_LEVELS_MAX + 1];
     edges[0] = 60.0F;
     edges[o->levels] = -60.0F;
     sides[0] = sides[o->levels] = 0.0F;
@@ -88,13 +75,13 @@ static double likelihood(struct lwfc_ordinal *o, const double *theta, size_t row
         for (int j = 0; j < d; j++) {
             o->weights[j] = (float)theta[i * d + j];
         }
-        o->kernels->scores(o->x, o->stride, d, o->weights, blocks_of(rows),
+        o->kernels->scores(o->x, o->stride, d, o->weights, lwfc_fit_blocks(rows),
                            i == 0 ? o->score : o->spread);
     }
     const struct lwfc_fit_link link = {
         o->q, o->score, o->scores > 1 ? o->spread : NULL, edges, sides, o->levels, least,
         o->upper, o->lower, o->slope, o->loss};
-    if (o->kernels->link(&link, blocks_of(rows)) > 0 && least < 1e-20F) {
+    if (o->kernels->link(&link, lwfc_fit_blocks(rows)) > 0 && least < 1e-20F) {
         return -INFINITY;
     }
     double sums[8] = {0};
@@ -125,7 +112,7 @@ static void round_rows(const float *x, size_t rows, float scale, int16_t *out)
     for (size_t r = 0; r < rows; r++) {
         out[r] = (int16_t)(int32_t)((x[r] * scale + nearest) - nearest);
     }
-    memset(out + rows, 0, (blocks_of(rows) * LWFC_FIT_BLOCK - rows) * sizeof *out);
+    memset(out + rows, 0, (lwfc_fit_padded(rows) - rows) * sizeof *out);
 }
 
 /* The scale by which the largest magnitude becomes `most`. */
@@ -142,7 +129,7 @@ static float scale_to(float most, const float *x, size_t rows)
 static void gradient(struct lwfc_ordinal *o, size_t rows, double *out)
 {
     const int d = o->features, levels = o->levels;
-    double upper[LEVELS_MAX] = {0}, lower[LEVELS_MAX] = {0};
+    double upper[LWFC_FIT_LEVELS_MAX] = {0}, lower[LWFC_FIT_LEVELS_MAX] = {0};
     for (size_t r = 0; r < rows; r++) {
         upper[o->q[r]] += 1.0F - o->upper[r] + o->slope[r];
         lower[o->q[r]] += -o->lower[r] - o->slope[r];
@@ -154,7 +141,7 @@ static void gradient(struct lwfc_ordinal *o, size_t rows, double *out)
         }
         const float scale = scale_to(LWFC_FIT_LARGEST, o->curve, rows);
         round_rows(o->curve, rows, scale, o->left);
-        o->kernels->dots(o->left, 1, o->x, d, 0, o->stride, blocks_of(rows), out + i * d);
+        o->kernels->dots(o->left, 1, o->x, d, 0, o->stride, lwfc_fit_blocks(rows), out + i * d);
         for (int j = 0; j < d; j++) {
             out[i * d + j] /= scale;
         }
@@ -172,7 +159,7 @@ static void add_products(struct lwfc_ordinal *o, size_t rows, const int16_t *wei
                          double *block)
 {
     const int d = o->features, size = size_of(o), last = d - 1;
-    const size_t padded = blocks_of(rows) * LWFC_FIT_BLOCK;
+    const size_t padded = lwfc_fit_padded(rows);
     const int16_t *activity = o->x + (size_t)last * o->stride;
     for (int j = 0; j < last; j++) {
         const int16_t *x = o->x + (size_t)j * o->stride;
@@ -181,7 +168,7 @@ static void add_products(struct lwfc_ordinal *o, size_t rows, const int16_t *wei
             left[r] = (int16_t)(weight[r] * x[r]);
         }
     }
-    o->kernels->dots(o->left, last, o->x, d, 1, o->stride, blocks_of(rows), o->sums);
+    o->kernels->dots(o->left, last, o->x, d, 1, o->stride, lwfc_fit_blocks(rows), o->sums);
     int64_t squares = 0;
     for (size_t r = 0; r < rows; r++) {
         squares += weight[r] * activity[r] * activity[r];
@@ -203,11 +190,11 @@ static void add_crossings(struct lwfc_ordinal *o, size_t rows, const int16_t *ab
     const int d = o->features, size = size_of(o), thresholds = o->levels - 1;
     for (int k = 0; k < thresholds; k++) {
         int16_t *left = o->left + (size_t)k * o->stride;
-        for (size_t r = 0; r < blocks_of(rows) * LWFC_FIT_BLOCK; r++) {
+        for (size_t r = 0; r < lwfc_fit_padded(rows); r++) {
             left[r] = o->q[r] == k + 1 ? above[r] : o->q[r] == k ? below[r] : 0;
         }
     }
-    o->kernels->dots(o->left, thresholds, o->x, d, 0, o->stride, blocks_of(rows), o->sums);
+    o->kernels->dots(o->left, thresholds, o->x, d, 0, o->stride, lwfc_fit_blocks(rows), o->sums);
     for (int k = 0; k < thresholds; k++) {
         for (int j = 0; j < d; j++) {
             block[k * size + j] += o->sums[k * d + j] / scale;
@@ -250,7 +237,7 @@ static struct curves row_curves(struct lwfc_ordinal *o, size_t rows)
 static void spread_curvature(struct lwfc_ordinal *o, size_t rows, const struct curves *v)
 {
     const int d = o->features, size = size_of(o);
-    const size_t padded = blocks_of(rows) * LWFC_FIT_BLOCK;
+    const size_t padded = lwfc_fit_padded(rows);
     double *products = o->hessian + d * size + d, *crossings = o->hessian + 2 * d * size + d;
     const int16_t *s = o->above, *t = o->below;
     for (size_t r = 0; r < padded; r++) {
@@ -284,7 +271,7 @@ static void curvature(struct lwfc_ordinal *o, size_t rows, size_t all)
     const struct curves v = row_curves(o, rows);
     double *h = o->hessian;
     memset(h, 0, (size_t)size * (size_t)size * sizeof *h);
-    for (size_t r = 0; r < blocks_of(rows) * LWFC_FIT_BLOCK; r++) {
+    for (size_t r = 0; r < lwfc_fit_padded(rows); r++) {
         v.weight[r] = (int16_t)(v.a[r] + v.b[r]);
     }
     add_products(o, rows, v.weight, v.scale, h);
@@ -378,7 +365,7 @@ static void climb(struct lwfc_ordinal *o, size_t rows)
 static void start(struct lwfc_ordinal *o, size_t rows)
 {
     const int first = o->scores * o->features;
-    double counts[LEVELS_MAX];
+    double counts[LWFC_FIT_LEVELS_MAX];
     for (int k = 0; k < o->levels; k++) {
         counts[k] = 0.5;
     }
@@ -420,7 +407,7 @@ static void penalize(struct lwfc_ordinal *o, size_t rows)
 /* Which way the spread moves the two logits of each row. */
 static void take_sides(struct lwfc_ordinal *o, size_t rows)
 {
-    for (size_t r = 0; r < blocks_of(rows) * LWFC_FIT_BLOCK; r++) {
+    for (size_t r = 0; r < lwfc_fit_padded(rows); r++) {
         const int q = o->q[r];
         o->above[r] = (int16_t)(q > 0 ? lwfc_ordinal_side(q - 1, o->levels) : 0);
         o->below[r] = (int16_t)(q + 1 < o->levels ? lwfc_ordinal_side(q, o->levels) : 0);

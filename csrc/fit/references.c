@@ -313,37 +313,26 @@ static size_t columns_max(int most)
 }
 
 /* Lays out a worker's memory; with base NULL only the size counts. */
-static size_t lay_out(struct worker *w, const struct task *task, char *base)
+static size_t lay_out(struct worker *w, const struct task *task, void *base)
 {
     const size_t n = columns_max(task->most), most = (size_t)task->most;
     const size_t earlier = (size_t)task->earlier_count;
     struct pursuit *p = &w->pursuit;
-    size_t at = 0;
-    struct {
-        void **to;
-        size_t nbytes;
-    } parts[] = {
-        {(void **)&w->x, n * task->stride * sizeof *w->x},
-        {(void **)&w->mean, n * sizeof *w->mean},
-        {(void **)&w->sums, (LOCAL + 1) * n * sizeof *w->sums},
-        {(void **)&w->strength, earlier * sizeof *w->strength},
-        {(void **)&w->near, n * sizeof *w->near},
-        {(void **)&w->candidates, n * sizeof *w->candidates},
-        {(void **)&p->chosen, n * sizeof *p->chosen},
-        {(void **)&p->cross, (LOCAL + 1) * n * sizeof *p->cross},
-        {(void **)&p->solved, LOCAL * n * sizeof *p->solved},
-        {(void **)&p->variance, n * sizeof *p->variance},
-        {(void **)&p->residual, n * sizeof *p->residual},
-        {(void **)&p->column, n * sizeof *p->column},
-        {(void **)&p->directions, most * n * sizeof *p->directions},
-    };
-    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
-        if (base != NULL) {
-            *parts[i].to = base + at;
-        }
-        at += (parts[i].nbytes + 63) / 64 * 64;
-    }
-    return at;
+    struct lwfc_placer placer = {base, 0};
+    w->x = lwfc_place(&placer, n * task->stride, sizeof *w->x);
+    w->mean = lwfc_place(&placer, n, sizeof *w->mean);
+    w->sums = lwfc_place(&placer, (LOCAL + 1) * n, sizeof *w->sums);
+    w->strength = lwfc_place(&placer, earlier, sizeof *w->strength);
+    w->near = lwfc_place(&placer, n, sizeof *w->near);
+    w->candidates = lwfc_place(&placer, n, sizeof *w->candidates);
+    p->chosen = lwfc_place(&placer, n, sizeof *p->chosen);
+    p->cross = lwfc_place(&placer, (LOCAL + 1) * n, sizeof *p->cross);
+    p->solved = lwfc_place(&placer, LOCAL * n, sizeof *p->solved);
+    p->variance = lwfc_place(&placer, n, sizeof *p->variance);
+    p->residual = lwfc_place(&placer, n, sizeof *p->residual);
+    p->column = lwfc_place(&placer, n, sizeof *p->column);
+    p->directions = lwfc_place(&placer, most * n, sizeof *p->directions);
+    return placer.used;
 }
 
 static size_t least_of(size_t a, size_t b)

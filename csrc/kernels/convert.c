@@ -1,6 +1,7 @@
 #include "kernels/convert.h"
 
 #include "base/attributes.h"
+#include "base/bytes.h"
 #include "cpu/cpu.h"
 
 #include <float.h>
@@ -24,20 +25,6 @@ float lwfc_dtype_largest(enum lwfc_dtype dtype)
     return largest[dtype];
 }
 
-static float bits_to_float(uint32_t bits)
-{
-    float f;
-    memcpy(&f, &bits, sizeof f);
-    return f;
-}
-
-static uint32_t float_to_bits(float f)
-{
-    uint32_t bits;
-    memcpy(&bits, &f, sizeof bits);
-    return bits;
-}
-
 /* Exact. A NaN comes back quiet, as the CPU instruction makes it. */
 static float half_to_float(uint16_t h)
 {
@@ -45,18 +32,18 @@ static float half_to_float(uint16_t h)
     const uint32_t exponent = (h >> 10) & 31u;
     const uint32_t mantissa = h & 1023u;
     if (exponent == 31) {
-        return bits_to_float(sign | 0x7F800000u | (mantissa ? 0x400000u : 0) | mantissa << 13);
+        return lwfc_float_of(sign | 0x7F800000u | (mantissa ? 0x400000u : 0) | mantissa << 13);
     }
     if (exponent == 0) { /* zero or subnormal: mantissa * 2^-24 */
         const float magnitude = (float)mantissa * 0x1p-24f;
-        return bits_to_float(sign | float_to_bits(magnitude));
+        return lwfc_float_of(sign | lwfc_bits_of(magnitude));
     }
-    return bits_to_float(sign | (exponent + 112) << 23 | mantissa << 13);
+    return lwfc_float_of(sign | (exponent + 112) << 23 | mantissa << 13);
 }
 
 static uint16_t float_to_half(float f)
 {
-    const uint32_t bits = float_to_bits(f);
+    const uint32_t bits = lwfc_bits_of(f);
     const uint16_t sign = (uint16_t)((bits >> 16) & 0x8000u);
     const uint32_t magnitude = bits & 0x7FFFFFFFu;
     if (magnitude > 0x7F800000u) {
@@ -66,8 +53,8 @@ static uint16_t float_to_half(float f)
         return (uint16_t)(sign | 0x7C00u);
     }
     if (magnitude < 0x38800000u) { /* subnormal: adding 0.5 aligns and rounds the mantissa */
-        const float shifted = bits_to_float(magnitude) + 0.5f;
-        return (uint16_t)(sign | (float_to_bits(shifted) - 0x3F000000u));
+        const float shifted = lwfc_float_of(magnitude) + 0.5f;
+        return (uint16_t)(sign | (lwfc_bits_of(shifted) - 0x3F000000u));
     }
     const uint32_t odd = (magnitude >> 13) & 1u;
     return (uint16_t)(sign | ((magnitude - 0x38000000u + 0xFFFu + odd) >> 13));
@@ -75,7 +62,7 @@ static uint16_t float_to_half(float f)
 
 static uint16_t float_to_bfloat(float f)
 {
-    const uint32_t bits = float_to_bits(f);
+    const uint32_t bits = lwfc_bits_of(f);
     if ((bits & 0x7FFFFFFFu) > 0x7F800000u) {
         return (uint16_t)((bits >> 16) | 0x40u);
     }
@@ -88,7 +75,7 @@ static uint8_t float_to_byte(float f, float least)
 {
     const float from = f > least ? f : least;
     const float within = from < least + 255.0f ? from : least + 255.0f;
-    return (uint8_t)float_to_bits(within + 0x1.8p23f);
+    return (uint8_t)lwfc_bits_of(within + 0x1.8p23f);
 }
 
 static void load_bytes(const char *in, ptrdiff_t stride, int is_signed, size_t n, float *out)
@@ -124,7 +111,7 @@ static void load_scalar(const void *in, ptrdiff_t stride, enum lwfc_dtype dtype,
             break;
         case LWFC_BFLOAT16:
             memcpy(&half, p, sizeof half);
-            out[i] = bits_to_float((uint32_t)half << 16);
+            out[i] = lwfc_float_of((uint32_t)half << 16);
             break;
         case LWFC_FLOAT64:
             memcpy(&wide, p, sizeof wide);

@@ -1,6 +1,7 @@
 #include "kernels/fit_kernels.h"
 
 #include "base/attributes.h"
+#include "base/bytes.h"
 #include "cpu/cpu.h"
 
 #include <string.h>
@@ -12,20 +13,6 @@ enum { DEPTH = 1024 };
 #define CERTAIN 40.0F
 #define FARTHEST 25.0F
 #define NARROWEST 1e-6F /* of a symbol's share of what is above its lower threshold */
-
-LWFC_INLINE float from_bits(int32_t bits)
-{
-    float x;
-    memcpy(&x, &bits, sizeof x);
-    return x;
-}
-
-LWFC_INLINE int32_t to_bits(float x)
-{
-    int32_t bits;
-    memcpy(&bits, &x, sizeof bits);
-    return bits;
-}
 
 /* e^x for |x| < 80: 2^n times the Taylor polynomial of what is left, at most log(2) / 2. */
 LWFC_INLINE float exponential(float x)
@@ -42,15 +29,15 @@ LWFC_INLINE float exponential(float x)
     p = p * f + 0.5F;
     p = p * f + 1.0F;
     p = p * f + 1.0F;
-    return p * from_bits((to_bits(t) - to_bits(nearest) + 127) * (1 << 23));
+    return p * lwfc_float_of((lwfc_bits_of(t) - lwfc_bits_of(nearest) + 127) << 23);
 }
 
 /* log(x), x normal and positive: 2 artanh((m - 1) / (m + 1)) of the mantissa m around 1. */
 LWFC_INLINE float logarithm(float x)
 {
     const int32_t root = 0x3F3504F3; /* sqrt(1 / 2) */
-    const int32_t e = (to_bits(x) - root) >> 23;
-    const float m = from_bits(to_bits(x) - e * (1 << 23));
+    const int32_t e = ((int32_t)lwfc_bits_of(x) - root) >> 23;
+    const float m = lwfc_float_of(lwfc_bits_of(x) - ((uint32_t)e << 23));
     const float s = (m - 1.0F) / (m + 1.0F), z = s * s;
     const float series = s * (2.0F + z * (2.0F / 3 + z * (2.0F / 5 + z * (2.0F / 7))));
     return series + (float)e * 0.69314718F;

@@ -1,5 +1,6 @@
 /* The section of a codec file: every field is checked before anything depends on it. */
 #include "base/bytes.h"
+#include "base/memory.h"
 #include "transform/dct.h"
 #include "transform/section.h"
 
@@ -174,35 +175,23 @@ static int read_outline(const uint8_t *section, size_t nbytes, struct lwfc_trans
     return o->silent != NULL && c.p == c.end ? 0 : -1;
 }
 
-/* Arrays one after the other, on cache lines; with base NULL it only counts. */
-struct placer {
-    uint8_t *base;
-    size_t used;
-};
-
-static void *place(struct placer *p, size_t count, size_t size)
-{
-    void *at = p->base != NULL ? p->base + p->used : NULL;
-    p->used += (count * size + 127) / 64 * 64;
-    return at;
-}
-
 static size_t groups_of(size_t columns)
 {
     return (columns + LWFC_GROUP - 1) / LWFC_GROUP;
 }
 
 static int read_matrix(const uint8_t *p, int columns, struct lwfc_transform *t,
-                       struct placer *memory, struct lwfc_transform_matrix *m)
+                       struct lwfc_placer *memory, struct lwfc_transform_matrix *m)
 {
     const int channels = t->channels, padded = t->padded;
     const uint8_t *exponents = p + 1, *mantissas = exponents + columns;
     const uint8_t *scales = mantissas + (size_t)columns * (size_t)channels;
     const uint8_t *rows = scales + 4 * (size_t)columns;
     const size_t size = (size_t)columns * (size_t)padded, groups = groups_of((size_t)columns);
-    int16_t *synthesis = place(memory, size, sizeof *synthesis);
-    uint32_t *analysis = place(memory, groups * LWFC_GROUP * (size_t)padded / 2, sizeof *analysis);
-    float *row_scales = place(memory, groups * LWFC_GROUP, sizeof *row_scales);
+    int16_t *synthesis = lwfc_place(memory, size, sizeof *synthesis);
+    uint32_t *analysis =
+        lwfc_place(memory, groups * LWFC_GROUP * (size_t)padded / 2, sizeof *analysis);
+    float *row_scales = lwfc_place(memory, groups * LWFC_GROUP, sizeof *row_scales);
     memset(synthesis, 0, size * sizeof *synthesis);
     memset(analysis, 0, groups * LWFC_GROUP * (size_t)padded / 2 * sizeof *analysis);
     memset(row_scales, 0, groups * LWFC_GROUP * sizeof *row_scales);
@@ -242,13 +231,13 @@ static int read_matrix(const uint8_t *p, int columns, struct lwfc_transform *t,
     return bad ? -1 : 0;
 }
 
-static int read_mean(const uint8_t *p, struct lwfc_transform *t, struct placer *memory)
+static int read_mean(const uint8_t *p, struct lwfc_transform *t, struct lwfc_placer *memory)
 {
     const int height = t->mean_is_map ? t->height : t->block_height;
     const int width = t->mean_is_map ? t->width : t->block_width;
     const size_t places = (size_t)height * (size_t)width;
-    int16_t *planar = place(memory, places * (size_t)t->channels, sizeof *planar);
-    int16_t *last = place(memory, places * (size_t)t->padded, sizeof *last);
+    int16_t *planar = lwfc_place(memory, places * (size_t)t->channels, sizeof *planar);
+    int16_t *last = lwfc_place(memory, places * (size_t)t->padded, sizeof *last);
     memset(last, 0, places * (size_t)t->padded * sizeof *last);
     for (size_t c = 0; c < (size_t)t->channels; c++) {
         for (size_t i = 0; i < places; i++) {
@@ -300,18 +289,18 @@ static int read_model(const struct outline *o, struct lwfc_transform *t, uint32_
     return 0;
 }
 
-static struct lwfc_side place_side(int n, struct placer *memory)
+static struct lwfc_side place_side(int n, struct lwfc_placer *memory)
 {
     struct lwfc_side side = {.n = n,
                              .bits = lwfc_dct_bits(n),
                              .pairs = (n + 1) / 2,
                              .padded = (n + LWFC_STRIP - 1) / LWFC_STRIP * LWFC_STRIP};
-    side.over_k = place(memory, (size_t)(side.pairs * side.padded), sizeof *side.over_k);
-    side.over_i = place(memory, (size_t)(n * side.pairs), sizeof *side.over_i);
+    side.over_k = lwfc_place(memory, (size_t)(side.pairs * side.padded), sizeof *side.over_k);
+    side.over_i = lwfc_place(memory, (size_t)(n * side.pairs), sizeof *side.over_i);
     return side;
 }
 
-static struct lwfc_side make_side(int n, struct placer *memory)
+static struct lwfc_side make_side(int n, struct lwfc_placer *memory)
 {
     int16_t table[LWFC_SIDE_MAX * LWFC_SIDE_MAX];
     lwfc_dct_table(n, table);
@@ -337,22 +326,22 @@ size_t lwfc_transform_nbytes(const uint8_t *section, size_t nbytes)
     if (read_outline(section, nbytes, &t, &o) != 0) {
         return 0;
     }
-    struct placer p = {NULL, 0};
+    struct lwfc_placer p = {NULL, 0};
     const size_t padded = (size_t)t.padded, frequencies = (size_t)t.frequencies;
-    place(&p, frequencies, sizeof *t.index);
-    place(&p, frequencies, sizeof *t.columns);
-    place(&p, frequencies, sizeof *t.groups);
-    place(&p, (size_t)t.matrix_count, sizeof *t.matrices);
+    lwfc_place(&p, frequencies, sizeof *t.index);
+    lwfc_place(&p, frequencies, sizeof *t.columns);
+    lwfc_place(&p, frequencies, sizeof *t.groups);
+    lwfc_place(&p, (size_t)t.matrix_count, sizeof *t.matrices);
     for (int m = 0; m < t.matrix_count; m++) {
         const size_t columns = o.sizes.matrix_columns[m], rows = groups_of(columns) * LWFC_GROUP;
-        place(&p, columns * padded, sizeof(int16_t));
-        place(&p, rows * padded / 2, sizeof(uint32_t));
-        place(&p, rows, sizeof(float));
+        lwfc_place(&p, columns * padded, sizeof(int16_t));
+        lwfc_place(&p, rows * padded / 2, sizeof(uint32_t));
+        lwfc_place(&p, rows, sizeof(float));
     }
     const size_t places =
         t.mean_is_map ? (size_t)t.height * (size_t)t.width : (size_t)t.frequencies;
-    place(&p, places * (size_t)t.channels, sizeof(int16_t));
-    place(&p, places * padded, sizeof(int16_t));
+    lwfc_place(&p, places * (size_t)t.channels, sizeof(int16_t));
+    lwfc_place(&p, places * padded, sizeof(int16_t));
     place_side(t.block_height, &p);
     place_side(t.block_width, &p);
     return p.used + lwfc_groups_model_nbytes(o.sizes.groups, o.class_count);
@@ -365,12 +354,12 @@ int lwfc_transform_read(const uint8_t *section, size_t nbytes, struct lwfc_trans
     if (read_outline(section, nbytes, t, &o) != 0) {
         return -1;
     }
-    struct placer p = {memory, 0};
-    uint16_t *index = place(&p, (size_t)t->frequencies, sizeof *index);
-    uint16_t *columns = place(&p, (size_t)t->frequencies, sizeof *columns);
-    uint32_t *first = place(&p, (size_t)t->frequencies, sizeof *first);
+    struct lwfc_placer p = {memory, 0};
+    uint16_t *index = lwfc_place(&p, (size_t)t->frequencies, sizeof *index);
+    uint16_t *columns = lwfc_place(&p, (size_t)t->frequencies, sizeof *columns);
+    uint32_t *first = lwfc_place(&p, (size_t)t->frequencies, sizeof *first);
     struct lwfc_transform_matrix *matrices =
-        place(&p, (size_t)t->matrix_count, sizeof *matrices);
+        lwfc_place(&p, (size_t)t->matrix_count, sizeof *matrices);
     t->live_u = t->live_v = 0;
     t->coefficients = (uint32_t)o.sizes.coefficients;
     for (int f = 0; f < t->frequencies; f++) {

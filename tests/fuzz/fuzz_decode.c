@@ -4,6 +4,7 @@
 #include "base/crc32c.h"
 #include "container/geometry.h"
 #include "container/header.h"
+#include "kernels/convert.h"
 #include "lwfc.h"
 
 #include <stdlib.h>
@@ -17,9 +18,8 @@ static void decode_once(const uint8_t *data, size_t nbytes)
     if (lwfc_inspect(data, nbytes, NULL, &info) != LWFC_OK || info.bound) {
         return;
     }
-    static const int64_t sizes[] = {4, 2, 2, 8, 0, 1, 1};
     struct lwfc_tensor y = {NULL, info.dtype, info.rank, {0}, {0}};
-    int64_t total = sizes[info.dtype];
+    int64_t total = (int64_t)lwfc_dtype_nbytes((enum lwfc_dtype)info.dtype);
     for (int i = info.rank - 1; i >= 0; i--) {
         y.shape[i] = info.shape[i];
         y.strides[i] = total;

@@ -1,10 +1,10 @@
 """Showing results on terminals and in notebooks."""
 
 import html
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-__all__ = ["html_fields", "html_table", "text_fields"]
+__all__ = ["html_fields", "html_table", "text_fields", "text_table"]
 
 
 def html_table(head: Sequence[str], body: Iterable[Sequence[Any]]) -> str:
@@ -25,3 +25,15 @@ def html_fields(title: str, fields: Mapping[str, Any]) -> str:
 def text_fields(title: str, fields: Mapping[str, Any]) -> str:
     """A mapping as lines, one a field."""
     return "\n".join([title, *(f"  {name}: {value}" for name, value in fields.items())])
+
+
+def text_table(lines: Sequence[Sequence[str]], left: Collection[int] = ()) -> str:
+    """Lines of text cells with their columns aligned, to the right but for those in ``left``."""
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join(
+        "  ".join(
+            cell.ljust(width) if i in left else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in lines
+    )

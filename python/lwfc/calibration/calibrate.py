@@ -211,16 +211,16 @@ def calibrate(
             notes |= integers.notes(dtype)
             notes["range"] = [float(made.values.min()), float(made.values.max())]
         arguments = dict(channel_axis=channel_axis, inner_shape=statistics.inner_shape, nan=nan)
-        arguments |= dict(metadata=notes)
         if bound is None and len(made.values) > 1:
             bound = True  # a table for each channel is far larger than what it decodes
         if coder != "context" and restore == "none":
-            return Codec(made.thresholds, made.values, coder=coder, bound=bound, **arguments)
+            return Codec(made.thresholds, made.values, coder=coder, bound=bound, metadata=notes,
+                         **arguments)  # fmt: skip
         plain = Codec(
             made.thresholds,
             made.values,
             coder="rans" if coder == "context" else coder,
-            **arguments | {"metadata": {}},  # which would have it refuse the batches' floats
+            **arguments,  # no notes yet: an integer type there would refuse the batches' floats
         )
         fitting = Fitting(
             context=coder == "context",

@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 
 from ..base.errors import ParameterError
+from ..codec.names import INTEGERS
 from .samples import Batches
 
 __all__ = ["Integers"]
 
-DTYPES = ("int8", "uint8")
 MOST = 1e30
 
 
@@ -120,7 +120,7 @@ class Real:
     def dtype(self) -> str:
         """The integers' type, after a walk. Errors: ParameterError for others than 8 bits."""
         found = sorted(self._batches.dtypes)
-        if len(found) != 1 or found[0] not in DTYPES:
+        if len(found) != 1 or found[0] not in INTEGERS:
             raise ParameterError(
                 f"scale is for samples of one type, int8 or uint8, and these are "
                 f"{' and '.join(found)}: leave it out for floats"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..base.errors import LwfcError
+from ..base.unbeaten import unbeaten
 
 __all__ = ["SEARCHES", "Goal", "pareto"]
 
@@ -21,11 +22,8 @@ STAGES = (("levels", "clip_scale"), ("restore", "restore_strength"), ("rate_weig
 def pareto(rows: Iterable[Row], mode: str = "max") -> list[Row]:
     """The rows no other beats in both bytes per element and metric, by falling bytes."""
     sign = 1 if mode == "max" else -1
-    kept: list[Row] = []
-    for row in sorted(rows, key=lambda row: (row["bits_per_element"], -sign * row["metric"])):
-        if not kept or sign * row["metric"] > sign * kept[-1]["metric"]:
-            kept.append(row)
-    return kept[::-1]
+    front = unbeaten(rows, lambda row: row["bits_per_element"], lambda row: -sign * row["metric"])
+    return front[::-1]
 
 
 @dataclass(frozen=True)

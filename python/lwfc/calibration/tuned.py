@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..base.errors import ParameterError
-from ..base.show import html_table
+from ..base.show import html_table, text_table
 from ..codec.codec import Codec
 from .samples import opened
 from .search import pareto
@@ -55,10 +55,7 @@ class TuneResult:
         return marks
 
     def __str__(self) -> str:
-        cells = self._cells()
-        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-        lines = ["  ".join(c.rjust(w) for c, w in zip(line, widths, strict=True)) for line in cells]
-        return "\n".join(line.rstrip() for line in lines)
+        return text_table(self._cells())
 
     def _repr_html_(self) -> str:
         head, *body = self._cells()

@@ -10,7 +10,7 @@ import numpy as np
 from .. import _core
 from ..base.errors import FormatError, ParameterError
 from ..base.show import html_fields
-from .names import CODERS, NAN_POLICIES
+from .names import CODERS, INTEGERS, NAN_POLICIES
 
 __all__ = ["BLOBS", "CodecValue", "notes_bytes"]
 
@@ -37,7 +37,7 @@ def _integers(notes: Mapping[str, Any]) -> tuple[str | None, Any, Any]:
     numbers = [*(scale if isinstance(scale, list) else [scale]),
                *(zero if isinstance(zero, list) else [zero])]  # fmt: skip
     good = all(isinstance(n, (int, float)) for n in numbers)
-    return (kind, scale, zero) if good and kind in ("int8", "uint8") else (None, None, None)
+    return (kind, scale, zero) if good and kind in INTEGERS else (None, None, None)
 
 
 class CodecValue:

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from ..base.unbeaten import unbeaten
 from .bootstrap import interval
 
 __all__ = ["chosen", "curve", "frontier", "gain"]
@@ -13,13 +14,9 @@ Record = dict[str, Any]
 SLACK = 1e-9
 
 
-def frontier(records: Iterable[Record]) -> list[Record]:
-    """Records no other beats in both bits and loss, by rising bits."""
-    kept: list[Record] = []
-    for record in sorted(records, key=lambda r: (r["bits"], r["loss"])):
-        if not kept or record["loss"] < kept[-1]["loss"]:
-            kept.append(record)
-    return kept
+def frontier(records: Iterable[Record], quality: str = "loss") -> list[Record]:
+    """Records no other beats in both bits and ``quality``, by rising bits."""
+    return unbeaten(records, lambda r: r["bits"], lambda r: r[quality])
 
 
 def chosen(records: Sequence[Record], bound: float, draw: int | None = None) -> int | None:
@@ -37,7 +34,8 @@ def curve(records: Sequence[Record], bounds: Sequence[float], most: float, count
     """The records of a family worth measuring on test samples: the choice for every bound, and at
     most ``count`` in all of the frontier with a loss up to ``most``, evenly spread.
     """
-    front = [r for r in frontier(records) if r["loss"] <= most] or frontier(records)[-1:]
+    whole = frontier(records)
+    front = [r for r in whole if r["loss"] <= most] or whole[-1:]
     picks = {chosen(front, bound) for bound in bounds} - {None}
     spare = [i for i in range(len(front)) if i not in picks]
     room = max(0, min(len(spare), count - len(picks)))

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from ..base.errors import ParameterError
-from ..base.show import html_table
+from ..base.show import html_table, text_table
 from .bdrate import bd_rate, decibels
-from .choice import Record, chosen, gain
+from .choice import Record, chosen, frontier, gain
 from .text import gain_text, setting_text
 
 __all__ = ["Evaluation", "merge"]
@@ -122,7 +122,7 @@ class Evaluation:
             for codec in self.codecs(study):
                 if paper is None or codec == paper or self.curve(study, codec)[0]["error"] is None:
                     continue
-                curves = [_front(self.curve(study, name)) for name in (paper, codec)]
+                curves = [_decibels(self.curve(study, name)) for name in (paper, codec)]
                 row: dict[str, Any] = {"study": study, "codec": codec, "bd_rate": None, "why": ""}
                 try:
                     row["bd_rate"] = bd_rate(*curves[0], *curves[1], method=method)
@@ -185,11 +185,7 @@ class Evaluation:
         return [head, *(_cells(row) for row in self.rows)]
 
     def __str__(self) -> str:
-        cells = self.cells()
-        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-        return "\n".join("  ".join(c.ljust(w) if i in (0, 1, 3) else c.rjust(w) for i, (c, w) in
-                         enumerate(zip(line, widths, strict=True))).rstrip()
-                         for line in cells)  # fmt: skip
+        return text_table(self.cells(), left=(0, 1, 3))
 
     __repr__ = __str__
 
@@ -221,13 +217,10 @@ def _key(record: Mapping[str, Any]) -> tuple[str, str, str]:
     return record["study"], record["codec"], json.dumps(record["setting"], sort_keys=True)
 
 
-def _front(records: Iterable[Record]) -> tuple[list[float], list[float]]:
+def _decibels(records: Iterable[Record]) -> tuple[list[float], list[float]]:
     """(bits, decibels) of the points no other beats in bits and squared error."""
-    kept: list[Record] = []
-    for record in sorted(records, key=lambda r: (r["bits"], r["error"])):
-        if not kept or record["error"] < kept[-1]["error"]:
-            kept.append(record)
-    return [r["bits"] for r in kept], [float(decibels(r["error"])) for r in kept]
+    front = frontier(records, "error")
+    return [r["bits"] for r in front], [float(decibels(r["error"])) for r in front]
 
 
 def merge(parts: Iterable[Evaluation]) -> Evaluation:

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from ..base.errors import ParameterError
-from ..base.show import html_table
+from ..base.show import html_table, text_table
+from ..base.unbeaten import unbeaten
 from .cuts import Cut
 from .link import TIMES, Link, latency
 
@@ -113,13 +114,11 @@ class Exploration:
     @property
     def pareto(self) -> list[dict[str, Any]]:
         """The rows no other beats in both the device's time and the bytes sent, by rising bytes."""
-        kept: list[dict[str, Any]] = []
-        cost = {id(row): (row["coded_bytes"] or 0, row["head_ms"] + row["encode_ms"])
-                for row in self.rows if self._within(row)}  # fmt: skip
-        for row in sorted((r for r in self.rows if id(r) in cost), key=lambda r: cost[id(r)]):
-            if not kept or cost[id(row)][1] < cost[id(kept[-1])][1]:
-                kept.append(row)
-        return kept
+        return unbeaten(
+            (row for row in self.rows if self._within(row)),
+            lambda row: row["coded_bytes"] or 0,
+            lambda row: row["head_ms"] + row["encode_ms"],
+        )
 
     # --- ways out -------------------------------------------------------------------------------
 
@@ -212,13 +211,7 @@ class Exploration:
     def __str__(self) -> str:
         head, *body = self.cells()
         kept = [i for i, name in enumerate(head) if name != "shape"]
-        lines = [[line[i] for i in kept] for line in (head, *body)]
-        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-        return "\n".join(
-            "  ".join(c.ljust(w) if i < 3 else c.rjust(w)
-                      for i, (c, w) in enumerate(zip(line, widths, strict=True))).rstrip()
-            for line in lines
-        )  # fmt: skip
+        return text_table([[line[i] for i in kept] for line in (head, *body)], left=(0, 1, 2))
 
     __repr__ = __str__
 

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from ..base.arrays import as_tensor, widen
+from ..base.arrays import as_float32
 from ..calibration.pairs import Pairs
 from ..calibration.samples import Batches
 from ..calibration.transforming import Prepared, TransformOptions, prepare
@@ -82,7 +82,7 @@ def _fitted(
     for tensor in halves.cut.tensors:
         if not tensor.coded:
             continue
-        batches = [_array(features[tensor.name])[:, None] for features in halves.fitting]
+        batches = [as_float32(features[tensor.name])[:, None] for features in halves.fitting]
         if gradients is not None:
             own = [found[tensor.name] for found in gradients]
             costs[tensor.name] = _size(own)
@@ -94,11 +94,6 @@ def _fitted(
     least = LEAST * max(costs.values()) or 1.0
     first = max(next(iter(costs.values())), least)
     return {name: (fit, first / max(costs[name], least)) for name, fit in fits.items()}
-
-
-def _array(x: Any) -> np.ndarray:
-    tensor = as_tensor(x)
-    return np.asarray(widen(tensor.array) if tensor.bfloat16 else tensor.array, np.float32)
 
 
 def _size(batches: list[np.ndarray]) -> float:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, fields
 from typing import Any
 
-from ..base.show import html_table
+from ..base.show import html_table, text_table
 
 __all__ = ["Counts", "Recorder", "Report"]
 
@@ -176,16 +176,7 @@ class Report:
         return [names, *([_text(name, row.get(name)) for name in names] for row in rows)]
 
     def __str__(self) -> str:
-        cells = self._cells()
-        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-        left = (0, len(COLUMNS) - 1)
-        return "\n".join(
-            "  ".join(
-                cell.ljust(width) if i in left else cell.rjust(width)
-                for i, (cell, width) in enumerate(zip(line, widths, strict=True))
-            ).rstrip()
-            for line in cells
-        )
+        return text_table(self._cells(), left=(0, len(COLUMNS) - 1))
 
     def __repr__(self) -> str:
         return str(self)

@@ -19,12 +19,13 @@ from ..base.kinds import CODEC_FILE, kind_of
 from ..base.progress import Bar
 from ..base.show import text_fields
 from ..codec.codec import Codec
+from ..codec.names import INTEGERS
 from ..codec.stream import decode_tensor
 from .cli_parser import CALIBRATION, DESIGN, TRANSFORM, build_parser
 from .evaluate_command import run_evaluate
 from .files import PIPE, SUFFIX, Outputs, check_free, file_part, read_bytes, write_bytes
 from .split_commands import run_explore, run_serve
-from .tensor_files import BYTES, read_array, read_tensors, typed, write_tensor
+from .tensor_files import read_array, read_tensors, typed, write_tensor
 
 __all__ = ["main"]
 
@@ -193,7 +194,7 @@ class _Samples:
 
     def __iter__(self) -> Iterator[Any]:
         for name in self._args.input:
-            tensors = _tensors(self._args, name, BYTES if self._args.scale is not None else ())
+            tensors = _tensors(self._args, name, INTEGERS if self._args.scale is not None else ())
             if len(tensors) > 1 and self._args.key is None:
                 listed = ", ".join(f"{key!r} {tuple(getattr(tensor, 'array', tensor).shape)}"
                                    for key, tensor in tensors.items())  # fmt: skip

@@ -10,10 +10,10 @@ import numpy as np
 from ..base.arrays import Tensor, as_tensor, is_torch, widen
 from ..base.errors import FormatError, ParameterError
 from ..base.kinds import NPY, ZIP, kind_of
+from ..codec.names import INTEGERS
 from .files import read_bytes, write_bytes
 
 __all__ = [
-    "BYTES",
     "DTYPES",
     "TensorFile",
     "read_array",
@@ -24,8 +24,7 @@ __all__ = [
 
 FLOATS = ("float16", "float32", "float64")
 SMALL = ("float8_e4m3fn", "float8_e5m2", "float8_e4m3fnuz", "float8_e5m2fnuz", "float8_e8m0fnu")
-BYTES = ("int8", "uint8")
-DTYPES = (*FLOATS, "bfloat16", *SMALL, *BYTES)
+DTYPES = (*FLOATS, "bfloat16", *SMALL, *INTEGERS)
 # How safetensors calls its types, where NumPy has none of that name.
 NAMED = {"BF16": "bfloat16", "F8_E4M3": "float8_e4m3fn", "F8_E5M2": "float8_e5m2"}
 PLAIN = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "I16": "<i2",
@@ -187,7 +186,7 @@ def typed(tensor: Any, dtype: str | None, where: str) -> Any:
                 "--dtype float32, or for a quantized network's with --dtype int8 or uint8"
             )
         return tensor
-    if dtype in BYTES:
+    if dtype in INTEGERS:
         kind = str(tensor.dtype).removeprefix("torch.")
         if kind != dtype:
             raise FormatError(f"{where} holds {kind}, which --dtype {dtype} cannot be")

@@ -15,7 +15,7 @@ from .masks import Mask, unpadded
 from .names import one_layer
 from .outputs import Outputs, flatten
 
-__all__ = ["DRAWS", "Projections", "untouched"]
+__all__ = ["DRAWS", "Projections", "random_signs", "untouched"]
 
 DRAWS = 2  # projections of each sample: one costs 2 to 3 % of the rate, more bring nothing
 SEED = 14
@@ -131,11 +131,11 @@ class Projections:
         return draws
 
     def _projected(self, path: tuple[Any, ...], tensor: Tensor) -> Tensor:
-        signs = torch.randint(0, 2, tensor.shape, generator=self._generator) * 2 - 1
         weight = self._weights.get(path)
         if weight is None:  # an output that the first batch did not have
             weight = self._weights[path] = _weight(tensor)
-        return (tensor.float() * signs.to(tensor.device)).sum() * weight
+        x = tensor.float()
+        return (x * random_signs(x, self._generator)).sum() * weight
 
     def warn(self) -> None:
         """Say that there are no gradients, and what is done instead."""
@@ -145,6 +145,11 @@ class Projections:
             CalibrationWarning,
             stacklevel=4,
         )
+
+
+def random_signs(x: Tensor, generator: torch.Generator) -> Tensor:
+    """1 or -1 for each element of x, drawn on the CPU: the same on every device."""
+    return (torch.randint(0, 2, x.shape, generator=generator) * 2 - 1).to(x)
 
 
 def _weight(tensor: Tensor) -> float:

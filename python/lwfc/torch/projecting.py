@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .gradients import DRAWS
+from .gradients import DRAWS, random_signs
 from .halves import Cloud
 
 __all__ = ["gradients_of"]
@@ -32,7 +32,7 @@ def gradients_of(cloud: Cloud, tensors: Mapping[str, Tensor]) -> dict[str, np.nd
             for draw in range(DRAWS if outputs and wanted else 0):
                 draws.append(
                     torch.autograd.grad(
-                        sum(_projected(y, generator) for y in outputs),
+                        sum((y * random_signs(y, generator)).sum() for y in outputs),
                         [leaves[name] for name in wanted],
                         retain_graph=draw + 1 < DRAWS,
                         allow_unused=True,
@@ -49,8 +49,3 @@ def gradients_of(cloud: Cloud, tensors: Mapping[str, Tensor]) -> dict[str, np.nd
         parts = [torch.zeros_like(leaves[name]) if d[i] is None else d[i] for d in draws]
         gradients[name] = torch.stack(parts, 1).float().cpu().numpy()
     return gradients
-
-
-def _projected(output: Tensor, generator: torch.Generator) -> Tensor:
-    signs = torch.randint(0, 2, output.shape, generator=generator) * 2 - 1
-    return (output * signs.to(output)).sum()

@@ -11,6 +11,7 @@ from ..calibration.samples import Progress
 from ..split.explore import Survey
 from ..split.losses import spread
 from .cutting import Plan
+from .gradients import random_signs
 from .graph import Trace, Watch
 
 __all__ = ["outputs_of", "survey"]
@@ -117,8 +118,7 @@ def _gains(found: Trace, wanted: set[fx.Node], leaves: Sequence[Any]) -> dict[fx
         squares = [0.0] * len(inputs)
         generator = torch.Generator().manual_seed(0)  # the same estimates every time
         for draw in range(DRAWS):
-            signs = [torch.randint(0, 2, x.shape, generator=generator).to(x) * 2 - 1 for x in moved]
-            total = sum((x * sign).sum() for x, sign in zip(moved, signs, strict=True))
+            total = sum((x * random_signs(x, generator)).sum() for x in moved)
             grads = torch.autograd.grad(
                 total, inputs, allow_unused=True, retain_graph=draw + 1 < DRAWS
             )
