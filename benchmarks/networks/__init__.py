@@ -10,6 +10,9 @@ NETWORKS = {
     "classifier": "demo:classifier",
     "detector": "demo:detector",
     "transformer": "demo:transformer",
+    "magika": "files:magika",
+    "silero": "speech:silero",
+    "basic-pitch": "music:basic_pitch",
 }
 
 

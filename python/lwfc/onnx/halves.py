@@ -106,7 +106,7 @@ def split(
     ``allow_input``
         Whether the network's own input may be among what crosses.
     ``options``
-        Of onnxruntime.InferenceSession, e.g. ``providers``.
+        Of onnxruntime.InferenceSession, e.g. ``providers`` or ``sess_options``.
 
     ``cloud(edge(x))`` without codecs is compared with the uncut model: float outputs may differ by
     1e-4 of their largest value, since runtimes fuse other kernels in halves; else a ParameterError.
