@@ -42,15 +42,17 @@ def families() -> list[Family]:
     """PNG, which loses nothing, and three that do."""
     from PIL import features
 
-    found = [Family("input as PNG", lambda study: Pictures("PNG", optimize=True), group="input")]
-    qualities = {"JPEG": (95, 85, 75, 50, 30), "WebP": (95, 85, 70, 45), "AVIF": (95, 85, 70, 50)}
+    found = [Family("input as PNG", lambda study: Pictures("PNG", optimize=True), group="input",
+                    tool="Pillow, optimize")]  # fmt: skip
+    qualities = {"JPEG": (95, 85, 75, 50, 30), "WebP": (95, 85, 70, 45), "AVIF": (90, 70, 50)}
+    extra = {"JPEG": {"optimize": True}, "WebP": {"method": 6}, "AVIF": {"speed": 6}}
     for kind, ladder in qualities.items():
         if kind != "JPEG" and not features.check(kind.lower()):
             continue
 
         def make(study: Any, quality: int, kind: str = kind) -> Pictures:
-            extra = {"JPEG": {"optimize": True}, "WebP": {"method": 6}, "AVIF": {"speed": 4}}
             return Pictures(kind, quality=quality, **extra[kind])
 
-        found.append(Family(f"input as {kind}", make, settings(quality=ladder), "input"))
+        found.append(Family(f"input as {kind}", make, settings(quality=ladder), "input",
+                            f"Pillow, {extra[kind]}"))  # fmt: skip
     return found

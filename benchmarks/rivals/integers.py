@@ -1,10 +1,12 @@
-"""Integers of 2 to 8 bits, for the tensor or each channel, joined and packed by zstd -19."""
+"""Integers of 2 to 8 bits, for the tensor or each channel, joined and packed by zstd."""
 
 import numpy as np
 
 from lwfc.evaluation.families import Family, settings
 
 __all__ = ["Integers", "families"]
+
+LEVEL = 12  # 19 takes seven times as long for 5 % of the bits
 
 
 class Integers:
@@ -17,7 +19,7 @@ class Integers:
     def __init__(self, calibration: np.ndarray, bits: int, per: str, share: float) -> None:
         import zstandard
 
-        self._pack = zstandard.ZstdCompressor(level=19).compress
+        self._pack = zstandard.ZstdCompressor(level=LEVEL).compress
         self._unpack = zstandard.ZstdDecompressor().decompress
         axes = (0, *range(2, calibration.ndim)) if per == "channel" else None
         low, high = np.quantile(calibration, (1 - share, share), axis=axes, keepdims=True)
@@ -55,7 +57,8 @@ def families() -> list[Family]:
         Family(
             f"int per {per} + zstd",
             lambda study, bits, share, per=per: Integers(study.x("calibration"), bits, per, share),
-            settings(bits=(8, 6, 4, 3, 2), share=(1.0, 0.9999, 0.999, 0.99)),
+            settings(bits=(8, 4, 3, 2), share=(1.0, 0.999, 0.99)),
+            tool=f"NumPy, zstandard -{LEVEL}; ends at quantiles of the calibration features",
         )
         for per in ("tensor", "channel")
     ]

@@ -10,7 +10,7 @@ import numpy as np
 
 from lwfc.evaluation.families import Family, settings
 
-from .video import Video, pictures_of
+from .video import Video, described, pictures_of
 
 __all__ = ["Reduction", "families"]
 
@@ -52,4 +52,5 @@ def families() -> list[Family]:
     def make(study: Any, keep: float, quantizer: int) -> Reduction:
         return Reduction(study.x("calibration"), keep, quantizer)
 
-    return [Family("PCA + HEVC", make, settings(keep=(0.5, 0.25), quantizer=(24, 30, 35, 40)))]
+    return [Family("PCA + HEVC", make, settings(keep=(0.75, 0.5, 0.25), quantizer=(20, 26, 32)),
+                   tool=f"NumPy; {described('HEVC')}")]  # fmt: skip

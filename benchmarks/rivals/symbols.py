@@ -1,7 +1,8 @@
 """Lossless coders on the symbols of the paper's uniform quantizer: the loss is its own.
 
 Image coders see the channels of all samples of a stream below each other, FFV1 one picture a
-sample; table coders (CompressAI's rANS, constriction) have one table a channel from calibration.
+sample; table coders (CompressAI's rANS, constriction, torchac) have a table a channel from
+calibration, EntroPack one of its own in each stream.
 """
 
 import shutil
@@ -114,8 +115,76 @@ def ffv1(calibration: np.ndarray) -> Pack:
     return pack, unpack
 
 
+def counts(calibration: np.ndarray) -> np.ndarray:
+    """How often each channel's samples have each symbol, plus 1: (channels, levels)."""
+    levels = int(calibration.max()) + 1
+    return 1.0 + np.stack([np.bincount(symbols.reshape(-1), minlength=levels)
+                           for symbols in np.moveaxis(calibration, 1, 0)])  # fmt: skip
+
+
+def constriction(calibration: np.ndarray) -> Pack:
+    from constriction import stream
+
+    channels, plane = calibration.shape[1], int(np.prod(calibration.shape[2:]))
+    models = [stream.model.Categorical(row / row.sum(), perfect=False)
+              for row in counts(calibration)]  # fmt: skip
+
+    def pack(symbols: np.ndarray) -> bytes:
+        coder = stream.queue.RangeEncoder()
+        for model, channel in zip(models, np.moveaxis(symbols, 1, 0), strict=True):
+            coder.encode(channel.reshape(-1).astype(np.int32), model)
+        return len(symbols).to_bytes(4, "little") + coder.get_compressed().tobytes()
+
+    def unpack(data: bytes) -> np.ndarray:
+        count = int.from_bytes(data[:4], "little")
+        coder = stream.queue.RangeDecoder(np.frombuffer(data[4:], np.uint32))
+        rows = np.stack([coder.decode(model, count * plane) for model in models])
+        return rows.reshape(channels, count, plane).swapaxes(0, 1)
+
+    return pack, unpack
+
+
+def torchac(calibration: np.ndarray) -> Pack:
+    import torch
+    import torchac as package
+
+    share = counts(calibration)
+    cdf = np.cumsum(share / share.sum(1, keepdims=True), 1)
+    tables = torch.from_numpy(np.pad(cdf, ((0, 0), (1, 0)))).float()
+    plane = int(np.prod(calibration.shape[2:]))
+
+    def spread(count: int) -> Any:
+        each = tables[:, None].expand(-1, plane, -1)
+        return each.expand(count, *each.shape).contiguous()
+
+    def pack(symbols: np.ndarray) -> bytes:
+        flat = torch.from_numpy(symbols.astype(np.int16)).flatten(2)
+        data = package.encode_float_cdf(spread(len(flat)), flat)
+        return len(symbols).to_bytes(4, "little") + data
+
+    def unpack(data: bytes) -> Any:
+        return package.decode_float_cdf(spread(int.from_bytes(data[:4], "little")), data[4:])
+
+    return pack, unpack
+
+
+def entropack(_: np.ndarray) -> Pack:
+    import entropack as package
+    import torch
+
+    def pack(symbols: np.ndarray) -> bytes:
+        found = package.compress(torch.from_numpy(symbols), package.TileANSConfig())
+        return found.entropack_quant_state.numpy().tobytes()
+
+    def unpack(data: bytes) -> np.ndarray:
+        state = torch.frombuffer(bytearray(data), dtype=torch.uint8)
+        return package.decompress(package.CompressedTensor.unpack(state)).numpy()
+
+    return pack, unpack
+
+
 def compressai(calibration: np.ndarray) -> Pack:
-    """Its factorized prior's coder: a static table a channel."""
+    """Its factorized prior's coder."""
     from bench.peers import MISSING, compressai_coder
 
     ans = compressai_coder()
@@ -123,8 +192,7 @@ def compressai(calibration: np.ndarray) -> Pack:
         raise ImportError(f"compressai: {MISSING['compressai']}")
     channels, plane = calibration.shape[1], int(np.prod(calibration.shape[2:]))
     tables = []
-    for symbols in np.moveaxis(calibration, 1, 0):
-        share = np.bincount(symbols.reshape(-1), minlength=int(calibration.max()) + 1) + 1.0
+    for share in counts(calibration):
         cdf = np.rint(np.cumsum(share) / share.sum() * ((1 << 16) - 64 * len(share)))
         cdf += 63 * np.arange(1, len(share) + 1)
         tables.append([0, *cdf.astype(int).tolist(), 1 << 16])
@@ -143,12 +211,15 @@ def compressai(calibration: np.ndarray) -> Pack:
 
 
 PACKERS = {
-    "JPEG XL": jpeg_xl,
-    "FFV1": ffv1,
-    "pcodec": pcodec,
-    "Blosc2 zstd": blosc2,
-    "OpenZL": openzl,
-    "CompressAI rANS": compressai,
+    "JPEG XL": (jpeg_xl, "imagecodecs, lossless, effort 7"),
+    "FFV1": (ffv1, "ffmpeg, level 3, range coder, large context"),
+    "pcodec": (pcodec, "imagecodecs"),
+    "Blosc2 zstd": (blosc2, "blosc2, bit shuffle, zstd level 9"),
+    "OpenZL": (openzl, "openzl, its generic graph for numbers"),
+    "CompressAI rANS": (compressai, "compressai.ans, a static table a channel"),
+    "constriction": (constriction, "constriction, range coder, a static table a channel"),
+    "torchac": (torchac, "torchac, arithmetic coder, a static table a channel"),
+    "EntroPack": (entropack, "entropack, on the processor"),
 }
 
 
@@ -158,5 +229,6 @@ def families() -> list[Family]:
     def make(packer: Callable[[np.ndarray], Pack]) -> Callable[..., Symbols]:
         return lambda study, **setting: Symbols(study, packer, **setting)
 
-    return [Family(f"symbols, {name}", make(packer), SETTINGS)
-            for name, packer in PACKERS.items()]  # fmt: skip
+    few = {"EntroPack": settings(levels=(2, 4), clip_scale=(2.0,))}  # slow without a GPU
+    return [Family(f"symbols, {name}", make(packer), few.get(name, SETTINGS), tool=tool)
+            for name, (packer, tool) in PACKERS.items()]  # fmt: skip

@@ -16,8 +16,10 @@ __all__ = ["Video", "families", "pictures_of"]
 
 X265 = "qp={q}:keyint=1:min-keyint=1:info=0:ipratio=1:scenecut=0:repeat-headers=0:pools=none:" \
        "frame-threads=1:log-level=none"  # fmt: skip
+# At equal squared error x265's slower presets give the same bits here, libaom's slower ones 8 %
+# fewer in four times the time.
 ENCODERS = {
-    "HEVC": (["-c:v", "libx265", "-preset", "slow", "-tune", "psnr", "-x265-params", X265], "hevc"),
+    "HEVC": (["-c:v", "libx265", "-preset", "fast", "-tune", "psnr", "-x265-params", X265], "hevc"),
     "AV1": (["-c:v", "libaom-av1", "-usage", "allintra", "-cpu-used", "6", "-b:v", "0", "-crf",
              "{q}", "-row-mt", "0"], "obu"),
 }  # fmt: skip
@@ -83,7 +85,11 @@ def families() -> list[Family]:
     def make(kind: str) -> Any:
         return lambda study, quantizer: Video(study.x("calibration"), kind, quantizer)
 
-    return [
-        Family("HEVC", make("HEVC"), settings(quantizer=(22, 26, 30, 33, 36, 39, 42))),
-        Family("AV1", make("AV1"), settings(quantizer=(20, 28, 36, 43, 50, 57))),
-    ]
+    ladders = {"HEVC": (18, 22, 26, 29, 32, 34, 36, 38), "AV1": (14, 22, 29, 35, 41, 47)}
+    return [Family(kind, make(kind), settings(quantizer=ladder), tool=described(kind))
+            for kind, ladder in ladders.items()]  # fmt: skip
+
+
+def described(kind: str) -> str:
+    """The encoder's options, and how features become pictures."""
+    return f"ffmpeg {' '.join(ENCODERS[kind][0])}; channels tiled, 8-bit gray, all intra"

@@ -1,4 +1,8 @@
-"""Choosing settings on the tune split, again in each redraw of its samples."""
+"""Choosing settings on the tune split, again in each redraw of its samples.
+
+A setting is allowed if the upper end of its loss's one-sided 95 % interval is within the bound, as
+in :func:`lwfc.tune`: the fewest bits among losses measured as small are too often small by luck.
+"""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -14,17 +18,22 @@ Record = dict[str, Any]
 SLACK = 1e-9
 
 
-def frontier(records: Iterable[Record], quality: str = "loss") -> list[Record]:
+def frontier(records: Iterable[Record], quality: str) -> list[Record]:
     """Records no other beats in both bits and ``quality``, by rising bits."""
     return unbeaten(records, lambda r: r["bits"], lambda r: r[quality])
 
 
 def chosen(records: Sequence[Record], bound: float, draw: int | None = None) -> int | None:
-    """The index of the fewest bits whose loss is within a bound; in one redraw of the samples."""
+    """The index of the fewest bits whose loss is surely within a bound.
+
+    ``draw``: in that redraw of the samples; the margin is that of the samples themselves.
+    """
     best = None
     for i, record in enumerate(records):
-        loss = record["loss"] if draw is None else record["draws"][draw]
-        if loss <= bound + SLACK and (best is None or record["bits"] < records[best]["bits"]):
+        upper = record["upper"]
+        if draw is not None:
+            upper += record["draws"][draw] - record["loss"]
+        if upper <= bound + SLACK and (best is None or record["bits"] < records[best]["bits"]):
             best = i
     return best
 
@@ -32,9 +41,9 @@ def chosen(records: Sequence[Record], bound: float, draw: int | None = None) -> 
 def curve(records: Sequence[Record], bounds: Sequence[float], most: float, count: int
           ) -> list[Record]:  # fmt: skip
     """The records of a family worth measuring on test samples: the choice for every bound, and at
-    most ``count`` in all of the frontier with a loss up to ``most``, evenly spread.
+    most ``count`` in all of the frontier, by upper ends, with a loss up to ``most``, evenly spread.
     """
-    whole = frontier(records)
+    whole = frontier(records, "upper")
     front = [r for r in whole if r["loss"] <= most] or whole[-1:]
     picks = {chosen(front, bound) for bound in bounds} - {None}
     spare = [i for i in range(len(front)) if i not in picks]

@@ -13,14 +13,15 @@ from ..base.errors import ParameterError
 from ..base.progress import Progress, takes_progress
 from ..split.journal import Journal, fingerprint
 from .choice import chosen, curve
-from .families import Family, choose_families
+from .families import Coder, Family, choose_families
 from .measure import BATCH, measure, single_bits
 from .result import Evaluation
 from .study import Study
 
 __all__ = ["BOUNDS", "evaluate"]
 
-VERSION = 1  # of the records in a journal
+VERSION = 2  # of the records in a journal
+SCREENED, LEAST = 4, 100  # one of so many tune samples meets all settings, so many at least
 BOUNDS = (0.5, 1.0, 2.0)
 PACKAGE = Path(__file__).parents[1]
 CODING = ("base", "codec", "model", "context", "restoration", "transform", "calibration")
@@ -48,10 +49,12 @@ def evaluate(
         own; or a mapping of names to codecs or to pairs (encode, decode).
     ``max_loss``
         Bounds on the loss, in the metric's points. For each, a family's setting is the one of
-        fewest bits within it on the tune split.
+        fewest bits whose loss on the tune split is within it *by the upper end of its one-sided
+        95 % interval*. A bound of half a point takes thousands of tune samples to be reached.
     ``most``, ``points``
         A family's curve: at most so many settings, losing at most so much on the tune split. Only
-        these meet the test split.
+        these meet the test split. Of a tune split of 400 samples and more, every fourth one decides
+        which settings are measured on all.
     ``batch``
         Samples a stream. The chosen settings are also measured with a stream for each sample.
     ``log``
@@ -74,13 +77,14 @@ def evaluate(
     check_number("batch", batch, 1, 1e9)
     families = choose_families(codecs)
     mark = fingerprint(VERSION, study.fingerprint(), int(batch), _code())
-    run = _Run(study, int(batch), Journal(log, mark), progress, sum(len(f.settings) + int(points)
-               for f in families))  # fmt: skip
+    run = _Run(study, int(batch), Journal(log, mark), progress, sum(len(f.settings) +
+               2 * int(points) for f in families))  # fmt: skip
     about = {
         "bounds": list(bounds), "measure": {study.name: study.measure}, "failed": {},
         "whole": {study.name: study.reference("test").metric()}, "complete": False,
         "samples": {study.name: {s: len(study.x(s)) for s in study.features}},
         "shape": {study.name: list(study.x("tune").shape[1:])}, "batch": int(batch),
+        "tools": {family.name: family.tool for family in families},
     }  # fmt: skip
     records: list[dict[str, Any]] = []
     try:
@@ -104,6 +108,10 @@ class _Run:
     ) -> None:
         self.study, self.batch, self.journal, self.progress = study, batch, journal, progress
         self.done, self.total = 0, total
+        count = len(study.x("tune"))
+        self.screen = study.thinned(SCREENED) if count >= SCREENED * LEAST else None
+        self.test = study.fingerprint("test")
+        self.coders: dict[str, Coder] = {}
 
     def _kept(self, key: str, make: Any) -> Any:
         found = self.journal.get(key)
@@ -117,28 +125,50 @@ class _Run:
         if self.progress is not None:
             self.progress(min(self.done, self.total), self.total, f"evaluate {family.name}")
 
-    def point(self, family: Family, setting: dict[str, Any], split: str) -> dict[str, Any]:
-        key = f"{split} {family.name} {json.dumps(setting, sort_keys=True)}"
-        found = self._kept(
-            key, lambda: measure(self.study, family, setting, split, self.batch)
-        )
+    def _coder(self, family: Family, setting: dict[str, Any]) -> Coder:
+        """Made once a setting."""
+        key = json.dumps(setting, sort_keys=True)
+        if key not in self.coders:
+            self.coders[key] = family.make(self.study, **setting)
+        return self.coders[key]
+
+    def _key(self, family: Family, setting: dict[str, Any], what: str) -> str:
+        blind = what in ("screen", "tune")
+        told = [family.name, family.tool, setting, "" if blind else self.test]
+        return f"{what} {json.dumps(told, sort_keys=True)}"
+
+    def point(self, family: Family, setting: dict[str, Any], what: str) -> dict[str, Any]:
+        """The record of a setting on a split, or on the tune samples that screen."""
+        study, split = (self.screen, "tune") if what == "screen" else (self.study, what)
+
+        def make() -> dict[str, Any]:
+            return measure(study, family, setting, split, self.batch,
+                           lambda: self._coder(family, setting)) | {"split": what}  # fmt: skip
+
+        found = self._kept(self._key(family, setting, what), make)
         self._step(family)
         return found
 
     def family(
         self, family: Family, bounds: Sequence[float], most: float, points: int
     ) -> list[dict[str, Any]]:
-        """All tune records, and the test records of the curve."""
-        tune = [self.point(family, setting, "tune") for setting in family.settings]
+        """All records of settings that are screened or tuned, and the test records of the curve."""
+        self.coders.clear()
+        first: list[dict[str, Any]] = []
+        settings: Sequence[dict[str, Any]] = family.settings
+        if self.screen is not None and len(settings) > 1:
+            first = [self.point(family, setting, "screen") for setting in settings]
+            settings = [record["setting"] for record in curve(first, bounds, most, points)]
+        tune = [self.point(family, setting, "tune") for setting in settings]
         kept = curve(tune, bounds, most, points)
         test = [self.point(family, record["setting"], "test") for record in kept]
         wanted = {chosen(kept, bound) for bound in bounds} - {None}
         for i in sorted(wanted):
             setting = test[i]["setting"]
-            key = f"single {family.name} {json.dumps(setting, sort_keys=True)}"
-            bits = self._kept(key, lambda s=setting: single_bits(self.study, family, s, "test"))
+            bits = self._kept(self._key(family, setting, "single"), lambda s=setting: single_bits(
+                self.study, family, self._coder(family, s), "test"))  # fmt: skip
             test[i] = test[i] | {"bits_single": bits}
-        return tune + test
+        return first + tune + test
 
 
 def _code() -> str:

@@ -33,13 +33,15 @@ class Family:
     """``make(study, **setting)`` gives a :class:`Coder`, fitted to the study's calibration split.
 
     ``group``: "paper", the codec that gains are counted against; "ours"; "rival"; "input", which
-    codes ``study.images`` instead of features. ``settings``: candidates, JSON-able.
+    codes ``study.images`` instead of features. ``settings``: candidates, JSON-able. ``tool``: what
+    runs, in words, with all that is fixed; a log's points belong to it.
     """
 
     name: str
     make: Callable[..., Coder]
     settings: tuple[Setting, ...] = ({},)
     group: str = "rival"
+    tool: str = ""
 
     def __post_init__(self) -> None:
         if self.group not in GROUPS:
@@ -88,13 +90,15 @@ DISTORTIONS = settings(distortion=(0.004, 0.008, 0.015, 0.025, 0.04, 0.07))
 PROFILES = {
     family.name: family
     for family in (
-        Family("paper", _plain(coder="cabac"), PAPER, "paper"),
-        Family("rans", _plain(coder="rans"), PLAIN, "ours"),
-        Family("context", _plain(coder="context"), PLAIN, "ours"),
-        Family("context+linear", _plain(coder="context", restore="linear"), RESTORED, "ours"),
-        Family("transform", _transform, DISTORTIONS, "ours"),
+        Family("paper", _plain(coder="cabac"), PAPER, "paper",
+               "lwfc, coder=cabac: the paper's quantizers and coder, uniform or designed"),
+        Family("rans", _plain(coder="rans"), PLAIN, "ours", "lwfc, coder=rans"),
+        Family("context", _plain(coder="context"), PLAIN, "ours", "lwfc, coder=context"),
+        Family("context+linear", _plain(coder="context", restore="linear"), RESTORED, "ours",
+               "lwfc, coder=context, restore=linear"),
+        Family("transform", _transform, DISTORTIONS, "ours", "lwfc, transform=dct"),
     )
-}
+}  # fmt: skip
 
 
 @dataclass(frozen=True)

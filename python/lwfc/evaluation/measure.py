@@ -1,5 +1,6 @@
 """One point: a codec at one setting on one split, in real bytes and the task's metric."""
 
+import os
 import time
 from collections.abc import Callable
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..base.errors import ParameterError
+from ..calibration.steps import SURE
 from .bootstrap import interval
 from .families import Coder, Family
 from .study import Study
@@ -38,6 +40,11 @@ def code(
     return streams, out, encode, decode
 
 
+def seconds() -> float:
+    """Processor time of this process and of those it has waited for."""
+    return sum(os.times()[:4])
+
+
 def _source(study: Study, family: Family, split: str) -> np.ndarray:
     """What the family codes."""
     if family.group != "input":
@@ -49,23 +56,31 @@ def _source(study: Study, family: Family, split: str) -> np.ndarray:
 
 
 def measure(
-    study: Study, family: Family, setting: dict[str, Any], split: str, size: int = BATCH
+    study: Study,
+    family: Family,
+    setting: dict[str, Any],
+    split: str,
+    size: int = BATCH,
+    make: Callable[[], Coder] | None = None,
 ) -> dict[str, Any]:
     """The record of one point, JSON-able.
 
     Bits count every byte of the streams over the elements of the *features*, also where inputs are
-    sent. ``draws`` are losses in the redraws of :mod:`.bootstrap`, ``error`` the features' mean
-    squared error over their variance, times milliseconds a sample. ``codec_bytes``: the codec's
-    file, which both sides have beforehand, where it has one.
+    sent. ``draws`` are losses in the redraws of :mod:`.bootstrap`, ``upper`` the upper end of the
+    loss's one-sided 95 % interval, ``error`` the features' mean squared error over their variance,
+    times milliseconds a sample, ``cpu_s`` the processor time of the point. ``codec_bytes``: the
+    codec's file, which both sides have beforehand, where it has one. ``make`` gives the coder where
+    it is made already.
     """
-    coder = family.make(study, **setting)
+    begun = seconds()
+    coder = make() if make else family.make(study, **setting)
     x = study.x(split)
     source = _source(study, family, split)
     streams, decoded, encode, decode = code(coder, source, size)
     if family.group == "input":
         outcome, error = study.judge(split, study.whole(decoded)), None
     else:
-        outcome = study.judge(split, study.tail(decoded))
+        outcome = study.decoded(split, decoded)
         error = float(np.square(x - decoded, dtype=np.float64).mean() / x.var(dtype=np.float64))
     before, after = study.reference(split).metric(), outcome.metric()
     draws = study.losses(split, outcome)
@@ -85,18 +100,19 @@ def measure(
         "loss": before - after,
         "low": low,
         "high": high,
+        "upper": before - after + SURE * float(np.std(draws)),
         "error": error,
         "encode_ms": 1e3 * encode / len(x),
         "decode_ms": 1e3 * decode / len(x),
+        "cpu_s": round(seconds() - begun, 2),
         "codec_bytes": len(to_bytes()) if to_bytes else None,
         "streams": streams,
         "draws": [round(float(v), DIGITS) for v in draws],
     }
 
 
-def single_bits(study: Study, family: Family, setting: dict[str, Any], split: str) -> float:
+def single_bits(study: Study, family: Family, coder: Coder, split: str) -> float:
     """Bits an element of the first samples, each a stream of its own."""
-    coder = family.make(study, **setting)
     source = _source(study, family, split)[:SINGLES]
     streams, _, _, _ = code(coder, source, 1)
     return 8 * sum(streams) / (len(source) * study.x(split)[0].size)

@@ -22,8 +22,9 @@ class Evaluation:
 
     ``records`` are plain dicts, one a point, of the splits "tune" and "test" (see
     :func:`lwfc.evaluation.measure.measure`); ``rows`` what was chosen: for each study, codec and
-    bound on the loss, the setting of fewest bits within it on the tune split, as it did on the
-    test split. ``about["failed"]`` names codecs that could not run, and why.
+    bound on the loss, the setting of fewest bits whose loss on the tune split is within it by its
+    upper end, as it did on the test split. ``about["failed"]`` names codecs that could not run, and
+    why.
     """
 
     def __init__(self, records: Sequence[Mapping[str, Any]], about: Mapping[str, Any]) -> None:
@@ -238,6 +239,6 @@ def merge(parts: Iterable[Evaluation]) -> Evaluation:
                                  f"{about['bounds']} in another")  # fmt: skip
         about["complete"] = about["complete"] and part.about["complete"]
         about["batch"] = part.about["batch"]
-        for name in ("measure", "whole", "samples", "shape", "failed"):
+        for name in ("measure", "whole", "samples", "shape", "failed", "tools"):
             about[name] = about.get(name, {}) | part.about[name]
     return Evaluation([record for part in parts for record in part.records], about)

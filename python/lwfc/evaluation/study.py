@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -68,6 +68,7 @@ class Study:
         self._outcomes: dict[str, Outcome] = {}
         self._outputs: dict[str, Any] = {}
         self._redrawn: dict[str, np.ndarray] = {}
+        self._decoded: dict[str, Outcome] = {}
         for split in SPLITS:
             if split not in self.features:
                 raise ParameterError(f"features of study {self.name!r} lack the split {split!r}: "
@@ -83,6 +84,24 @@ class Study:
                                      f"{array.shape}: axis 0 must count samples")  # fmt: skip
             self._known[split] = array
         return self._known[split]
+
+    def thinned(self, every: int) -> "Study":
+        """The same with one of so many tune samples."""
+        kept = np.arange(0, len(self.x("tune")), every)
+
+        def taken(given: Mapping[str, Any] | None) -> dict[str, Any] | None:
+            return given and {**given, "tune": _taken(given["tune"], kept)}
+
+        features = {split: self.x(split) for split in SPLITS}
+        return replace(self, features=taken(features), labels=taken(self.labels),
+                       images=taken(self.images))  # fmt: skip
+
+    def decoded(self, split: str, features: np.ndarray) -> Outcome:
+        """The outcome of decoded features; lossless coders of the same symbols share it."""
+        key = f"{split} {hashlib.sha256(features).hexdigest()}"
+        if key not in self._decoded:
+            self._decoded[key] = self.judge(split, self.tail(features))
+        return self._decoded[key]
 
     def judge(self, split: str, outputs: Any) -> Outcome:
         """The outcome of network outputs for a split's samples."""
@@ -110,10 +129,18 @@ class Study:
             self._redrawn[split] = redrawn(self.reference(split))
         return self._redrawn[split] - redrawn(outcome)
 
-    def fingerprint(self) -> str:
-        """Of everything but the test split, and of the reference on the tune split."""
+    def fingerprint(self, *splits: str) -> str:
+        """Of the features of these splits, by default of all but "test", and of what the
+        uncompressed network does on the last.
+        """
+        splits = splits or ("calibration", "tune")
         digest = hashlib.sha256(f"{self.name} {sorted(self.options.items())!r}".encode())
-        for split in ("calibration", "tune"):
+        for split in splits:
             digest.update(repr(self.x(split).shape).encode() + self.x(split).tobytes())
-        digest.update(repr(self.reference("tune").metric()).encode())
+        digest.update(repr(self.reference(splits[-1]).metric()).encode())
         return digest.hexdigest()[:16]
+
+
+def _taken(given: Any, places: np.ndarray) -> Any:
+    """The entries at these places of an array, a tensor or a list."""
+    return given[places] if hasattr(given, "shape") else [given[i] for i in places]
