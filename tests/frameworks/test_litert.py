@@ -161,3 +161,27 @@ def test_mistakes_are_named(floats):
 def test_explore(floats):
     result = ll.explore(floats, X, profiles=["rans"], link=Link(mbit_s=1), shortlist=1)
     assert any(row["pass"] == "exact" for row in result.rows)
+
+
+def test_scalars_cross(tmp_path):
+    """A network normalized by its own largest value, which crosses as well, and has no samples."""
+    weights = tf.random.stateless_normal((3, 3, 3, 8), [7, 1]) * 0.3
+
+    @tf.function(input_signature=[tf.TensorSpec((1, 12, 12, 3))])
+    def network(x):
+        x = tf.nn.relu(tf.nn.conv2d(x, weights, 1, "SAME"))
+        return tf.reduce_mean(x / tf.reduce_max(x), (0, 1, 2))
+
+    model = tf.lite.TFLiteConverter.from_concrete_functions(
+        [network.get_concrete_function()], network
+    ).convert()
+    expected = np.stack([network(x[None]) for x in X])
+    found = ll.cuts(model, X)
+    assert any(tensor.shape == (None,) for cut in found for tensor in cut.tensors)
+    for cut in found:
+        edge, cloud = ll.split(model, list(cut.at), example=X)
+        np.testing.assert_allclose(cloud(edge(X)), expected, atol=1e-6)
+        edge.save(tmp_path / "edge")
+        cloud.save(tmp_path / "cloud")
+        again = ll.load(tmp_path / "cloud")(ll.load(tmp_path / "edge")(X))
+        np.testing.assert_array_equal(again, cloud(edge(X)))

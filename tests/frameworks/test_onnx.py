@@ -198,3 +198,32 @@ def test_session_options_are_the_users():
     with_options = cloud(edge(x))
     edge, cloud = lo.split(network(), "r1")
     assert np.allclose(with_options, cloud(edge(x)), atol=1e-5)
+
+
+def test_scalars_cross_with_a_fixed_batch(tmp_path):
+    """A network of one sample at a time, normalized by its largest value, which crosses."""
+    node, info = helper.make_node, helper.make_tensor_value_info
+    nodes = [
+        node("Conv", ["x", "w1"], ["c1"], pads=[1, 1, 1, 1]),
+        node("ReduceMax", ["c1"], ["top"], "top", keepdims=0),
+        node("Shape", ["c1"], ["shape"], "shape"),
+        node("Div", ["c1", "top"], ["d"]),
+        node("Reshape", ["d", "shape"], ["r"]),
+        node("ReduceMean", ["r"], ["y"], axes=[0, 2, 3], keepdims=0),
+    ]
+    ends = [info("x", TensorProto.FLOAT, [1, 3, 12, 12])], [info("y", TensorProto.FLOAT, [8])]
+    graph = helper.make_graph(nodes, "net", *ends, [weight("w1", 8, 3, 3, 3)])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    reference = ReferenceEvaluator(model)
+    expected = np.stack([reference.run(None, {"x": x[None]})[0] for x in X])
+    assert any(tensor.shape == (None,) for cut in lo.cuts(model, X) for tensor in cut.tensors)
+    codec = lo.calibrate(model, "c1", X, levels=8, channel_axis=1)
+    edge, cloud = lo.split(model, ["top", "shape"])
+    np.testing.assert_allclose(cloud(edge(X)), expected, atol=1e-5)
+    edge, cloud = lo.split(model, ["top", "shape"], {"c1": codec})
+    data = edge(X)
+    edge.save(tmp_path / "edge")
+    cloud.save(tmp_path / "cloud")
+    again = lo.load(tmp_path / "cloud")
+    np.testing.assert_array_equal(again(lo.load(tmp_path / "edge")(X)), cloud(data))
+    assert cloud(data).shape == expected.shape

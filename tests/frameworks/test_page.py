@@ -61,9 +61,9 @@ def test_onnx(tmp_path, monkeypatch):
 
     monkeypatch.chdir(tmp_path)
     kernel = np.random.default_rng(1).normal(size=(8, 3, 3, 3)).astype(np.float32)
-    info = helper.make_tensor_value_info
-    nodes = [helper.make_node("Conv", ["x", "w"], ["c"]), helper.make_node("Relu", ["c"], ["relu_7"]),
-             helper.make_node("GlobalAveragePool", ["relu_7"], ["y"])]  # fmt: skip
+    info, node = helper.make_tensor_value_info, helper.make_node
+    nodes = [node("Conv", ["x", "w"], ["c"]), node("Relu", ["c"], ["relu_7"]),
+             node("GlobalAveragePool", ["relu_7"], ["y"])]  # fmt: skip
     graph = helper.make_graph(nodes, "net", [info("x", TensorProto.FLOAT, ["N", 3, 12, 12])],
                               [info("y", TensorProto.FLOAT, None)],
                               [numpy_helper.from_array(kernel, "w")])  # fmt: skip

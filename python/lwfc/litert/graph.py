@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import flatbuffers
-import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from ..base.errors import FormatError, ParameterError
+from ..split.arrays import one_by_one
 from ..split.dataflow import Dataflow, Step
 
 __all__ = ["Graph", "runner"]
@@ -28,21 +28,17 @@ def runner(model: bytes, inputs: Sequence[str], outputs: Sequence[str]) -> Any:
         experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
     )
     interpreter.allocate_tensors()
-    given = [entry["index"] for entry in interpreter.get_input_details()]
-    made = [entry["index"] for entry in interpreter.get_output_details()]
+    given = dict(zip(inputs, interpreter.get_input_details(), strict=True))
+    made = dict(zip(outputs, interpreter.get_output_details(), strict=True))
+    bare = {name for name, entry in (given | made).items() if tuple(entry["shape"][:1]) != (1,)}
 
     def run(feeds: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
-        places = {name: made[outputs.index(name)] for name in names}
-        found: dict[str, list[np.ndarray]] = {name: [] for name in names}
-        for i in range(len(feeds[inputs[0]])):
-            for name, index in zip(inputs, given, strict=True):
-                interpreter.set_tensor(index, feeds[name][i : i + 1])
-            interpreter.invoke()
-            for name, index in places.items():
-                found[name].append(interpreter.get_tensor(index))
-        return {name: np.concatenate(parts) for name, parts in found.items()}
+        for name, entry in given.items():
+            interpreter.set_tensor(entry["index"], feeds[name])
+        interpreter.invoke()
+        return {name: interpreter.get_tensor(made[name]["index"]) for name in names}
 
-    return run
+    return one_by_one(run, bare)
 
 
 class Graph:

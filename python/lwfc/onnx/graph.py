@@ -1,7 +1,7 @@
 """An ONNX model as a dataflow: its steps, the types of its tensors, and parts of it as models."""
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from ..base.errors import ParameterError
 from ..split.arrays import one_by_one
 from ..split.dataflow import Dataflow, Step
 
-__all__ = ["PROTO_MAX", "Graph", "fixed_batch", "session"]
+__all__ = ["PROTO_MAX", "Graph", "bare", "fixed_batch", "session"]
 
 # Which input of an operator is the scale of what it makes; the next one is the zero point.
 SCALES = {"QuantizeLinear": 1, "QLinearConv": 6, "QLinearMatMul": 6, "QLinearAdd": 6,
@@ -74,6 +74,13 @@ def fixed_batch(model: onnx.ModelProto) -> bool:
     weights = {weight.name for weight in model.graph.initializer}
     dims = [v.type.tensor_type.shape.dim for v in model.graph.input if v.name not in weights]
     return all(len(d) > 0 and d[0].dim_value == 1 for d in dims)
+
+
+def bare(values: Iterable[onnx.ValueInfoProto]) -> set[str]:
+    """Tensors of a model with a fixed batch whose first axis is known not to count samples."""
+    dims = {value.name: value.type.tensor_type.shape.dim for value in values
+            if value.type.tensor_type.HasField("shape")}  # fmt: skip
+    return {name for name, d in dims.items() if not d or d[0].dim_value not in (0, 1)}
 
 
 class Graph:
@@ -216,7 +223,7 @@ class Graph:
             found = ready.run(list(names), {name: feeds[name] for name in used})
             return dict(zip(names, found, strict=True))
 
-        return one_by_one(run) if fixed_batch(self.model) else run
+        return one_by_one(run, bare(self.types().values())) if fixed_batch(self.model) else run
 
 
 def _value_info(name: str, kind: str, shape: Sequence[Any]) -> onnx.ValueInfoProto:

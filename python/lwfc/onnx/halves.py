@@ -16,7 +16,7 @@ from ..split.cuts import Cut
 from ..split.folder import read_half, write_half
 from ..split.runtime import cut_of, same_outputs
 from ..split.wire import Wire
-from .graph import PROTO_MAX, Graph, fixed_batch, session
+from .graph import PROTO_MAX, Graph, bare, fixed_batch, session
 
 __all__ = ["Cloud", "Edge", "load", "split"]
 
@@ -56,7 +56,7 @@ class Edge(_Saved, ArrayEdge):
         self.model, self.folder = model, folder
         inputs = [value.name for value in model.graph.input]
         raw = [t.name for t in cut.tensors if t.is_input and t.name not in inputs]
-        super().__init__(_whole(model, folder, options), [*inputs, *raw], cut, wire)
+        super().__init__(_whole(model, folder, options, cut), [*inputs, *raw], cut, wire)
 
 
 class Cloud(_Saved, ArrayCloud):
@@ -67,18 +67,23 @@ class Cloud(_Saved, ArrayCloud):
     ) -> None:
         self.model, self.folder = model, folder
         outputs = [value.name for value in model.graph.output]
-        super().__init__(_whole(model, folder, options), outputs, cut, wire)
+        super().__init__(_whole(model, folder, options, cut), outputs, cut, wire)
 
 
-def _whole(model: onnx.ModelProto, folder: Path | None, options: Mapping[str, Any]) -> Any:
+def _whole(
+    model: onnx.ModelProto, folder: Path | None, options: Mapping[str, Any], cut: Cut
+) -> Any:
     ready = session(model, folder, **options)
-    inputs = [value.name for value in ready.get_inputs()]
+    ranks = {value.name: len(value.shape) for value in ready.get_inputs()}
 
     def run(feeds: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
-        found = ready.run(list(names), {name: feeds[name] for name in inputs})
+        found = ready.run(list(names), {name: feeds[name] for name in ranks})
         return dict(zip(names, found, strict=True))
 
-    return one_by_one(run) if fixed_batch(model) else run
+    stacked = {t.name for t in cut.tensors if len(t.shape) > ranks.get(t.name, len(t.shape))}
+    if stacked or fixed_batch(model):
+        return one_by_one(run, stacked | bare(model.graph.output))
+    return run
 
 
 def split(

@@ -1,6 +1,6 @@
 """Halves and exploration of networks whose runtime takes and gives NumPy arrays."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -33,13 +33,23 @@ def batches_of(data: Any) -> Iterable[Any]:
     return (data,) if isinstance(data, Mapping) else data
 
 
-def one_by_one(run: Run) -> Run:
-    """``run`` for networks that take one sample only: samples run by themselves, and are joined."""
+def one_by_one(run: Run, bare: Collection[str]) -> Run:
+    """``run`` for networks that take one sample only: samples run by themselves, and are joined.
+
+    ``bare``: tensors whose first axis does not count samples, scalars among them; they are stacked
+    along one that does.
+    """
+
+    def one(name: str, x: Any, i: int) -> Any:
+        return np.asarray(x[i]) if name in bare else x[i : i + 1]
 
     def looped(feeds: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
         count = len(next(iter(feeds.values())))
-        parts = [run({n: x[i : i + 1] for n, x in feeds.items()}, names) for i in range(count)]
-        return {name: np.concatenate([part[name] for part in parts]) for name in names}
+        parts = [run({n: one(n, x, i) for n, x in feeds.items()}, names) for i in range(count)]
+        return {
+            name: (np.stack if name in bare else np.concatenate)([part[name] for part in parts])
+            for name in names
+        }
 
     return looped
 
