@@ -48,126 +48,179 @@ TARGET static void KERNEL(synthesize)(const struct lwfc_synthesis *s, int strips
 /* sums[k] of `count` pairs of lines a and b with table[k * step + i * table_stride],
  * k < n; b may be NULL. The constant n keeps the sums in registers. */
 TARGET LWFC_INLINE void KERNEL(sum_lines)(const uint32_t *a, const uint32_t *b, int count,
-                                          const uint32_t *table, int step, int table_stride,
-                                          const int n, V *of_a, V *of_b)
+                                          const uint32_t *table, ptrdiff_t step,
+                                          ptrdiff_t table_stride, const int n, V *of_a, V *of_b)
 {
     for (int k = 0; k < n; k++) {
         of_a[k] = of_b[k] = v_set1(0);
     }
-    for (int i = 0; i < count; i++) {
-        const V x = v_load(a + i * LWFC_STRIP);
-        const V y = b != NULL ? v_load(b + i * LWFC_STRIP) : v_set1(0);
+    for (; count > 0; count--, a += LWFC_STRIP, table += table_stride) {
+        const V x = v_load(a);
+        const V y = b != NULL ? v_load(b) : v_set1(0);
         for (int k = 0; k < n; k++) {
-            const V t = v_set1(table[k * step + i * table_stride]);
+            const V t = v_set1(table[k * step]);
             of_a[k] = v_dot(of_a[k], x, t);
             of_b[k] = v_dot(of_b[k], y, t);
         }
+        b += b != NULL ? LWFC_STRIP : 0;
     }
 }
 
 TARGET LWFC_INLINE void KERNEL(columns_of)(const uint32_t *a, const uint32_t *b, int up,
-                                           const struct lwfc_side *height, int y, const int n,
-                                           uint32_t *z, int z_stride)
+                                           const uint32_t *table, ptrdiff_t padded, int bits,
+                                           const int n, uint32_t *z, ptrdiff_t z_row)
 {
     V even[4], odd[4];
-    KERNEL(sum_lines)(a, b, up, height->over_k + y, 1, height->padded, n, even, odd);
+    KERNEL(sum_lines)(a, b, up, table, 1, padded, n, even, odd);
     for (int k = 0; k < n; k++) {
-        v_store(z + (y + k) * z_stride * LWFC_STRIP,
-                v_pair(v_rounded(even[k], height->bits), v_rounded(odd[k], height->bits)));
+        v_store(z + k * z_row, v_pair(v_rounded(even[k], bits), v_rounded(odd[k], bits)));
     }
 }
 
 TARGET static void KERNEL(columns)(const uint32_t *x, const struct lwfc_side *height, int x_stride,
                                    int up, int vp, int width, uint32_t *z, int z_stride)
 {
+    const struct lwfc_side side = *height; /* what is stored may not change it */
+    const ptrdiff_t z_row = (ptrdiff_t)z_stride * LWFC_STRIP, column = x_stride * LWFC_STRIP;
     for (int p = 0; p < vp; p++) {
         for (int i = 0; i < LWFC_STRIP; i += LANES) {
-            const uint32_t *a = x + 2 * p * x_stride * LWFC_STRIP + i;
-            const uint32_t *b = 2 * p + 1 < width ? a + x_stride * LWFC_STRIP : NULL;
+            const uint32_t *a = x + 2 * p * column + i;
+            const uint32_t *b = 2 * p + 1 < width ? a + column : NULL;
             uint32_t *out = z + p * LWFC_STRIP + i;
             int y = 0;
-            for (; y + 4 <= height->n; y += 4) {
-                KERNEL(columns_of)(a, b, up, height, y, 4, out, z_stride);
+            for (; y + 4 <= side.n; y += 4, out += 4 * z_row) {
+                KERNEL(columns_of)(a, b, up, side.over_k + y, side.padded, side.bits, 4, out,
+                                   z_row);
             }
-            for (; y < height->n; y++) {
-                KERNEL(columns_of)(a, b, up, height, y, 1, out, z_stride);
+            for (; y < side.n; y++, out += z_row) {
+                KERNEL(columns_of)(a, b, up, side.over_k + y, side.padded, side.bits, 1, out,
+                                   z_row);
             }
         }
     }
 }
 
-TARGET LWFC_INLINE F KERNEL(finish)(V sum, const struct lwfc_rows_out *to)
+TARGET LWFC_INLINE F KERNEL(finish)(V sum, const struct lwfc_rows_out *to, const int clamp)
 {
     const F v = f_scaled(sum, to->scale);
-    return to->clamp ? f_limited(v, to->lo, to->hi) : v;
+    return clamp ? f_limited(v, to->lo, to->hi) : v;
 }
 
 /* Adjacent channels of a position: vectors over channels. */
-TARGET static void KERNEL(rows_last)(const uint32_t *z, int z_stride, const struct lwfc_side *width,
-                                     int vp, int height, int channels,
-                                     const struct lwfc_rows_out *to)
+TARGET LWFC_INLINE void KERNEL(rows_last)(const uint32_t *z, ptrdiff_t z_row,
+                                          const struct lwfc_side *width, int vp, int height,
+                                          int channels, const struct lwfc_rows_out *to,
+                                          const int clamp)
 {
-    for (int y = 0; y < height; y++, z += z_stride * LWFC_STRIP) {
+    for (int y = 0; y < height; y++, z += z_row) {
         for (int i = 0; i < channels; i += LANES) {
             float *out = to->out + y * to->row + i;
             const int16_t *mean = to->mean + y * to->mean_row + i;
             for (int x = 0; x < width->n; x++) {
-                V sum = v_mean(mean + x * to->mean_column, width->bits);
-                for (int p = 0; p < vp; p++) {
-                    sum = v_dot(sum, v_load(z + p * LWFC_STRIP + i),
-                                v_set1(width->over_k[p * width->padded + x]));
+                const uint32_t *table = width->over_k + x, *line = z + i;
+                V sum = v_mean(mean, width->bits);
+                for (int p = 0; p < vp; p++, table += width->padded, line += LWFC_STRIP) {
+                    sum = v_dot(sum, v_load(line), v_set1(*table));
                 }
-                f_store(out + x * to->column, KERNEL(finish)(sum, to), channels - i);
+                f_store(out, KERNEL(finish)(sum, to, clamp), channels - i);
+                out += to->column;
+                mean += to->mean_column;
             }
         }
     }
 }
 
-/* `n` rows of one channel and `count` columns from x on. */
-TARGET LWFC_INLINE void KERNEL(rows_of)(const uint32_t *z, int z_stride,
-                                        const struct lwfc_side *width, int vp, int x, int count,
-                                        const int n, float *out, const int16_t *mean,
-                                        const struct lwfc_rows_out *to)
+/* `n` rows of one channel in vectors at column 0 and, if there are two, at `second`; `count`
+ * columns of the last one. */
+TARGET LWFC_INLINE void KERNEL(rows_of)(const uint32_t *z, ptrdiff_t z_row, const uint32_t *table,
+                                        ptrdiff_t table_row, ptrdiff_t second, int bits, int vp,
+                                        int count, float *out, const int16_t *mean,
+                                        const struct lwfc_rows_out *to, const int n,
+                                        const int vectors, const int clamp)
 {
-    V sum[4];
+    V sum[4][2];
     for (int k = 0; k < n; k++) {
-        sum[k] = v_mean(mean + k * to->mean_row, width->bits);
+        for (int j = 0; j < vectors; j++) {
+            sum[k][j] = v_mean(mean + k * to->mean_row + j * second, bits);
+        }
     }
-    for (int p = 0; p < vp; p++) {
-        const V t = v_load(width->over_k + p * width->padded + x);
+    for (; vp > 0; vp--, z += LWFC_STRIP, table += table_row) {
         for (int k = 0; k < n; k++) {
-            sum[k] = v_dot(sum[k], t, v_set1(z[(k * z_stride + p) * LWFC_STRIP]));
+            const V v = v_set1(z[k * z_row]);
+            for (int j = 0; j < vectors; j++) {
+                sum[k][j] = v_dot(sum[k][j], v_load(table + j * second), v);
+            }
         }
     }
     for (int k = 0; k < n; k++) {
-        f_store(out + k * to->row, KERNEL(finish)(sum[k], to), count);
+        for (int j = 0; j < vectors; j++) {
+            f_store(out + k * to->row + j * second, KERNEL(finish)(sum[k][j], to, clamp),
+                    j + 1 < vectors ? LANES : count);
+        }
+    }
+}
+
+/* All rows of the channels, one or two vectors of columns from x on. */
+TARGET LWFC_INLINE void KERNEL(rows_from)(const uint32_t *z, ptrdiff_t z_row,
+                                          const struct lwfc_side *width, int x, ptrdiff_t second,
+                                          int vp, int height, int channels, int count,
+                                          const struct lwfc_rows_out *to, const int vectors,
+                                          const int clamp)
+{
+    const uint32_t *table = width->over_k + x;
+    for (int c = 0; c < channels; c++) {
+        const uint32_t *line = z + c;
+        float *out = to->out + c * to->channel + x;
+        const int16_t *mean = to->mean + c * to->mean_channel + x;
+        int y = 0;
+        for (; y + 4 <= height; y += 4) {
+            KERNEL(rows_of)(line, z_row, table, width->padded, second, width->bits, vp, count, out,
+                            mean, to, 4, vectors, clamp);
+            line += 4 * z_row;
+            out += 4 * to->row;
+            mean += 4 * to->mean_row;
+        }
+        for (; y < height; y++) {
+            KERNEL(rows_of)(line, z_row, table, width->padded, second, width->bits, vp, count, out,
+                            mean, to, 1, vectors, clamp);
+            line += z_row;
+            out += to->row;
+            mean += to->mean_row;
+        }
+    }
+}
+
+TARGET LWFC_INLINE void KERNEL(rows_clamped)(const uint32_t *z, int z_stride,
+                                             const struct lwfc_side *width, int vp, int height,
+                                             int channels, const struct lwfc_rows_out *to,
+                                             const int clamp)
+{
+    const struct lwfc_side side = *width; /* what is stored may not change these */
+    const struct lwfc_rows_out o = *to;
+    const ptrdiff_t z_row = (ptrdiff_t)z_stride * LWFC_STRIP;
+    if (o.column != 1) {
+        KERNEL(rows_last)(z, z_row, &side, vp, height, channels, &o, clamp);
+        return;
+    }
+    int x = 0;
+    for (; x + LANES < side.n; x += 2 * LANES) {
+        /* The last vector overlaps the one before. */
+        const int second = x + 2 * LANES <= side.n ? LANES : side.n - LANES - x;
+        KERNEL(rows_from)(z, z_row, &side, x, second, vp, height, channels, LANES, &o, 2, clamp);
+    }
+    if (x < side.n) {
+        const int last = x > 0 ? side.n - LANES : 0;
+        KERNEL(rows_from)(z, z_row, &side, last, 0, vp, height, channels, side.n, &o, 1, clamp);
     }
 }
 
 TARGET static void KERNEL(rows)(const uint32_t *z, int z_stride, const struct lwfc_side *width,
                                 int vp, int height, int channels, const struct lwfc_rows_out *to)
 {
-    if (to->column != 1) {
-        KERNEL(rows_last)(z, z_stride, width, vp, height, channels, to);
-        return;
-    }
-    for (int from = 0; from < width->n; from += LANES) {
-        /* The last vector overlaps the one before. */
-        const int x = from + LANES > width->n && from > 0 ? width->n - LANES : from;
-        for (int c = 0; c < channels; c++) {
-            const uint32_t *line = z + c;
-            float *out = to->out + c * to->channel + x;
-            const int16_t *mean = to->mean + c * to->mean_channel + x;
-            int y = 0;
-            for (; y + 4 <= height; y += 4) {
-                KERNEL(rows_of)(line + y * z_stride * LWFC_STRIP, z_stride, width, vp, x, width->n,
-                                4, out + y * to->row, mean + y * to->mean_row, to);
-            }
-            for (; y < height; y++) {
-                KERNEL(rows_of)(line + y * z_stride * LWFC_STRIP, z_stride, width, vp, x, width->n,
-                                1, out + y * to->row, mean + y * to->mean_row, to);
-            }
-        }
+    if (to->clamp) {
+        KERNEL(rows_clamped)(z, z_stride, width, vp, height, channels, to, 1);
+    } else {
+        KERNEL(rows_clamped)(z, z_stride, width, vp, height, channels, to, 0);
     }
 }
 

@@ -191,7 +191,7 @@ TARGET LWFC_INLINE void narrow_rows_of(const uint32_t *z, const int *y, int z_st
     }
     for (int k = 0; k < n; k++) {
         avx512_store_two(out + y[2 * k] * to->row, out + y[2 * k + 1] * to->row,
-                         finish_avx512(sum[k], to), width->n);
+                         finish_avx512(sum[k], to, to->clamp), width->n);
     }
 }
 
