@@ -231,13 +231,13 @@ TARGET LWFC_INLINE V KERNEL(taken)(const float *in, int count, const int16_t *me
                    f->scale);
 }
 
-TARGET static void KERNEL(take_last)(const struct lwfc_rows_in *f, int height, int width,
-                                     int channels, uint32_t *d)
+TARGET LWFC_INLINE void KERNEL(take_last)(const struct lwfc_rows_in *f, int height, int width,
+                                          int channels, uint32_t *d)
 {
     for (int y = 0; y < height; y++) {
+        const float *in = f->in + y * f->row;
+        const int16_t *mean = f->mean + y * f->mean_row;
         for (int x = 0; x < width; x += 2, d += LWFC_STRIP) {
-            const float *in = f->in + y * f->row + x * f->column;
-            const int16_t *mean = f->mean + y * f->mean_row + x * f->mean_column;
             for (int i = 0; i < LWFC_STRIP; i += LANES) {
                 V even = v_set1(0), odd = even;
                 if (i < channels) {
@@ -249,15 +249,18 @@ TARGET static void KERNEL(take_last)(const struct lwfc_rows_in *f, int height, i
                 }
                 v_store(d + i, v_pair(even, odd));
             }
+            in += 2 * f->column;
+            mean += 2 * f->mean_column;
         }
     }
 }
 
-TARGET static void KERNEL(take)(const struct lwfc_rows_in *f, int height, int width, int channels,
-                                uint32_t *d)
+TARGET static void KERNEL(take)(const struct lwfc_rows_in *from, int height, int width,
+                                int channels, uint32_t *d)
 {
-    if (f->column != 1) {
-        KERNEL(take_last)(f, height, width, channels, d);
+    const struct lwfc_rows_in f = *from; /* what is stored may not change it */
+    if (f.column != 1) {
+        KERNEL(take_last)(&f, height, width, channels, d);
         return;
     }
     const int pairs = (width + 1) / 2;
@@ -266,11 +269,11 @@ TARGET static void KERNEL(take)(const struct lwfc_rows_in *f, int height, int wi
         memset(lines[channels], 0, (size_t)(LWFC_STRIP - channels) * sizeof lines[0]);
     }
     for (int y = 0; y < height; y++, d += pairs * LWFC_STRIP) {
-        for (int c = 0; c < channels; c++) {
-            const float *in = f->in + c * f->channel + y * f->row;
-            const int16_t *mean = f->mean + c * f->mean_channel + y * f->mean_row;
+        const float *in = f.in + y * f.row;
+        const int16_t *mean = f.mean + y * f.mean_row;
+        for (int c = 0; c < channels; c++, in += f.channel, mean += f.mean_channel) {
             for (int x = 0; x < width; x += LANES) {
-                v_store_low(lines[c] + x, KERNEL(taken)(in + x, width - x, mean + x, f));
+                v_store_low(lines[c] + x, KERNEL(taken)(in + x, width - x, mean + x, &f));
             }
             lines[c][width] = 0;
         }
@@ -278,38 +281,56 @@ TARGET static void KERNEL(take)(const struct lwfc_rows_in *f, int height, int wi
     }
 }
 
-TARGET LWFC_INLINE void KERNEL(forward_rows_of)(const uint32_t *a, const uint32_t *b,
-                                                const struct lwfc_side *width, int v, const int n,
-                                                int shift, uint32_t *r, int r_stride)
+TARGET LWFC_INLINE void KERNEL(forward_rows_of)(const uint32_t *a, const uint32_t *b, int pairs,
+                                                const uint32_t *table, const int n, int shift,
+                                                uint32_t *r, ptrdiff_t r_row)
 {
     V even[4], odd[4];
-    KERNEL(sum_lines)(a, b, width->pairs, width->over_i + v * width->pairs, width->pairs, 1, n,
-                      even, odd);
+    KERNEL(sum_lines)(a, b, pairs, table, pairs, 1, n, even, odd);
     for (int k = 0; k < n; k++) {
-        v_store(r + k * r_stride * LWFC_STRIP,
-                v_pair(v_rounded(even[k], shift), v_rounded(odd[k], shift)));
+        v_store(r + k * r_row, v_pair(v_rounded(even[k], shift), v_rounded(odd[k], shift)));
     }
 }
 
 TARGET static void KERNEL(forward_rows)(const uint32_t *d, const struct lwfc_side *width,
                                         int height, int live, int shift, uint32_t *r)
 {
+    const struct lwfc_side side = *width;
     const int pairs = (height + 1) / 2;
+    const ptrdiff_t line = side.pairs * LWFC_STRIP, r_row = pairs * LWFC_STRIP;
     for (int yp = 0; yp < pairs; yp++) {
         for (int i = 0; i < LWFC_STRIP; i += LANES) {
-            const uint32_t *a = d + 2 * yp * width->pairs * LWFC_STRIP + i;
-            const uint32_t *b = 2 * yp + 1 < height ? a + width->pairs * LWFC_STRIP : NULL;
+            const uint32_t *a = d + 2 * yp * line + i, *table = side.over_i;
+            const uint32_t *b = 2 * yp + 1 < height ? a + line : NULL;
             uint32_t *out = r + yp * LWFC_STRIP + i;
             int v = 0;
-            for (; v + 4 <= live; v += 4) {
-                KERNEL(forward_rows_of)(a, b, width, v, 4, shift, out + v * pairs * LWFC_STRIP,
-                                        pairs);
+            for (; v + 4 <= live; v += 4, out += 4 * r_row, table += 4 * side.pairs) {
+                KERNEL(forward_rows_of)(a, b, side.pairs, table, 4, shift, out, r_row);
             }
-            for (; v < live; v++) {
-                KERNEL(forward_rows_of)(a, b, width, v, 1, shift, out + v * pairs * LWFC_STRIP,
-                                        pairs);
+            for (; v < live; v++, out += r_row, table += side.pairs) {
+                KERNEL(forward_rows_of)(a, b, side.pairs, table, 1, shift, out, r_row);
             }
         }
+    }
+}
+
+/* `n` frequencies u of one column of frequencies. */
+TARGET LWFC_INLINE void KERNEL(forward_columns_of)(const uint32_t *line, const uint32_t *table,
+                                                   int pairs, int shift, const int n, int16_t *x,
+                                                   size_t step)
+{
+    V sum[4];
+    for (int k = 0; k < n; k++) {
+        sum[k] = v_set1(0);
+    }
+    for (int p = 0; p < pairs; p++, line += LWFC_STRIP) {
+        const V a = v_load(line);
+        for (int k = 0; k < n; k++) {
+            sum[k] = v_dot(sum[k], a, v_set1(table[k * (ptrdiff_t)pairs + p]));
+        }
+    }
+    for (int k = 0; k < n; k++) {
+        v_store_low(x + (size_t)k * step, v_rounded(sum[k], shift));
     }
 }
 
@@ -318,68 +339,64 @@ TARGET static void KERNEL(forward_columns)(const uint32_t *r, const struct lwfc_
                                            int16_t *x, size_t stride)
 {
     const int pairs = height->pairs;
+    const size_t step = (size_t)width * stride; /* from one u to the next */
     for (int v = 0; v < live_v; v++) {
         for (int i = 0; i < LWFC_STRIP; i += LANES) {
-            const uint32_t *line = r + v * pairs * LWFC_STRIP + i;
-            for (int u = 0; u < live_u; u += 4) {
-                const int n = live_u - u < 4 ? live_u - u : 4;
-                const uint32_t *table[4]; /* past the live rows the last one again */
-                V sum[4];
-                for (int k = 0; k < 4; k++) {
-                    table[k] = height->over_i + (u + (k < n ? k : n - 1)) * pairs;
-                    sum[k] = v_set1(0);
-                }
-                for (int p = 0; p < pairs; p++) {
-                    const V a = v_load(line + p * LWFC_STRIP);
-                    for (int k = 0; k < 4; k++) {
-                        sum[k] = v_dot(sum[k], a, v_set1(table[k][p]));
-                    }
-                }
-                for (int k = 0; k < n; k++) {
-                    v_store_low(x + (size_t)((u + k) * width + v) * stride + i,
-                                v_rounded(sum[k], shift));
-                }
+            const uint32_t *line = r + v * pairs * LWFC_STRIP + i, *table = height->over_i;
+            int16_t *out = x + (size_t)v * stride + i;
+            int u = 0;
+            for (; u + 4 <= live_u; u += 4, out += 4 * step, table += 4 * pairs) {
+                KERNEL(forward_columns_of)(line, table, pairs, shift, 4, out, step);
+            }
+            for (; u < live_u; u++, out += step, table += pairs) {
+                KERNEL(forward_columns_of)(line, table, pairs, shift, 1, out, step);
             }
         }
     }
 }
 
-/* Coefficients of one group of rows for n blocks from block b on. */
-TARGET LWFC_INLINE void KERNEL(analyze_blocks)(const struct lwfc_analysis *a, size_t b, int group,
-                                               const int n)
+/* Coefficients of one group of rows for n blocks. */
+TARGET LWFC_INLINE void KERNEL(analyze_blocks)(const uint32_t *rows, const int16_t *x,
+                                               size_t padded, const float *scales, float limit,
+                                               int16_t *q, size_t stride, const int n)
 {
-    const size_t pairs = a->padded / 2;
-    const uint32_t *rows = a->rows + (size_t)group * pairs * LWFC_STRIP;
-    const int16_t *x = a->x + b * a->padded;
-    for (int i = 0; i < LWFC_STRIP; i += LANES) {
-        V sum[4];
-        for (int k = 0; k < n; k++) {
-            sum[k] = v_set1(0);
+    V sum[4][VECTORS];
+    for (int k = 0; k < n; k++) {
+        for (int i = 0; i < VECTORS; i++) {
+            sum[k][i] = v_set1(0);
         }
-        for (size_t p = 0; p < pairs; p++) {
-            const V row = v_load(rows + p * LWFC_STRIP + i);
-            for (int k = 0; k < n; k++) {
-                uint32_t pair;
-                memcpy(&pair, x + (size_t)k * a->padded + 2 * p, sizeof pair);
-                sum[k] = v_dot(sum[k], row, v_set1(pair));
+    }
+    for (size_t c = 0; c < padded; c += 2, rows += LWFC_STRIP) {
+        for (int k = 0; k < n; k++) {
+            uint32_t pair;
+            memcpy(&pair, x + (size_t)k * padded + c, sizeof pair);
+            for (int i = 0; i < VECTORS; i++) {
+                sum[k][i] = v_dot(sum[k][i], v_load(rows + i * LANES), v_set1(pair));
             }
         }
-        for (int k = 0; k < n; k++) {
-            v_store_low(a->q + (b + (size_t)k) * a->stride + group * LWFC_STRIP + i,
-                        v_quantized(sum[k], a->scales + group * LWFC_STRIP + i, a->limit));
+    }
+    for (int k = 0; k < n; k++) {
+        for (int i = 0; i < VECTORS; i++) {
+            v_store_low(q + (size_t)k * stride + i * LANES,
+                        v_quantized(sum[k][i], scales + i * LANES, limit));
         }
     }
 }
 
-TARGET static void KERNEL(analyze)(const struct lwfc_analysis *a)
+TARGET static void KERNEL(analyze)(const struct lwfc_analysis *analysis)
 {
-    for (int group = 0; group < a->groups; group++) {
+    const struct lwfc_analysis a = *analysis;
+    const uint32_t *rows = a.rows;
+    for (int group = 0; group < a.groups; group++, rows += a.padded / 2 * LWFC_STRIP) {
+        const float *scales = a.scales + group * LWFC_STRIP;
+        const int16_t *x = a.x;
+        int16_t *q = a.q + group * LWFC_STRIP;
         size_t b = 0;
-        for (; b + 4 <= a->blocks; b += 4) {
-            KERNEL(analyze_blocks)(a, b, group, 4);
+        for (; b + 4 <= a.blocks; b += 4, x += 4 * a.padded, q += 4 * a.stride) {
+            KERNEL(analyze_blocks)(rows, x, a.padded, scales, a.limit, q, a.stride, 4);
         }
-        for (; b < a->blocks; b++) {
-            KERNEL(analyze_blocks)(a, b, group, 1);
+        for (; b < a.blocks; b++, x += a.padded, q += a.stride) {
+            KERNEL(analyze_blocks)(rows, x, a.padded, scales, a.limit, q, a.stride, 1);
         }
     }
 }
