@@ -6,12 +6,19 @@ enum { KERNEL(vectors) = LWFC_STRIP / LANES }; /* of a strip */
 
 #define VECTORS KERNEL(vectors)
 
+/* What sums begin with that a shift rounds. */
+TARGET LWFC_INLINE V KERNEL(half)(int shift)
+{
+    return v_set1((1u << shift) >> 1);
+}
+#define v_half KERNEL(half)
+
 TARGET LWFC_INLINE void KERNEL(synthesize_strips)(const struct lwfc_synthesis *s, const int strips,
                                                   int odd, uint32_t *x, size_t stride)
 {
     V sum[LWFC_STRIPS * VECTORS];
     for (int i = 0; i < strips * VECTORS; i++) {
-        sum[i] = v_set1(0);
+        sum[i] = v_half(s->shift);
     }
     for (uint32_t e = 0; e < s->count; e++) {
         const int16_t *column = s->columns + (s->entries[e] >> 16) * s->stride;
@@ -22,7 +29,7 @@ TARGET LWFC_INLINE void KERNEL(synthesize_strips)(const struct lwfc_synthesis *s
     }
     for (int i = 0; i < strips * VECTORS; i++) {
         uint32_t *at = x + (size_t)(i / VECTORS) * stride + i % VECTORS * LANES;
-        const V v = v_rounded(sum[i], s->shift), old = v_load(at);
+        const V v = v_shifted(sum[i], s->shift), old = v_load(at);
         v_store(at, odd ? v_pair(old, v) : v_with_low(old, v));
     }
 }
@@ -45,14 +52,17 @@ TARGET static void KERNEL(synthesize)(const struct lwfc_synthesis *s, int strips
     }
 }
 
-/* sums[k] of `count` pairs of lines a and b with table[k * step + i * table_stride],
- * k < n; b may be NULL. The constant n keeps the sums in registers. */
-TARGET LWFC_INLINE void KERNEL(sum_lines)(const uint32_t *a, const uint32_t *b, int count,
+/* To out[k * out_row] as pairs the sums of `count` pairs of lines a and b with
+ * table[k * step + i * table_stride], k < n; b may be NULL. The constant n keeps the sums in
+ * registers. */
+TARGET LWFC_INLINE void KERNEL(join_sums)(const uint32_t *a, const uint32_t *b, int count,
                                           const uint32_t *table, ptrdiff_t step,
-                                          ptrdiff_t table_stride, const int n, V *of_a, V *of_b)
+                                          ptrdiff_t table_stride, int shift, const int n,
+                                          uint32_t *out, ptrdiff_t out_row)
 {
+    V of_a[4], of_b[4];
     for (int k = 0; k < n; k++) {
-        of_a[k] = of_b[k] = v_set1(0);
+        of_a[k] = of_b[k] = v_half(shift);
     }
     for (; count > 0; count--, a += LWFC_STRIP, table += table_stride) {
         const V x = v_load(a);
@@ -64,16 +74,8 @@ TARGET LWFC_INLINE void KERNEL(sum_lines)(const uint32_t *a, const uint32_t *b, 
         }
         b += b != NULL ? LWFC_STRIP : 0;
     }
-}
-
-TARGET LWFC_INLINE void KERNEL(columns_of)(const uint32_t *a, const uint32_t *b, int up,
-                                           const uint32_t *table, ptrdiff_t padded, int bits,
-                                           const int n, uint32_t *z, ptrdiff_t z_row)
-{
-    V even[4], odd[4];
-    KERNEL(sum_lines)(a, b, up, table, 1, padded, n, even, odd);
     for (int k = 0; k < n; k++) {
-        v_store(z + k * z_row, v_pair(v_rounded(even[k], bits), v_rounded(odd[k], bits)));
+        v_store(out + k * out_row, v_joined(of_a[k], of_b[k], shift));
     }
 }
 
@@ -89,12 +91,12 @@ TARGET static void KERNEL(columns)(const uint32_t *x, const struct lwfc_side *he
             uint32_t *out = z + p * LWFC_STRIP + i;
             int y = 0;
             for (; y + 4 <= side.n; y += 4, out += 4 * z_row) {
-                KERNEL(columns_of)(a, b, up, side.over_k + y, side.padded, side.bits, 4, out,
-                                   z_row);
+                KERNEL(join_sums)(a, b, up, side.over_k + y, 1, side.padded, side.bits, 4, out,
+                                  z_row);
             }
             for (; y < side.n; y++, out += z_row) {
-                KERNEL(columns_of)(a, b, up, side.over_k + y, side.padded, side.bits, 1, out,
-                                   z_row);
+                KERNEL(join_sums)(a, b, up, side.over_k + y, 1, side.padded, side.bits, 1, out,
+                                  z_row);
             }
         }
     }
@@ -281,17 +283,6 @@ TARGET static void KERNEL(take)(const struct lwfc_rows_in *from, int height, int
     }
 }
 
-TARGET LWFC_INLINE void KERNEL(forward_rows_of)(const uint32_t *a, const uint32_t *b, int pairs,
-                                                const uint32_t *table, const int n, int shift,
-                                                uint32_t *r, ptrdiff_t r_row)
-{
-    V even[4], odd[4];
-    KERNEL(sum_lines)(a, b, pairs, table, pairs, 1, n, even, odd);
-    for (int k = 0; k < n; k++) {
-        v_store(r + k * r_row, v_pair(v_rounded(even[k], shift), v_rounded(odd[k], shift)));
-    }
-}
-
 TARGET static void KERNEL(forward_rows)(const uint32_t *d, const struct lwfc_side *width,
                                         int height, int live, int shift, uint32_t *r)
 {
@@ -305,10 +296,10 @@ TARGET static void KERNEL(forward_rows)(const uint32_t *d, const struct lwfc_sid
             uint32_t *out = r + yp * LWFC_STRIP + i;
             int v = 0;
             for (; v + 4 <= live; v += 4, out += 4 * r_row, table += 4 * side.pairs) {
-                KERNEL(forward_rows_of)(a, b, side.pairs, table, 4, shift, out, r_row);
+                KERNEL(join_sums)(a, b, side.pairs, table, side.pairs, 1, shift, 4, out, r_row);
             }
             for (; v < live; v++, out += r_row, table += side.pairs) {
-                KERNEL(forward_rows_of)(a, b, side.pairs, table, 1, shift, out, r_row);
+                KERNEL(join_sums)(a, b, side.pairs, table, side.pairs, 1, shift, 1, out, r_row);
             }
         }
     }
@@ -321,7 +312,7 @@ TARGET LWFC_INLINE void KERNEL(forward_columns_of)(const uint32_t *line, const u
 {
     V sum[4];
     for (int k = 0; k < n; k++) {
-        sum[k] = v_set1(0);
+        sum[k] = v_half(shift);
     }
     for (int p = 0; p < pairs; p++, line += LWFC_STRIP) {
         const V a = v_load(line);
@@ -330,7 +321,7 @@ TARGET LWFC_INLINE void KERNEL(forward_columns_of)(const uint32_t *line, const u
         }
     }
     for (int k = 0; k < n; k++) {
-        v_store_low(x + (size_t)k * step, v_rounded(sum[k], shift));
+        v_store_low(x + (size_t)k * step, v_shifted(sum[k], shift));
     }
 }
 
@@ -402,3 +393,4 @@ TARGET static void KERNEL(analyze)(const struct lwfc_analysis *analysis)
 }
 
 #undef VECTORS
+#undef v_half
