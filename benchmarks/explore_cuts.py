@@ -10,12 +10,14 @@ photo_features.py. Times are those of the machine and its load; ``--threads`` se
 """
 
 import argparse
+import importlib
 import json
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -114,42 +116,45 @@ def cost(args):
     from lwfc.split.profiles import choose_profiles
     from lwfc.torch.explore import TorchNetwork
 
+    imported, _ = clock(lambda: importlib.import_module("torch.export._trace"))
     torch.manual_seed(0)
     model, x = ResNet18(1000).eval(), torch.randn(16, 3, 224, 224)
     layers = ["conv1", "bn1", "relu", "maxpool"]
     layers += [f"layer{i}.{j}{end}" for i in (1, 2, 3, 4) for j in (0, 1) for end in ("", ".conv1")]
+    profiles = choose_profiles("auto")
 
     def forward():
         with torch.no_grad():
             for i in range(len(x)):
                 model(x[i : i + 1])
 
-    traced, network = clock(lambda: TorchNetwork(model, x, layers, len(x)))
+    def drafts(network, survey):
+        made = Drafts(survey)
+        for cut in network.cuts:
+            for profile in profiles:
+                estimate(cut, survey, made, profile, 0.02)
+
     forward()
     rounds = []
     for _ in range(args.rounds):
         plain, _ = clock(forward)
+        traced, network = clock(lambda: TorchNetwork(model, x, layers, len(x)))
         looked, survey = clock(
-            lambda: network.survey(network.cuts, len(x), None, time.perf_counter)
+            partial(network.survey, network.cuts, len(x), None, time.perf_counter)
         )
-
-        def drafts(survey=survey):
-            made = Drafts(survey)
-            for cut in network.cuts:
-                for profile in choose_profiles("auto"):
-                    estimate(cut, survey, made, profile, 0.02)
-
-        drafted, _ = clock(drafts)
-        rounds.append((plain, looked, drafted))
-    plain, looked, drafted = (statistics.median(column) for column in zip(*rounds, strict=True))
-    print(f"{len(network.cuts)} cuts, 3 profiles, {len(x)} samples of 224x224, "
-          f"{network.macs / 1e9:.3f} G multiply-adds each")  # fmt: skip
-    print(table(("what", "CPU s", "of the forward passes"), [
-        ("forward passes, one by one", f"{plain:.2f}", "1"),
-        ("survey: times, features, gradients", f"{looked:.2f}", f"{looked / plain:.2f}"),
-        ("drafts: every cut, every profile", f"{drafted:.2f}", f"{drafted / plain:.2f}"),
-        ("estimate pass", f"{looked + drafted:.2f}", f"{(looked + drafted) / plain:.2f}"),
-        ("tracing by torch.export, once", f"{traced:.2f}", f"{traced / plain:.2f}"),
+        drafted, _ = clock(partial(drafts, network, survey))
+        rounds.append((plain, traced, looked, drafted))
+    plain, traced, looked, drafted = map(statistics.median, zip(*rounds, strict=True))
+    print(f"{len(network.cuts)} cuts, {len(profiles)} profiles, {network.macs / 1e9:.3f} G "
+          "multiply-adds a sample of 224x224\n")  # fmt: skip
+    print(table(("what", "CPU s", "of 16 samples' passes", "of 64 samples'"), [
+        (name, f"{s:.2f}", f"{s / plain:.2f}", f"{s / plain / 4:.2f}")
+        for name, s in (("forward passes, one by one, of 16 samples", plain),
+                        ("tracing by torch.export, checked, counted", traced),
+                        ("survey: times, features, gradients", looked),
+                        ("drafts: every cut, every profile", drafted),
+                        ("estimate pass, all of it", traced + looked + drafted),
+                        ("import of torch.export, once a process", imported))
     ]))  # fmt: skip
 
 

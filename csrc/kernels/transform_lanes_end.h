@@ -9,8 +9,7 @@
 #undef v_store
 #undef v_dot
 #undef v_add_product
-#undef v_shifted
-#undef v_joined
+#undef v_rounded
 #undef v_pair
 #undef v_with_low
 #undef v_mean

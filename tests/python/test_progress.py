@@ -6,7 +6,7 @@ import pytest
 from common import features
 
 import lwfc
-from lwfc.base.progress import Bar
+from lwfc.base.progress import Bar, shows_progress
 
 X = features((6, 4, 6, 5))
 
@@ -77,6 +77,25 @@ def test_a_terminal_of_unknown_width_shows_it(kind, monkeypatch):
             bar(1, 3, "work")
     with os.fdopen(reader, "rb", buffering=0) as shown:
         assert b"work" in shown.read(10_000)
+
+
+def test_long_calls_show_a_bar_only_where_it_is_seen(kind, capsys, monkeypatch):
+    @shows_progress
+    def work(*, progress):
+        if progress is not None:
+            progress(1, 3, "work")
+        return progress
+
+    assert work() is not None and capsys.readouterr().err == ""
+    assert work(progress=False) is None
+    work(progress=True)
+    assert "work" in capsys.readouterr().err
+    seen = []
+    work(progress=lambda *step: seen.append(step))
+    assert seen == [(1, 3, "work")]
+    monkeypatch.setattr("lwfc.base.progress._in_notebook", lambda: True)
+    work()
+    assert "work" in capsys.readouterr().err
 
 
 def test_signatures_are_the_functions_own():

@@ -13,7 +13,7 @@ from lwfc.split.exact import first_allowed
 from lwfc.split.journal import Journal, fingerprint
 from lwfc.split.link import latency
 from lwfc.split.losses import Loss
-from lwfc.split.profiles import choose_profiles
+from lwfc.split.profiles import choose_profiles, first_fine
 from lwfc.split.wire import Wire
 
 
@@ -51,6 +51,23 @@ def test_the_first_allowed_rung_is_found_from_any_start(count):
             assert first_allowed(count, start, lambda r: r >= answer) == answer  # noqa: B023
             assert len(asked) == len(set(asked)) and len(asked) <= 2 * count.bit_length() + 1
     assert first_allowed(count, 0, lambda r: False) == count - 1
+
+
+@pytest.mark.parametrize("power", [0.7, 2, 3])
+def test_the_first_fine_rung_is_found_from_any_start(power):
+    ladder = (2, 3, 4, 6, 8, 12, 16, 24, 32, 64, 256)
+    for answer, levels in enumerate(ladder):
+        for start in range(-1, len(ladder) + 1):
+            asked = []
+
+            def loss(rung):
+                asked.append(rung)  # noqa: B023
+                return ladder[rung] ** -power
+
+            assert first_fine(ladder, start, loss, levels**-power) == answer
+            assert len(asked) == len(set(asked)) <= (4 if power == 2 else 9)
+    assert first_fine(ladder, 3, lambda rung: math.inf, 0.1) == len(ladder) - 1
+    assert first_fine(ladder, 3, lambda rung: 0.0, 0.0) == 0
 
 
 def test_relative_loss_and_agreement():

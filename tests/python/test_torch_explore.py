@@ -82,7 +82,7 @@ def found():
 
 def test_gradients_make_the_transform_smaller(found, monkeypatch):
     """Two tensors cross at once; the same cut without gradients falls back to frequency alone."""
-    model, x, _, _ = found
+    model, x = found[0], nets.images(40, 16)
     options = {"layers": [("layer1.conv1", "stem")], "shortlist": 1, "profiles": "transform"}
     options |= {"baselines": False, "max_loss": 1e-4}
     (seen,) = lt.explore(model, x, **options).rows

@@ -48,9 +48,10 @@ LWFC_INLINE V neon_saturated(V v)
     return vmaxq_s32(vminq_s32(v, vdupq_n_s32(32767)), vdupq_n_s32(-32767));
 }
 
-LWFC_INLINE V neon_shifted(V sum, int shift)
+LWFC_INLINE V neon_rounded(V sum, int shift)
 {
-    return neon_saturated(vshlq_s32(sum, vdupq_n_s32(-shift)));
+    const V half = vdupq_n_s32((1 << shift) >> 1);
+    return neon_saturated(vshlq_s32(vaddq_s32(sum, half), vdupq_n_s32(-shift)));
 }
 
 LWFC_INLINE V neon_with_low(V pair, V even)
@@ -61,12 +62,6 @@ LWFC_INLINE V neon_with_low(V pair, V even)
 LWFC_INLINE V neon_pair(V even, V odd)
 {
     return neon_with_low(vshlq_n_s32(odd, 16), even);
-}
-
-/* Pairs of what two sums are when shifted. */
-LWFC_INLINE V neon_joined(V even, V odd, int shift)
-{
-    return neon_pair(neon_shifted(even, shift), neon_shifted(odd, shift));
 }
 
 /* int16 times 2^bits. */
@@ -143,8 +138,7 @@ LWFC_INLINE void neon_turned(const int16_t *lines, size_t nbytes, int pairs, uin
 #define v_store neon_store
 #define v_dot neon_dot
 #define v_add_product neon_add_product
-#define v_shifted neon_shifted
-#define v_joined neon_joined
+#define v_rounded neon_rounded
 #define v_pair neon_pair
 #define v_with_low neon_with_low
 #define v_mean neon_mean

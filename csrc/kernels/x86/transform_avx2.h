@@ -48,25 +48,15 @@ TARGET LWFC_INLINE V avx2_saturated(V v)
                             _mm256_set1_epi32(-32767));
 }
 
-TARGET LWFC_INLINE V avx2_shifted(V sum, int shift)
+TARGET LWFC_INLINE V avx2_rounded(V sum, int shift)
 {
-    return avx2_saturated(_mm256_sra_epi32(sum, _mm_cvtsi32_si128(shift)));
+    const V half = _mm256_set1_epi32((1 << shift) >> 1);
+    return avx2_saturated(_mm256_sra_epi32(_mm256_add_epi32(sum, half), _mm_cvtsi32_si128(shift)));
 }
 
 TARGET LWFC_INLINE V avx2_pair(V even, V odd)
 {
     return _mm256_blend_epi16(even, _mm256_slli_epi32(odd, 16), 0xAA);
-}
-
-/* Pairs of what two sums are when shifted. */
-TARGET LWFC_INLINE V avx2_joined(V even, V odd, int shift)
-{
-    const __m128i count = _mm_cvtsi32_si128(shift);
-    const V low = _mm256_set1_epi16(-32767);
-    const V order = _mm256_broadcastsi128_si256(
-        _mm_setr_epi8(0, 1, 8, 9, 2, 3, 10, 11, 4, 5, 12, 13, 6, 7, 14, 15));
-    const V both = _mm256_packs_epi32(_mm256_sra_epi32(even, count), _mm256_sra_epi32(odd, count));
-    return _mm256_shuffle_epi8(_mm256_max_epi16(both, low), order);
 }
 
 TARGET LWFC_INLINE V avx2_with_low(V pair, V even)
@@ -170,8 +160,7 @@ TARGET LWFC_INLINE void avx2_turned(const int16_t *lines, size_t nbytes, int pai
 #define v_store avx2_store
 #define v_dot avx2_dot
 #define v_add_product avx2_add_product
-#define v_shifted avx2_shifted
-#define v_joined avx2_joined
+#define v_rounded avx2_rounded
 #define v_pair avx2_pair
 #define v_with_low avx2_with_low
 #define v_mean avx2_mean

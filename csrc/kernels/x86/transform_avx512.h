@@ -49,9 +49,10 @@ TARGET LWFC_INLINE V avx512_saturated(V v)
                             _mm512_set1_epi32(-32767));
 }
 
-TARGET LWFC_INLINE V avx512_shifted(V sum, int shift)
+TARGET LWFC_INLINE V avx512_rounded(V sum, int shift)
 {
-    return avx512_saturated(_mm512_sra_epi32(sum, _mm_cvtsi32_si128(shift)));
+    const V half = _mm512_set1_epi32((1 << shift) >> 1);
+    return avx512_saturated(_mm512_sra_epi32(_mm512_add_epi32(sum, half), _mm_cvtsi32_si128(shift)));
 }
 
 TARGET LWFC_INLINE V avx512_with_low(V pair, V even)
@@ -62,12 +63,6 @@ TARGET LWFC_INLINE V avx512_with_low(V pair, V even)
 TARGET LWFC_INLINE V avx512_pair(V even, V odd)
 {
     return avx512_with_low(_mm512_slli_epi32(odd, 16), even);
-}
-
-/* Pairs of what two sums are when shifted. */
-TARGET LWFC_INLINE V avx512_joined(V even, V odd, int shift)
-{
-    return avx512_pair(avx512_shifted(even, shift), avx512_shifted(odd, shift));
 }
 
 /* int16 times 2^bits, below 2^15: a product of pairs whose high halves are 0. */
@@ -131,8 +126,7 @@ TARGET LWFC_INLINE V avx512_quantized(V sum, const float *scales, float limit)
 #define v_store avx512_store
 #define v_dot avx512_dot
 #define v_add_product avx512_add_product
-#define v_shifted avx512_shifted
-#define v_joined avx512_joined
+#define v_rounded avx512_rounded
 #define v_pair avx512_pair
 #define v_with_low avx512_with_low
 #define v_mean avx512_mean
@@ -197,7 +191,7 @@ TARGET LWFC_INLINE void narrow_rows_of(const uint32_t *z, const int *y, int z_st
     }
     for (int k = 0; k < n; k++) {
         avx512_store_two(out + y[2 * k] * to->row, out + y[2 * k + 1] * to->row,
-                         finish_avx512(sum[k], to, to->clamp), width->n);
+                         finish_avx512(sum[k], to), width->n);
     }
 }
 

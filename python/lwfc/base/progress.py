@@ -2,12 +2,13 @@
 
 import contextlib
 import functools
+import importlib.util
 import shutil
 import sys
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-__all__ = ["Bar", "Progress", "takes_progress"]
+__all__ = ["Bar", "Progress", "shows_progress", "takes_progress"]
 
 # Called as progress(done, total, what): steps done, their number or None, and the stage's name.
 Progress = Callable[[int, int | None, str], None]
@@ -17,11 +18,12 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 class Bar:
     """A progress callable: ``bar(done, total, what)``, on standard error.
 
-    Silent if that is no terminal, unless ``always``, or if ``wanted`` is false.
+    Silent if that is neither a terminal nor a notebook with tqdm's widgets, unless ``always``, or
+    if ``wanted`` is false.
     """
 
     def __init__(self, wanted: bool = True, *, always: bool = False) -> None:
-        self._shown = wanted and (always or sys.stderr.isatty())
+        self._shown = wanted and (always or sys.stderr.isatty() or _in_notebook())
         self._what: str | None = None
         self._bar: Any = None
         self._tqdm: Any = None
@@ -67,6 +69,13 @@ class Bar:
         self.close()
 
 
+def _in_notebook() -> bool:
+    """Whether cells can show widgets; text bars would stay in their output."""
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    widgets = importlib.util.find_spec("ipywidgets") and importlib.util.find_spec("tqdm")
+    return hasattr(shell, "kernel") and widgets is not None
+
+
 def takes_progress(function: Function) -> Function:
     """Lets ``progress=True`` of a function ask for a bar, which is closed at the end."""
 
@@ -76,5 +85,20 @@ def takes_progress(function: Function) -> Function:
             return function(*arguments, progress=progress or None, **options)
         with Bar(always=True) as bar:
             return function(*arguments, progress=bar, **options)
+
+    return call  # type: ignore[return-value]
+
+
+def shows_progress(function: Function) -> Function:
+    """The same for functions that take minutes: a bar unless ``progress=False``, where one can be
+    seen.
+    """
+
+    @functools.wraps(function)
+    def call(*arguments: Any, progress: Progress | bool | None = None, **options: Any) -> Any:
+        if progress is None or progress is True:
+            with Bar(always=progress is True) as bar:
+                return function(*arguments, progress=bar, **options)
+        return function(*arguments, progress=progress or None, **options)
 
     return call  # type: ignore[return-value]

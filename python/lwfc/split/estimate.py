@@ -7,21 +7,24 @@ outputs' spread: relative loss = gain * mean squared error.
 """
 
 import time
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from ..base.errors import CalibrationWarning
 from ..calibration.calibrate import calibrate
 from .bundle import pack
 from .cuts import Cut, LiveTensor
 from .outline import outlined_bits
-from .profiles import Profile
+from .profiles import Profile, first_fine
 
 __all__ = ["Survey", "estimate"]
 
 FITTED = ("coder", "restore", "restore_strength", "bound", "transform", "block", "metric")
+START = 2  # of the rungs tried first
 PROBE = 1 << 14  # elements of a sample that are coded for an estimate
 
 
@@ -46,6 +49,7 @@ class Drafts:
     def __init__(self, survey: Survey) -> None:
         self._survey = survey
         self._known: dict[tuple, np.ndarray] = {}
+        self.axes: dict[str, int | None] = {}  # of the channels, by tensor, once it is measured
 
     def costs(self, tensor: LiveTensor, options: Mapping[str, Any]) -> np.ndarray:
         """For one sample: bytes, the tensor's share of the relative loss, encode and decode ms."""
@@ -59,7 +63,11 @@ class Drafts:
         if not tensor.coded:
             return np.array([len(pack({"": x[:1]}, named=False)), 0.0, 0.0, 0.0])
         x = probe(np.asarray(x, None if tensor.affine else np.float32))
-        codec = calibrate(x, **({"batched": True} | tensor.options | dict(options)))
+        known = {"batched": True, "channel_axis": self.axes.get(tensor.name)}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", CalibrationWarning)  # no codec that anybody gets
+            codec = calibrate(x, **(known | tensor.options | dict(options)))
+        self.axes[tensor.name] = codec.channel_axis
         started = time.perf_counter()
         data = codec.encode(x)
         encoded = time.perf_counter()
@@ -128,14 +136,8 @@ def _laddered(cut: Cut, survey: Survey, drafts: Drafts, profile: Profile, max_lo
         found = [drafts.costs(t, {**options, "levels": ladder[rung]}) for t in cut.tensors]
         return np.sum(found, axis=0).tolist()
 
-    first, last = 0, len(rungs) - 1
-    while first < last:  # the first rung that is fine enough
-        middle = (first + last) // 2
-        if at(rungs[middle])[1] <= max_loss:
-            last = middle
-        else:
-            first = middle + 1
-    low = rungs[first]
+    tried = [ladder[rung] for rung in rungs]
+    low = rungs[first_fine(tried, START, lambda i: at(rungs[i])[1], max_loss)]
     return low if profile.knob == "levels" else None, ladder[low], at(low)
 
 
@@ -157,7 +159,8 @@ def _transformed(
             gain = survey.gain.get(tensor.name)
             if gain is not None:
                 allowed = share / max(gain, 1e-30)
-            nbytes += outlined_bits(x, allowed) / 8 * tensor.elements
+            bits = outlined_bits(x, allowed, drafts.axes[tensor.name])
+            nbytes += bits / 8 * tensor.elements
         else:
             nbytes += drafts.costs(tensor, {})[0]
     return None, None, [nbytes, max_loss, *costs[2:].tolist()]

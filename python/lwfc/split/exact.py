@@ -1,16 +1,18 @@
 """The slow pass: a cut with a profile, calibrated, coded and run, sample by sample."""
 
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from ..base.errors import CalibrationWarning
 from ..calibration.calibrate import calibrate
 from .cuts import Cut
 from .images import QUALITIES, Pixels
 from .losses import Loss, total_loss
-from .profiles import Profile
+from .profiles import Profile, first_fine
 from .stepping import Found, stepped
 from .wire import Wire
 
@@ -65,6 +67,7 @@ class Halves:
         features = [self.head(batch) for batch in network.batches]
         self.fitting, self.tests = features[:fitted], features[fitted:]
         self.wholes = wholes
+        self._losses: dict[str, Loss] = {}
         one = network.first(network.batches[-1])
         self.sample = self.head(one)
         self.times = {
@@ -93,6 +96,16 @@ class Halves:
         coded = (self.tail(simulate(features, codecs)) for features in self.tests)
         return total_loss(zip(coded, self.wholes, strict=True))
 
+    def loss_at(self, options: Mapping[str, Any]) -> Loss:
+        """The loss with these options of calibrate; looked at once for all coders."""
+        options = _quick(options)
+        key = repr(sorted(options.items()))
+        if key not in self._losses:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", CalibrationWarning)  # the last codecs say it again
+                self._losses[key] = self.loss(self.codecs(options))
+        return self._losses[key]
+
 
 def singles(features: Mapping[str, Any], cut: Cut) -> Iterator[dict[str, Any]]:
     """The tensors of a cut for each sample of a batch; those without samples as they are."""
@@ -111,24 +124,30 @@ def simulate(features: Mapping[str, Any], codecs: Mapping[str, Any]) -> dict[str
 
 
 def _quick(options: Mapping[str, Any]) -> dict[str, Any]:
-    """The same quantizer and restoration, without a context model: it moves no value."""
-    fits = options.get("coder") == "context" and not options.get("rate_weight")
-    return dict(options) | ({"coder": "rans"} if fits else {})
+    """The same quantizer and restoration with the coder that fits nothing: it moves no value."""
+    if options.get("rate_weight"):
+        return dict(options)
+    usual = {"quantizer": "uniform", "restore": "none"}
+    return usual | dict(options) | {"coder": "rans", "bound": True}
 
 
 def laddered(halves: Halves, profile: Profile, start: int | None, max_loss: float) -> Found:
     """The coarsest rung whose measured loss is allowed."""
-    tried: dict[int, Loss] = {}
+    ladder = profile.ladder
 
-    def allowed(rung: int) -> bool:
-        tried[rung] = halves.loss(halves.codecs(_quick(profile.at(rung))))
-        return tried[rung].relative <= max_loss
+    def loss(rung: int) -> float:
+        return halves.loss_at(profile.at(rung)).relative
 
-    count = len(profile.ladder)
-    rung = first_allowed(count, count // 2 if start is None else start, allowed)
-    if rung not in tried:
-        allowed(rung)
-    return Found(halves.codecs(profile.at(rung)), tried[rung], profile.at(rung))
+    middle = len(ladder) // 2 if start is None else start
+    if profile.knob == "levels":
+        rung = first_fine(ladder, middle, loss, max_loss)
+    else:
+        rung = first_allowed(len(ladder), middle, lambda rung: loss(rung) <= max_loss)
+    options = profile.at(rung)
+    loss_found = halves.loss_at(options)
+    with warnings.catch_warnings():  # the profile's own choice, and harmless
+        warnings.filterwarnings("ignore", "clip_scale=", CalibrationWarning)
+        return Found(halves.codecs(options), loss_found, options)
 
 
 def exact(

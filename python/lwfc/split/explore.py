@@ -11,20 +11,20 @@ import numpy as np
 
 from ..base.checks import check_number
 from ..base.errors import ParameterError
-from ..base.progress import takes_progress
+from ..base.progress import shows_progress
 from ..calibration.samples import Progress
 from .cuts import Cut
-from .estimate import Drafts, Survey, estimate
-from .exact import Halves, exact, exact_image, timed
+from .estimate import Survey
 from .images import FORMATS, Pixels, can_code
 from .journal import Journal, fingerprint
 from .link import Link
-from .profiles import Profile, choose_profiles
+from .passes import Passes
+from .profiles import choose_profiles
 from .result import Exploration
 
 __all__ = ["Network", "Opened", "Survey", "explore", "short_list"]
 
-VERSION = 1  # of the entries in a journal
+VERSION = 2  # of the entries in a journal
 
 
 class Opened(Protocol):
@@ -85,7 +85,7 @@ class Network(Protocol):
         input array where ``opened`` is None; of the plain network where ``code`` is None too."""
 
 
-@takes_progress
+@shows_progress
 def explore(
     network: Network,
     *,
@@ -124,6 +124,10 @@ def explore(
         A JSON-lines file; an exploration that was cut off goes on from it. Its lines carry a
         fingerprint of network, samples and settings; others are left alone.
 
+    ``progress``
+        None: a bar where standard error is a terminal, and in notebooks; True: a bar; False: none;
+        else called as ``progress(done, total, what)``.
+
     The first half of the samples calibrates, the second is measured. Ctrl-C in the exact pass
     gives what is known so far, with a warning. The other parameters, and errors: as
     :func:`lwfc.torch.explore`.
@@ -148,16 +152,18 @@ def explore(
     mark = fingerprint(VERSION, network.fingerprint, max_loss, few, repr(pixels),
                        [[p.name, repr(sorted(p.options.items())), p.knob, list(p.ladder)]
                         for p in chosen], metric is not None, clock.__name__)  # fmt: skip
-    run = _Run(network, metric, chosen, max_loss, Journal(log, mark), progress, clock)
+    run = Passes(network, metric, chosen, max_loss, Journal(log, mark), progress, clock)
     result = Exploration([], network.cuts, link, edge_speed, cloud_speed, {
         "network": network.name, "way": network.way, "macs": network.macs, "max_loss": max_loss,
         "samples": sum(map(network.size, network.batches)), "complete": False,
     })  # fmt: skip
     result = result.adding(run.estimates(few))
+    cuts = short_list(result, shortlist)
+    run.parts = len(cuts) * len(chosen) + bool(baselines) + (len(FORMATS) if found else 0)
     try:
         if baselines:
             result = result.adding(run.whole(found))
-        for cut in short_list(result, shortlist):
+        for cut in cuts:
             result = result.adding(run.exact(cut))
     except KeyboardInterrupt:
         warnings.warn("interrupted: the exact pass is not complete; run again with the same log= "
@@ -186,112 +192,3 @@ def short_list(result: Exploration, count: int) -> list[Cut]:
     if fewest not in names:
         names[-1] = fewest
     return [result.cuts[name] for name in names]
-
-
-class _Run:
-    """The passes of one exploration; finished parts come from the journal."""
-
-    def __init__(
-        self,
-        network: Network,
-        metric: Callable[..., float] | None,
-        profiles: Sequence[Profile],
-        max_loss: float,
-        journal: Journal,
-        progress: Progress | None,
-        clock: Callable[[], float],
-    ) -> None:
-        self.clock = clock
-        self.network, self.metric, self.profiles = network, metric, profiles
-        self.max_loss, self.journal, self.progress = max_loss, journal, progress
-        self.fitted = max(1, len(network.batches) // 2)
-        self._wholes: list[Any] | None = None
-        self.rungs: dict[tuple[str, str], int | None] = {}
-        self.done = 0
-
-    def close(self) -> None:
-        self._wholes = None
-
-    def step(self, what: str, total: int | None = None) -> None:
-        self.done += 1
-        if self.progress is not None:
-            self.progress(self.done, total, what)
-
-    @property
-    def wholes(self) -> list[Any]:
-        """The uncut network's outputs on the measured samples."""
-        if self._wholes is None:
-            self._wholes = [self.network.whole(b) for b in self.network.batches[self.fitted :]]
-        return self._wholes
-
-    def estimates(self, few: int) -> list[dict[str, Any]]:
-        entries = self.journal.get("estimates")
-        if entries is None:
-            survey = self.network.survey(self.network.cuts, int(few), self.progress, self.clock)
-            drafts = Drafts(survey)
-            entries = []
-            for cut in self.network.cuts:
-                for profile in self.profiles:
-                    row = {"kind": "split", "cut": cut.name, "profile": profile.name}
-                    row |= {"pass": "estimate"}
-                    entries.append(row | estimate(cut, survey, drafts, profile, self.max_loss))
-                self.step("estimates", len(self.network.cuts))
-            self.journal.put("estimates", entries)
-        self.rungs = {(entry["cut"], entry["profile"]): entry["rung"] for entry in entries}
-        return entries
-
-    def _kept(self, key: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-        entry = self.journal.get(key)
-        if entry is None:
-            entry = {name: _finite(value) for name, value in make().items()}
-            self.journal.put(key, entry)
-        self.step("exact numbers")
-        return entry
-
-    def whole(self, pixels: Pixels | None) -> list[dict[str, Any]]:
-        """The rows without a cut: everything on the device, and the input to the cloud, if it is
-        an image."""
-        entries = [self._kept("device", self._device)]
-        if pixels is None:
-            return entries
-        whole_ms = entries[0]["measured"]["head"]
-        for kind in FORMATS:
-            row = {"kind": "cloud", "cut": "input", "profile": kind, "pass": "exact"}
-            entry = self._kept(f"cloud:{kind}", lambda kind=kind: exact_image(
-                self.network, pixels, kind, self.wholes, self.fitted, self.max_loss, self.metric
-            ))  # fmt: skip
-            entries.append(row | entry | {"measured": entry["measured"] | {"tail": whole_ms}})
-        return entries
-
-    def _device(self) -> dict[str, Any]:
-        one = self.network.first(self.network.batches[-1])
-        entry = {
-            "kind": "device", "cut": "output", "profile": "", "pass": "exact", "loss": 0.0,
-            "settings": {}, "coded_bytes": None, "agreement": None,
-            "measured": {"head": timed(lambda: self.network.whole(one), self.clock)},
-        }  # fmt: skip
-        if self.metric is not None:
-            entry["metric"] = self.network.evaluate(self.metric, None, None)
-        return entry
-
-    def exact(self, cut: Cut) -> list[dict[str, Any]]:
-        """One cut with every profile."""
-        halves: list[Halves] = []
-
-        def measure(profile: Profile) -> dict[str, Any]:
-            if not halves:
-                halves.append(Halves(self.network, cut, self.wholes, self.fitted, self.clock))
-            start = self.rungs.get((cut.name, profile.name))
-            return exact(halves[0], profile, start, self.max_loss, self.metric)
-
-        entries = []
-        for profile in self.profiles:
-            row = {"kind": "split", "cut": cut.name, "profile": profile.name, "pass": "exact"}
-            key = f"exact:{cut.name}:{profile.name}"
-            entries.append(row | self._kept(key, lambda profile=profile: measure(profile)))
-        return entries
-
-
-def _finite(value: Any) -> Any:
-    """JSON has no infinities; None stands for a loss without bound."""
-    return None if isinstance(value, float) and not np.isfinite(value) else value

@@ -5,29 +5,35 @@ import math
 import numpy as np
 
 from ..calibration.layout import find_layout
-from ..transform.geometry import Layout, candidates
+from ..transform.geometry import Geometry, Layout, candidates
 from ..transform.metric import fall_off
 
-__all__ = ["outlined_bits"]
+__all__ = ["outlined_bits", "usual_blocks"]
 
 VALUES = 1 << 15  # that are looked at, whole channels
 SIDE = 8  # of blocks, where they fit
 TRIALS = 10
 
 
-def outlined_bits(x: np.ndarray, allowed: float) -> float:
+def usual_blocks(layout: Layout) -> Geometry:
+    """Blocks nearest to 8x8: the explorer tries no others, which take most of a fit's time."""
+    return min(candidates(layout), key=lambda g: abs(math.log(g.frequencies / SIDE**2)))
+
+
+def outlined_bits(x: np.ndarray, allowed: float, channel_axis: int | None = None) -> float:
     """Bits an element of samples x (n, ...), at a mean squared error that the outputs see.
 
+    ``channel_axis``: None measures it.
     Errors count by frequency, as they do without gradients; each frequency's symbols are coded by
     their own entropy. At least a byte a sample.
     """
     if x.ndim < 2 or not x.size:
         return 32.0
-    axis = find_layout([x], None, False).axis or 1
+    axis = find_layout([x], channel_axis, False).axis or 1
     layout = Layout(x.shape[1:], axis - 1)
     step = max(1, x[0].size // VALUES)
     maps = layout.maps(x[: max(1, VALUES // x[0].size)])[:, ::step]
-    geometry = min(candidates(layout), key=lambda g: abs(math.log(g.frequencies / SIDE**2)))
+    geometry = usual_blocks(layout)
     y = geometry.forward(np.ascontiguousarray(maps - maps.mean((0, 2, 3), keepdims=True)))
     weight = fall_off(geometry.radius)
     y *= np.sqrt(weight / weight.mean())[:, None, None].astype(np.float32)

@@ -1,12 +1,14 @@
 """Profiles: what is asked of ``calibrate`` at a cut, and the ladder of its coarseness."""
 
-from collections.abc import Iterable, Mapping
+import bisect
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from ..base.errors import ParameterError
 
-__all__ = ["PROFILES", "Profile", "choose_profiles"]
+__all__ = ["PROFILES", "Profile", "choose_profiles", "first_fine"]
 
 CONTEXT_MAX = 16  # levels the context coder takes
 LEVELS = (2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 48, 64, 96, 128, 192, 256)
@@ -49,6 +51,25 @@ PROFILES = {
         Profile("transform", {"transform": "dct"}, "step", ()),
     )
 }
+
+
+def first_fine(
+    ladder: Sequence[float], start: int, loss: Callable[[int], float], most: float
+) -> int:
+    """The first rung whose loss is at most ``most``, else the last. Few calls: losses are taken to
+    fall with the square of the numbers of levels on the ladder, as a quantizer's do.
+    """
+    low, high = -1, len(ladder) - 1  # low loses too much, high is taken to be fine enough
+    rung = min(max(start, 0), high)
+    while high - low > 1:
+        found = loss(rung)
+        if found <= most:
+            high = rung
+        else:
+            low = rung
+        wanted = ladder[rung] * math.sqrt(found / max(most, 1e-30))
+        rung = min(max(bisect.bisect_left(ladder, wanted), low + 1), high - 1)
+    return high
 
 
 def choose_profiles(profiles: Any) -> list[Profile]:

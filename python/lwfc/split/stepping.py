@@ -1,5 +1,6 @@
 """The transform at a cut: each tensor fitted once, and the step that the outputs allow."""
 
+import dataclasses
 import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple, Protocol
@@ -11,9 +12,11 @@ from ..calibration.pairs import Pairs
 from ..calibration.samples import Batches
 from ..calibration.transforming import Prepared, TransformOptions, prepare
 from ..transform.choice import bisected
+from ..transform.geometry import Geometry
 from ..transform.trial import Point
 from .cuts import Cut
 from .losses import Loss
+from .outline import usual_blocks
 from .profiles import Profile
 
 __all__ = ["Found", "Samples", "stepped"]
@@ -45,17 +48,16 @@ def stepped(halves: Samples, profile: Profile, max_loss: float) -> Found:
     """The largest step, or the first of the profile's, whose measured loss is allowed.
 
     Tensors that cross together share one step in units of what their errors cost the outputs; the
-    step named is that of the first.
+    step and the block named are those of the first. Blocks are the usual ones unless the profile
+    says others.
     """
     fits = _fitted(halves, profile, max_loss)
-    tried: dict[float, Loss] = {}
-
-    def codecs(step: float) -> dict[str, Any]:
-        return {name: prepared.codec(step * unit) for name, (prepared, unit) in fits.items()}
+    tried: dict[float, tuple[Mapping[str, Any], Loss]] = {}
 
     def at(step: float) -> Point:
-        tried[step] = halves.loss(codecs(step))
-        return Point(step, math.nan, tried[step].relative)
+        codecs = {name: prepared.codec(step * unit) for name, (prepared, unit) in fits.items()}
+        tried[step] = codecs, halves.loss(codecs)
+        return Point(step, math.nan, tried[step][1].relative)
 
     if profile.ladder:
         allowed = (step for step in profile.ladder if at(step).distortion <= max_loss)
@@ -65,8 +67,15 @@ def stepped(halves: Samples, profile: Profile, max_loss: float) -> Found:
         allowed = max(max_loss, 1e-30)
         point = bisected(at, lambda p: math.log(max(p.distortion, 1e-30) / allowed), start, NEAR)
         step = point.step
-    settings = {**profile.options, "step": step}
-    return Found(codecs(step), tried[step], settings)
+    first, _ = next(iter(fits.values()))
+    settings = {**profile.options, "block": _sides(first.fitted.shape.geometry), "step": step}
+    return Found(*tried[step], settings)
+
+
+def _sides(geometry: Geometry) -> int | tuple[int, int]:
+    """As calibrate takes it."""
+    height, width = geometry.block_height, geometry.block_width
+    return height if height == width else (height, width)
 
 
 def _fitted(
@@ -84,13 +93,17 @@ def _fitted(
             continue
         batches = [as_float32(features[tensor.name])[:, None] for features in halves.fitting]
         if gradients is not None:
-            own = [found[tensor.name] for found in gradients]
-            costs[tensor.name] = _size(own)
-            batches = [np.concatenate(pair, 1) for pair in zip(batches, own, strict=True)]
+            slopes = [found[tensor.name] for found in gradients]
+            costs[tensor.name] = _size(slopes)
+            batches = [np.concatenate(pair, 1) for pair in zip(batches, slopes, strict=True)]
         else:
             costs[tensor.name] = 1 / max(_size([x - x.mean() for x in batches]), 1e-30)
         samples = Batches(batches, batched=True)
-        fits[tensor.name] = prepare(Pairs(samples, None, wishes.channel_axis, stacked=True), wishes)
+        pairs = Pairs(samples, None, wishes.channel_axis, stacked=True)
+        own = wishes
+        if wishes.block is None:
+            own = dataclasses.replace(wishes, block=_sides(usual_blocks(pairs.layout)))
+        fits[tensor.name] = prepare(pairs, own)
     least = LEAST * max(costs.values()) or 1.0
     first = max(next(iter(costs.values())), least)
     return {name: (fit, first / max(costs[name], least)) for name, fit in fits.items()}

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from ..calibration.samples import Progress
+from ..base.progress import Progress, shows_progress
 from ..split.explore import explore as explore_network
 from ..split.explore import short_list
 from ..split.link import Link
@@ -19,6 +19,7 @@ from .split import check_plain
 __all__ = ["explore"]
 
 
+@shows_progress
 def explore(
     model: nn.Module,
     loader: Iterable[Any] | Tensor,
@@ -39,7 +40,7 @@ def explore(
     backend: str = "loky",
     clock: Callable[[], float] = time.perf_counter,
     log: str | os.PathLike | None = None,
-    progress: Progress | None = None,
+    progress: Progress | bool | None = None,
 ) -> Exploration:
     """Where to cut a model: every legal cut, what crosses it, what it costs and how long it takes.
 
@@ -64,8 +65,9 @@ def explore(
         layers otherwise, and tuples of names for one cut behind several.
     ``profiles``
         "auto", names among "paper", "rans", "context", "transform", or a mapping of names to
-        options of :func:`lwfc.calibrate`. The transform is fitted to what stands behind the cut;
-        its estimates know no channel matrices and lie above its exact numbers.
+        options of :func:`lwfc.calibrate`. The transform is fitted to what stands behind the cut,
+        with blocks nearest to 8x8 unless ``block`` says others; its estimates know no channel
+        matrices and lie above its exact numbers.
     ``link``, ``edge_speed``, ``cloud_speed``
         The link; how many times as fast as this machine the two sides are. ``result.through`` shows
         the same measurements over others.
@@ -84,14 +86,18 @@ def explore(
     ``clock``
         What times are read from: wall time, or ``time.process_time`` where other work shares the
         machine and PyTorch runs one thread on its CPU.
-    ``log``, ``progress``
-        A JSON-lines file to go on from (each shard's ends in its number);
-        ``progress(done, total, what)``.
+    ``log``
+        A JSON-lines file to go on from; each shard's ends in its number.
+    ``progress``
+        None: a bar where standard error is a terminal, and in notebooks; True: a bar; False: none;
+        else called as ``progress(done, total, what)``.
 
     Multiply-adds are those of torch's FlopCounterMode, and of what it counts as nothing. Errors:
     ParameterError; among them models that neither torch.export nor torch.fx can trace.
     """
     check_plain(model)
+    if progress is not None:
+        progress(0, None, "tracing")
     network = TorchNetwork(model, loader, layers, samples)
     options = {
         "metric": metric, "profiles": profiles, "link": link, "edge_speed": edge_speed,
@@ -99,7 +105,7 @@ def explore(
     }  # fmt: skip
     whole = explore_network(
         network, few=few, shortlist=shortlist if shards < 2 else 0, baselines=baselines, log=log,
-        progress=progress, **options,
+        progress=progress or False, **options,
     )  # fmt: skip
     chosen = [cut.at for cut in short_list(whole, shortlist)] if shards > 1 else []
     parts = [chosen[i::shards] for i in range(min(shards, len(chosen)))]
@@ -118,4 +124,4 @@ class Shard:
     def __call__(self, part: Sequence[tuple[str, ...]], number: int) -> Exploration:
         log = None if self.log is None else f"{os.fspath(self.log)}.{number}"
         return explore(self.model, self.loader, layers=part, shortlist=len(part), log=log,
-                       baselines=False, **self.options)  # fmt: skip
+                       baselines=False, progress=False, **self.options)  # fmt: skip

@@ -16,6 +16,7 @@ from torch import Tensor, fx, nn
 from torch.utils import _pytree as pytree
 
 from ..base.errors import ParameterError
+from .inplace import mutates, without_mutations
 
 __all__ = ["Trace", "batch_of", "calls_of", "resize", "trace", "twin"]
 
@@ -91,10 +92,14 @@ def by_export(model: nn.Module, args: tuple, kwargs: dict[str, Any], samples: in
         bound = inspect.signature(model.forward).bind(*args, **kwargs).arguments
         shapes = {name: pytree.tree_map(dynamic, value) for name, value in bound.items()}
     program = torch.export.export(model, args, kwargs, dynamic_shapes=shapes, strict=False)
-    if any(_mutates(node) for node in program.graph.nodes):
-        program = program.run_decompositions({})
-    module = program.module(check_guards=False)
     leaves, spec = pytree.tree_flatten((args, kwargs))
+    module = program.module(check_guards=False)
+    if any(map(mutates, module.graph.nodes)):
+        plain = without_mutations(module, leaves)
+        if plain is None:
+            program = program.run_decompositions({})
+            plain = program.module(check_guards=False)
+        module = plain
     holders = [node for node in module.graph.nodes if node.op == "placeholder"]
     if len(holders) != len(leaves) or program.graph_signature.buffers_to_mutate:
         raise ParameterError("it changes its buffers, or takes other inputs than the example's")
@@ -109,11 +114,6 @@ def _sides(holders: Sequence[fx.Node], values: Sequence[Any]) -> tuple[list, dic
     pairs = list(zip(holders, values, strict=True))
     inputs = [node for node, value in pairs if isinstance(value, Tensor)]
     return inputs, {node: value for node, value in pairs if not isinstance(value, Tensor)}
-
-
-def _mutates(node: fx.Node) -> bool:
-    schema = getattr(node.target, "_schema", None)
-    return schema is not None and schema.is_mutable
 
 
 def twin(model: nn.Module) -> nn.Module:

@@ -11,7 +11,7 @@ from ..base.errors import ParameterError
 from .attach import Hook
 from .cutting import Cutter, Plan
 from .features import evaluating
-from .graph import WAYS, batch_of, resize, trace, twin
+from .graph import WAYS, Watch, batch_of, resize, trace, twin
 from .halves import Cloud, Edge
 from .hooked import split_by_hooks
 
@@ -133,12 +133,20 @@ def make_halves(cutter: Cutter, plan: Plan) -> tuple[Edge, Cloud]:
 
 
 def traced(model: nn.Module, args: tuple, kwargs: dict[str, Any]) -> Cutter:
-    """The first way that traces the model. Errors: ParameterError, with what each way said."""
-    failures = {}
-    for way in WAYS:
-        with evaluating(model), torch.no_grad():
+    """The first way whose graph gives what the model gives. Errors: ParameterError, with what each
+    way said.
+    """
+    failures: dict[str, Any] = {}
+    with evaluating(model), torch.no_grad():
+        leaves = pytree.tree_leaves((args, kwargs))
+        whole = pytree.tree_leaves(model(*args, **kwargs))
+        for way in WAYS:
             try:
-                return Cutter(trace(way, model, args, kwargs))
+                found = trace(way, model, args, kwargs)
+                result = pytree.tree_leaves(Watch(found).run_on(leaves))
+                if all(map(same, result, whole)):
+                    return Cutter(found)
+                failures[way] = "its graph gives other outputs than the model"
             except Exception as error:  # whatever a tracer says: the next one may do better
                 failures[way] = error
     said = "; ".join(f"{way}: {_first_line(error)}" for way, error in failures.items())

@@ -16,6 +16,7 @@ from .graph import Trace, Watch
 
 __all__ = ["outputs_of", "survey"]
 
+RUNS = 5  # samples that are timed, one by one; each operation's shortest time counts
 KEPT = 2  # samples whose features are kept
 PROJECTED = 2  # samples that gradients are taken for, all at once
 DRAWS = 1  # random projections of their outputs
@@ -74,7 +75,7 @@ def survey(
     progress: Progress | None,
     clock: Callable[[], float],
 ) -> Survey:
-    """Run every one of ``samples`` (flattened inputs), and ``together`` once with gradients."""
+    """Run the first of ``samples`` (flattened inputs), and ``together`` once with gradients."""
     names = {node: tensor.name for plan in plans.values()
              for node, tensor in zip(plan.live, plan.cut.tensors, strict=True)}  # fmt: skip
     aliases = {tensor.name: node for plan in plans.values()
@@ -82,14 +83,14 @@ def survey(
     runs: list[dict[fx.Node, float]] = []
     kept: list[dict[fx.Node, Tensor]] = []
     with torch.no_grad():
-        for i, leaves in enumerate(samples):
+        for i, leaves in enumerate(samples[:RUNS]):
             timer = Timer(found, set(names) if i < KEPT else set(), clock)
             timer.run_on(leaves)
             runs.append(timer.seconds)
             if timer.values:
                 kept.append(timer.values)
             if progress is not None:
-                progress(i + 1, len(samples), "survey")
+                progress(i + 1, min(RUNS, len(samples)), "survey")
     typical = {node: min(run[node] for run in runs) * 1e3 for node in runs[0]}
     gains = _gains(found, set(names), together)
     features = {}

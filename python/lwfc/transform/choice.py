@@ -59,6 +59,7 @@ class Halves:
         runs = np.arange(len(kept)) * 4 // max(4, len(kept))
         first, second = (kept.take(np.flatnonzero(runs % 2 == turn)) for turn in (0, 1))
         self.pairs = [(first, second)] if len(second) else [(first, first)]
+        self.small = max(first.features.size, second.features.size) <= FIRST_VALUES
         if 1 < len(kept) <= FEW:
             self.pairs.append((second, first))
 
@@ -86,6 +87,7 @@ class Halves:
 class _Scored:
     score: float
     shape: Shape
+    trials: list[Trial] | None = None
 
 
 def file_bytes(shape: Shape, columns: np.ndarray, channels: int) -> float:
@@ -119,6 +121,7 @@ def choose_shape(
     """
     halves = Halves(kept, channels)
     first: list[_Scored] = []
+    lasting = halves.small and len(geometries) == 1  # few enough to keep: more would see the same
     aim: Point | None = None
     usable = [g for g in geometries if g.frequencies * g.channels**2 <= MATRIX_VALUES]
     usable = usable or [min(geometries, key=lambda g: g.frequencies)]
@@ -131,24 +134,24 @@ def choose_shape(
             trials = [Trial(shape, part) for part in parts]
             if aim is None:
                 aim = find_step(trials, goal, ROUGHLY)
-            first.append(_Scored(_score(trials, aim, channels), shape))
+            score = _score(trials, aim, channels)
+            first.append(_Scored(score, shape, trials if lasting else None))
         del parts
     first.sort(key=lambda scored: scored.score)
-    near = [scored.shape for scored in first if scored.score < first[0].score + MARGIN]
-    finals = [_final(halves, shape, aim, channels) for shape in near[:FINALISTS]]
-    score, shape, trials = min(finals, key=lambda final: final[0])
-    if _questionable(shape, trials, aim.step, kept):
-        other = _final(halves, replace(shape, mean_map=False), aim, channels)
-        if other[0] < score:
-            return other[1:]
-    return shape, trials
+    near = [scored for scored in first if scored.score < first[0].score + MARGIN]
+    finals = near[:1] if lasting else [
+        _final(halves, scored.shape, aim, channels) for scored in near[:FINALISTS]
+    ]  # fmt: skip
+    best = min(finals, key=lambda final: final.score)
+    if _questionable(best.shape, best.trials, aim.step, kept):
+        other = _final(halves, replace(best.shape, mean_map=False), aim, channels)
+        best = min(best, other, key=lambda final: final.score)
+    return best.shape, best.trials
 
 
-def _final(
-    halves: Halves, shape: Shape, aim: Point, channels: int
-) -> tuple[float, Shape, list[Trial]]:
+def _final(halves: Halves, shape: Shape, aim: Point, channels: int) -> _Scored:
     trials = [Trial(shape, part) for part in halves.transformed(shape, FINAL_VALUES)]
-    return _score(trials, aim, channels), shape, trials
+    return _Scored(_score(trials, aim, channels), shape, trials)
 
 
 def _questionable(shape: Shape, trials: Sequence[Trial], step: float, kept: Kept) -> bool:
