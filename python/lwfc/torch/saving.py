@@ -7,7 +7,8 @@
     ``{"format": "lwfc split", "version": 1, "halves": {"edge": ..., "cloud": ...}}``, either half
     or both; each with its cut, the structure of its arguments or results, its nodes and codecs.
 ``tensors.pt``
-    A list of tensors, read with ``weights_only=True``; nodes name them by number.
+    A list of tensors, read with ``weights_only=True``; nodes name them by number. Parameters stay
+    parameters: PyTorch's GRU gives other last bits for weights that take no gradient (2.13).
 ``codecs/N.lwfc``
     Codec files.
 
@@ -97,11 +98,16 @@ def dumps(*halves: Half) -> bytes:
         note = {"format": "lwfc split", "version": VERSION, "halves": made}
         archive.writestr("split.json", json.dumps(note, allow_nan=False), zipfile.ZIP_DEFLATED)
         buffer = io.BytesIO()
-        torch.save([tensor.detach().cpu() for tensor in tensors], buffer)
+        torch.save(list(map(_on_cpu, tensors)), buffer)
         archive.writestr("tensors.pt", buffer.getvalue())
         for i, codec in enumerate(codecs):
             archive.writestr(f"codecs/{i}.lwfc", codec)
     return file.getvalue()
+
+
+def _on_cpu(tensor: Tensor) -> Tensor:
+    plain = tensor.detach().cpu()
+    return nn.Parameter(plain, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else plain
 
 
 def _half(half: Half, tensors: list[Tensor], codecs: list[bytes]) -> dict[str, Any]:
@@ -209,7 +215,10 @@ def _read_half(
         if kind == "placeholder":
             node = graph.placeholder(f"given_{len(made)}")
         elif kind == "get_attr":
-            root.register_buffer(f"tensor_{int(target)}", tensors[target])
+            tensor = tensors[target]
+            keep = root.register_parameter if isinstance(tensor, nn.Parameter) else (
+                root.register_buffer)  # fmt: skip
+            keep(f"tensor_{int(target)}", tensor)
             node = graph.get_attr(f"tensor_{int(target)}")
         elif kind == "call_function":
             node = graph.call_function(_function(target), args, kwargs)
