@@ -1,16 +1,18 @@
 """Every codec and rival on every network: the evaluation behind RESULTS.md, as a page and tables.
 
 Usage: python benchmarks/evaluate.py [--quick] [--networks NAME ...] [--codecs NAME ...]
-                                     [--rivals MODULE ...] [--cache FOLDER] [--out FOLDER]
+                                     [--rivals MODULE ...] [--jobs N] [--out FOLDER]
 
 What a network or a rival needs beyond PyTorch is in ``benchmarks/evaluation.txt`` and
-``evaluation_files.txt``; what is missing is left out and named. Finished points are kept in the
-cache, one JSON line each, so that a run that was cut off goes on; the test split is read once for
-each state of the code that codes.
+``evaluation_files.txt``; what is missing is left out and named. Finished points are kept in
+OUT/cache, one JSON line each, so that a run that was cut off goes on; the test split is read once
+for each state of the code that codes. A process a network, --jobs of them at a time.
 """
 
 import argparse
+import multiprocessing
 import time
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import networks
@@ -20,8 +22,10 @@ from studies.text import table
 from lwfc.evaluation.evaluate import evaluate
 from lwfc.evaluation.families import PROFILES
 from lwfc.evaluation.result import Evaluation, merge
+from lwfc.evaluation.tables import bd_table, compute_table, gain_table, summary, tool_table
 
 ROOT = Path(__file__).parents[1]
+POINTS = 6  # settings of a codec that meet the test split
 
 
 def main() -> None:
@@ -31,30 +35,43 @@ def main() -> None:
     add("--codecs", nargs="*", default=list(PROFILES), choices=PROFILES, help="of lwfc")
     add("--rivals", nargs="*", default=list(rivals.RIVALS), choices=rivals.RIVALS)
     add("--quick", action="store_true", help="few samples: a check")
-    add("--cache", type=Path, default=ROOT / "build" / "evaluation")
+    add("--jobs", type=int, default=2, help="networks at a time (default 2)")
     add("--out", type=Path, default=ROOT / "build" / "evaluation")
     chosen = parser.parse_args()
+    (chosen.out / "cache").mkdir(parents=True, exist_ok=True)
+    missing, parts = {}, []
+    with ProcessPoolExecutor(chosen.jobs, multiprocessing.get_context("spawn")) as pool:
+        runs = [pool.submit(one, name, chosen) for name in chosen.networks]
+        for name, run in zip(chosen.networks, runs, strict=True):
+            try:
+                parts.append(run.result())
+            except (ImportError, FileNotFoundError) as error:
+                missing[name] = str(error)
+                print(f"{name} is left out: {error}", flush=True)
+                continue
+            result = merge(parts)
+            result.about["failed"] |= missing
+            write(result, chosen.out)
+
+
+def one(name: str, chosen: argparse.Namespace) -> Evaluation:
+    """Everything on one network. Errors: ImportError, FileNotFoundError for what it lacks."""
     import torch
 
     torch.set_num_threads(1)
-    for folder in (chosen.cache, chosen.out):
-        folder.mkdir(parents=True, exist_ok=True)
+    started = time.monotonic()
     others, missing = rivals.load(chosen.rivals)
-    parts = []
-    for name in chosen.networks:
-        started = time.monotonic()
-        try:
-            study = networks.load(name, chosen.quick, chosen.cache)
-        except (ImportError, FileNotFoundError) as error:
-            missing[name] = str(error)
-            print(f"{name} is left out: {error}", flush=True)
-            continue
-        log = chosen.cache / f"{name}{'-quick' * chosen.quick}.jsonl"
-        families = [PROFILES[codec] for codec in chosen.codecs]
-        families += [f for f in others if f.group != "input" or study.images is not None]
-        parts.append(evaluate(study, families, log=log, progress=say))
-        print(f"{name}: {time.monotonic() - started:.0f} s", flush=True)
-        write(merge(parts), missing, chosen.out)
+    study = networks.load(name, chosen.quick, chosen.out / "cache")
+    families = [PROFILES[codec] for codec in chosen.codecs]
+    families += [f for f in others if f.group != "input" or study.images is not None]
+    log = chosen.out / "cache" / f"{name}{'-quick' * chosen.quick}.jsonl"
+    result = evaluate(study, families, points=POINTS, log=log, progress=say)
+    result.about["failed"] |= missing
+    spent = sorted(result.seconds.items(), key=lambda item: -item[1])
+    print(f"{name}: {time.monotonic() - started:.0f} s here; all its points took "
+          f"{sum(result.seconds.values()):.0f} s of a processor: "
+          + ", ".join(f"{codec} {t:.0f}" for codec, t in spent), flush=True)  # fmt: skip
+    return result
 
 
 def say(done: int, total: int | None, what: str) -> None:
@@ -63,21 +80,17 @@ def say(done: int, total: int | None, what: str) -> None:
         print(f"{time.strftime('%H:%M:%S')} {what}: {done} of {total}", flush=True)
 
 
-def write(result: Evaluation, missing: dict[str, str], folder: Path) -> None:
+def write(result: Evaluation, folder: Path) -> None:
     """Page, picture, JSON and markdown."""
-    result.about["failed"] |= missing
     result.to_html(folder / "evaluation.html")
     result.plot(folder / "evaluation.png")
     (folder / "evaluation.json").write_text(result.to_json())
-    head, *body = result.cells()
-    text = [table(head, body)]
-    gains = [[row["study"], f"{row['bound']:g}", row["ours"], row["against"],
-              f"{row['saved']:.0f} %", f"{row['low']:.0f} to {row['high']:.0f}"]
-             for row in result.gains]  # fmt: skip
-    columns = ("study", "loss <", "ours", "against", "bits saved", "95 %")
-    text.append(table(columns, gains))
-    bd = [[row["study"], row["codec"], row["bd_rate"], row["why"]] for row in result.bd_rates()]
-    text.append(table(("study", "codec", "BD-rate at equal squared error, %", "why not"), bd))
+    found = [(study, summary(result, study)) for study in result.studies]
+    found += [("Gains", gain_table(result)), ("Chosen settings", result.cells()),
+              ("BD-rate at equal squared error", bd_table(result)),
+              ("The whole network on the device", compute_table(result)),
+              ("Tools", tool_table(result))]  # fmt: skip
+    text = [f"### {title}\n\n{table(head, body)}" for title, (head, *body) in found]
     text += [f"Not measured: {name}: {why}\n" for name, why in result.about["failed"].items()]
     (folder / "evaluation.md").write_text("\n".join(text))
 

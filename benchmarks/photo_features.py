@@ -68,9 +68,13 @@ def crops(split: str, count: int, seed: int = 0):
     Each is a random square of 40 to 100 % of the photograph's short side, resized, flipped half
     of the time. Deterministic in (split, seed); a longer run starts with the shorter one.
     """
+    return crops_of({"calibration": CALIBRATION_PHOTOS, "test": TEST_PHOTOS}[split], count, seed)
+
+
+def crops_of(names: tuple[str, ...], count: int, seed: int = 0):
+    """The same of these photographs."""
     from PIL import Image
 
-    names = {"calibration": CALIBRATION_PHOTOS, "test": TEST_PHOTOS}[split]
     photos = [_photo(name) for name in names]
     rng = np.random.default_rng([seed, len(names)])
     out = np.empty((count, 3, CROP, CROP), np.float32)

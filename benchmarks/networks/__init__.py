@@ -10,6 +10,7 @@ NETWORKS = {
     "classifier": "demo:classifier",
     "detector": "demo:detector",
     "transformer": "demo:transformer",
+    "efficientnet": "photographs:efficientnet",
     "magika": "files:magika",
     "silero": "speech:silero",
     "basic-pitch": "music:basic_pitch",

@@ -10,7 +10,7 @@ import numpy as np
 
 from lwfc.evaluation.study import Study
 
-__all__ = ["halved", "halves", "kept", "package_file", "run"]
+__all__ = ["cut", "halved", "halves", "kept", "package_file", "run"]
 
 BATCH = 100
 
@@ -80,3 +80,60 @@ def halved(
 
     found = {split: partial(features, split) for split in inputs}
     return Study(name, found, partial(batched, cloud), **about)
+
+
+def _gray(images: Any) -> np.ndarray:
+    return np.rint(255 * images[:, 0].numpy()).astype(np.uint8)
+
+
+def _from_gray(pixels: np.ndarray) -> np.ndarray:
+    return pixels[:, None].astype(np.float32) / 255
+
+
+def macs(function: Callable[[Any], Any], example: Any) -> int:
+    """Multiply-adds of a PyTorch function."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    from lwfc.torch.counting import EXTRA
+
+    with FlopCounterMode(display=False, custom_mapping=EXTRA) as counter:
+        run(function, example)
+    return counter.get_total_flops() // 2
+
+
+def cut(
+    name: str,
+    model: Any,
+    images: Mapping[str, Any],
+    cache: Path,
+    pixels: Callable[[Any], np.ndarray] = _gray,
+    inputs: Callable[[np.ndarray], np.ndarray] = _from_gray,
+    batch: int = BATCH,
+    **about: Any,
+) -> Study:
+    """The study of a PyTorch network with its halves as ``edge`` and ``cloud``.
+
+    ``images``: a tensor for each split. ``pixels``, ``inputs``: network inputs to uint8 pictures
+    and back. ``batch``: inputs at a time.
+    """
+    import lwfc.torch as lt
+
+    def features(split: str) -> np.ndarray:
+        path = cache / f"{name}-{split}-{len(images[split])}.npy"
+        return kept(path, lambda: run(model.edge, images[split], batch))
+
+    def transform(**options: Any) -> Any:
+        return lt.calibrate(model, model.split_layer, images["calibration"], transform="dct",
+                            **options)  # fmt: skip
+
+    return Study(
+        name,
+        {split: partial(features, split) for split in images},
+        tail=lambda x: run(model.cloud, x, batch),
+        transform=transform,
+        images={split: pixels(images[split]) for split in ("tune", "test")},
+        whole=lambda x: run(model, inputs(x), batch),
+        compute={"edge": macs(model.edge, images["tune"][:1]),
+                 "whole": macs(model, images["tune"][:1])},
+        **about,
+    )  # fmt: skip

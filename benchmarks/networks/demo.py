@@ -1,6 +1,6 @@
-"""The two demo networks: a residual classifier and a detector, on shipped data and more of it."""
+"""The demo networks: a residual classifier, a detector, a small vision transformer; shipped data
+and more of it."""
 
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -8,42 +8,16 @@ import numpy as np
 
 from lwfc.evaluation.study import SPLITS, Study
 
-from .common import kept, run
+from .common import cut
 
-__all__ = ["classifier", "cut", "detector", "labelled", "transformer"]
+__all__ = ["classifier", "detector", "labelled", "transformer"]
 
 # Unlabelled calibration samples, labelled tune and test samples. Of the data set's test images the
 # first are the test split, further tune images come from its end; no training saw either.
-SIZES = {"classifier": (500, 4000, 4000), "detector": (300, 600, 600),
+SIZES = {"classifier": (500, 4000, 4000), "detector": (300, 500, 500),
          "transformer": (500, 4000, 4000)}  # fmt: skip
 QUICK = {"classifier": (250, 300, 1000), "detector": (150, 100, 200),
          "transformer": (250, 300, 1000)}  # fmt: skip
-
-
-def cut(name: str, model: Any, images: dict[str, Any], cache: Path, **about: Any) -> Study:
-    """A demo network cut where it says."""
-    import lwfc.torch as lt
-
-    def features(split: str) -> np.ndarray:
-        path = cache / f"{name}-{split}-{len(images[split])}.npy"
-        return kept(path, lambda: run(model.edge, images[split]))
-
-    def transform(**options: Any) -> Any:
-        return lt.calibrate(model, model.split_layer, images["calibration"], transform="dct",
-                            **options)  # fmt: skip
-
-    def pixels(split: str) -> np.ndarray:
-        return np.rint(255 * images[split][:, 0].numpy()).astype(np.uint8)
-
-    return Study(
-        name,
-        {split: partial(features, split) for split in images},
-        tail=lambda x: run(model.cloud, x),
-        transform=transform,
-        images={split: pixels(split) for split in ("tune", "test")},
-        whole=lambda x: run(model, x[:, None].astype(np.float32) / 255),
-        **about,
-    )
 
 
 def labelled(quick: bool, sizes: tuple[int, int, int]) -> tuple[dict[str, Any], dict[str, Any]]:

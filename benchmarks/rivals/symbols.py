@@ -21,7 +21,7 @@ from .video import pictures_of
 __all__ = ["Symbols", "families"]
 
 # Where the paper's codec has its best points.
-SETTINGS = settings(levels=(2, 3, 4, 6), clip_scale=(1.4, 2.0))
+SETTINGS = settings(levels=(2, 3, 4, 6, 10), clip_scale=(1.4,))
 Pack = tuple[Callable[[np.ndarray], bytes], Callable[[bytes], Any]]
 
 
@@ -229,6 +229,6 @@ def families() -> list[Family]:
     def make(packer: Callable[[np.ndarray], Pack]) -> Callable[..., Symbols]:
         return lambda study, **setting: Symbols(study, packer, **setting)
 
-    few = {"EntroPack": settings(levels=(2, 4), clip_scale=(2.0,))}  # slow without a GPU
+    few = {"EntroPack": settings(levels=(3, 6), clip_scale=(1.4,))}  # slow without a GPU
     return [Family(f"symbols, {name}", make(packer), few.get(name, SETTINGS), tool=tool)
             for name, (packer, tool) in PACKERS.items()]  # fmt: skip

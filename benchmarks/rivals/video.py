@@ -85,7 +85,7 @@ def families() -> list[Family]:
     def make(kind: str) -> Any:
         return lambda study, quantizer: Video(study.x("calibration"), kind, quantizer)
 
-    ladders = {"HEVC": (18, 22, 26, 29, 32, 34, 36, 38), "AV1": (14, 22, 29, 35, 41, 47)}
+    ladders = {"HEVC": (18, 22, 26, 29, 32, 34, 36, 38), "AV1": (12, 22, 29, 35, 41)}
     return [Family(kind, make(kind), settings(quantizer=ladder), tool=described(kind))
             for kind, ladder in ladders.items()]  # fmt: skip
 

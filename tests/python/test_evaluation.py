@@ -8,7 +8,7 @@ import pytest
 from common import features
 
 import lwfc
-from lwfc.evaluation import bootstrap, choice
+from lwfc.evaluation import bootstrap, choice, figure, tables
 from lwfc.evaluation.bdrate import bd_rate, decibels
 from lwfc.evaluation.bootstrap import Scores
 from lwfc.evaluation.evaluate import evaluate
@@ -169,12 +169,15 @@ def test_gain_covers_the_choice(result):
 
 
 def test_frontier_and_curve():
-    records = [{"bits": b, "loss": loss, "upper": loss, "draws": [loss]} for b, loss in
+    records = [{"bits": b, "loss": loss, "upper": loss, "error": None} for b, loss in
                ((1, 9), (2, 3), (3, 4), (4, 1), (5, 0.4), (6, 0.3))]  # fmt: skip
     assert [r["bits"] for r in choice.frontier(records, "loss")] == [1, 2, 4, 5, 6]
     assert [r["bits"] for r in choice.curve(records, (0.5, 1), 4, 3)] == [2, 4, 5]
     assert choice.chosen(records, 1) == 3 and choice.chosen(records, 0.1) is None
     assert [r["bits"] for r in choice.curve(records[:1], (1,), 4, 3)] == [1]
+    # One that is beaten in loss, by luck, stays for its squared error.
+    known = [r | {"error": 1 / r["bits"]} for r in records]
+    assert [r["bits"] for r in choice.curve(known, (), 4, 9)] == [2, 3, 4, 5, 6]
 
 
 def test_choice_has_a_margin():
@@ -260,6 +263,35 @@ def test_views(result, tmp_path):
     assert "http" not in html and "data-told" in html
     again = Evaluation.from_json(result.to_json())
     assert again.rows == result.rows and str(again) == text
+
+
+def test_tables(result):
+    head, *body = tables.summary(result, "toy")
+    assert head == ["codec", "loss < 5", "loss < 40"] and [r[0] for r in body] == [
+        "paper", "rans", "rounder"]  # fmt: skip
+    row = next(r for r in result.rows if r["codec"] == "rounder" and r["bound"] == 40)
+    assert body[2][2] == f"{row['bits']:.3g} ({row['loss']:.2f})"
+    tools = {row[0]: row[2] for row in tables.tool_table(result)[1:]}
+    assert tools["rounder"] == "step 0.05, 0.5, 2"
+    assert len(tables.gain_table(result)) == 1 + len(result.gains)
+    assert len(tables.compute_table(result)) == 1
+    counted = Evaluation(result.records, result.about | {"compute": {"toy": {"edge": 2e6,
+                         "whole": 3.5e6}}})  # fmt: skip
+    assert tables.compute_table(counted)[1] == ["toy", "2", "3.5"]
+    assert "on the device" in counted.to_html() and "on the device" not in result.to_html()
+    assert result.seconds.keys() == {"paper", "rans", "rounder"}
+
+
+def test_curves_worth_a_look_first(result):
+    records = list(result.records)
+    for i in range(3):
+        step = {"codec": f"more {i}"}
+        records += [r | step | {"bits": r["bits"] + i + 1} for r in result.records
+                    if r["codec"] == "rounder"]  # fmt: skip
+    found = figure.outstanding(Evaluation(records, result.about), "toy")
+    assert found == ["paper", "rans", "rounder", "more 0"]
+    page = Evaluation(records, result.about).to_html()
+    assert page.count('class="codec off"') == 2 and page.count("style=display:none") == 2
 
 
 def test_pandas_and_plot(result, tmp_path):

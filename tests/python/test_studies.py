@@ -92,3 +92,26 @@ def test_tiles():
 
 def test_table():
     assert text.table(("a", "b"), [["x", 0.12345]]).splitlines()[2] == "| x | 0.123 |"
+
+
+def test_crops_of_which_the_network_is_sure(tmp_path, monkeypatch):
+    torch = pytest.importorskip("torch")
+    import photo_features
+    from networks import photographs as network
+
+    def crops_of(names, count, seed):  # levels 0 to 19 everywhere
+        levels = np.arange(count, dtype=np.float32)[:, None, None, None]
+        return levels / 128 * np.ones((3, 4, 4), np.float32)
+
+    def model(x):  # sure of even levels
+        even = (128 * x[:, 0, 0, 0]).round() % 2 == 0
+        return torch.stack([even * 5.0, torch.zeros(len(x)), torch.zeros(len(x))], 1)
+
+    monkeypatch.setattr(photo_features, "crops_of", crops_of)
+    every = network.crops(model, "calibration", 6, tmp_path)
+    sure = network.crops(model, "test", 12, tmp_path)
+    assert (128 * every[:, 0, 0, 0]).tolist() == [0, 1, 2, 3, 4, 5]
+    assert (128 * sure[:, 0, 0, 0]).tolist() == [*range(0, 20, 2), 0, 2]
+    assert np.array_equal(network.inputs(network.pixels(sure)), sure.numpy())
+    names = [set(photos) for photos in network.PHOTOGRAPHS.values()]
+    assert not (names[0] & names[1] or names[0] & names[2] or names[1] & names[2])

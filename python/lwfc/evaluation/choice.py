@@ -18,7 +18,7 @@ Record = dict[str, Any]
 SLACK = 1e-9
 
 
-def frontier(records: Iterable[Record], quality: str) -> list[Record]:
+def frontier(records: Iterable[Record], quality: str = "loss") -> list[Record]:
     """Records no other beats in both bits and ``quality``, by rising bits."""
     return unbeaten(records, lambda r: r["bits"], lambda r: r[quality])
 
@@ -40,10 +40,14 @@ def chosen(records: Sequence[Record], bound: float, draw: int | None = None) -> 
 
 def curve(records: Sequence[Record], bounds: Sequence[float], most: float, count: int
           ) -> list[Record]:  # fmt: skip
-    """The records of a family worth measuring on test samples: the choice for every bound, and at
-    most ``count`` in all of the frontier, by upper ends, with a loss up to ``most``, evenly spread.
+    """The records of a family worth measuring on more samples: the choice for every bound, and at
+    most ``count`` in all, evenly spread, of those with a loss up to ``most`` that no other beats in
+    bits and the loss's upper end, or in bits and squared error, which is known without noise.
     """
     whole = frontier(records, "upper")
+    if all(r["error"] is not None for r in records):
+        rest = [r for r in frontier(records, "error") if r not in whole]
+        whole = sorted([*whole, *rest], key=lambda r: r["bits"])
     front = [r for r in whole if r["loss"] <= most] or whole[-1:]
     picks = {chosen(front, bound) for bound in bounds} - {None}
     spare = [i for i in range(len(front)) if i not in picks]

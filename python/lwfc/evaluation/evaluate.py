@@ -85,6 +85,7 @@ def evaluate(
         "samples": {study.name: {s: len(study.x(s)) for s in study.features}},
         "shape": {study.name: list(study.x("tune").shape[1:])}, "batch": int(batch),
         "tools": {family.name: family.tool for family in families},
+        "compute": {study.name: study.compute},
     }  # fmt: skip
     records: list[dict[str, Any]] = []
     try:

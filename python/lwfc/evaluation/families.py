@@ -75,17 +75,18 @@ def _transform(study: Study, **setting: Any) -> Coder:
 # entropy-constrained design; truncated unary, adaptive binary coding; no restoration.
 PAPER = (
     *settings(levels=(2, 3, 4, 6), clip_scale=(1.0, 1.4, 1.8, 2.2)),
-    *settings(levels=(8,), clip_scale=(1.0, 1.4)),
+    *settings(levels=(8, 10), clip_scale=(1.0, 1.4)),
     *settings(levels=(4, 6), clip_scale=(1.0, 1.6), quantizer=("ecsq",), rate_weight=(0.05, 0.15)),
 )
-PLAIN = settings(levels=(2, 3, 4, 6), clip_scale=(1.4, 2.2))
+PLAIN = (*settings(levels=(2, 3, 4, 6), clip_scale=(1.4, 2.2)),
+         *settings(levels=(10,), clip_scale=(1.4,)))  # fmt: skip
 RESTORED = (
     *settings(levels=(2,), clip_scale=(1.6, 2.2)),
     *settings(levels=(3, 4), clip_scale=(1.6, 2.2, 2.8)),
-    *settings(levels=(6,), clip_scale=(1.4,)),
+    *settings(levels=(6, 10), clip_scale=(1.4,)),
 )
 # Aimed-at distortions of the outputs; without gradients a share of the features' power.
-DISTORTIONS = settings(distortion=(0.004, 0.008, 0.015, 0.025, 0.04, 0.07))
+DISTORTIONS = settings(distortion=(0.002, 0.004, 0.008, 0.015, 0.025, 0.04, 0.07))
 
 PROFILES = {
     family.name: family

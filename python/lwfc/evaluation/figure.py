@@ -3,55 +3,101 @@
 from collections.abc import Sequence
 from typing import Any
 
-__all__ = ["COLOURS", "colours", "draw"]
+from .choice import chosen
 
-COLOURS = ("#3b6fb6", "#e08214", "#1a9850", "#7b5aa6", "#d73027", "#a6761d", "#1b9e9e", "#e7298a",
-           "#66a61e", "#666666", "#80b1d3", "#b15928")  # fmt: skip
-PAPER = "#222222"
+__all__ = ["COLOURS", "MOST", "colours", "draw", "outstanding"]
+
+# Ours are strong, the paper's is black, the rest is paler.
+OURS = ("#d62728", "#ff7f0e", "#e377c2", "#9467bd", "#8c564b")
+COLOURS = ("#1f77b4", "#17becf", "#2ca02c", "#bcbd22", "#7f7f7f", "#6b8ba4", "#a1c45a", "#4b8f8c",
+           "#b59f3b", "#5a6fb0", "#93b7be", "#8a9a5b", "#3d7a99", "#c2a878", "#66b2a0",
+           "#9aa3ad")  # fmt: skip
+PAPER = "#111111"
 MOST = 4.0  # points of loss on the axis
 WIDE = 3  # panels in a row
+NEAREST = 2  # rivals, and ways to send the input, of each panel
 
 
 def colours(result: Any) -> dict[str, str]:
     """A colour for each codec, the same in every study."""
     found: dict[str, str] = {}
+    counts = {"ours": 0, "rest": 0}
     for study in result.studies:
-        for group in ("ours", "rival", "input", "paper"):
-            for codec in result.codecs(study, group):
-                other = COLOURS[len(found) % len(COLOURS)]
-                found.setdefault(codec, PAPER if group == "paper" else other)
+        # Ours from the smallest on, which stands last.
+        for codec in result.codecs(study, "ours")[::-1]:
+            if codec not in found:
+                found[codec] = OURS[counts["ours"] % len(OURS)]
+                counts["ours"] += 1
+        for codec in [*result.codecs(study, "rival"), *result.codecs(study, "input")]:
+            if codec not in found:
+                found[codec] = COLOURS[counts["rest"] % len(COLOURS)]
+                counts["rest"] += 1
+        found |= dict.fromkeys(result.codecs(study, "paper"), PAPER)
     return found
 
 
-def draw(result: Any, studies: Sequence[str]) -> Any:
+def nearest(result: Any, study: str, group: str, count: int) -> list[str]:
+    """The codecs of a group with the fewest bits at the widest bound, by their choices on tune."""
+    bound = result.about["bounds"][-1]
+    bits = {}
+    for codec in result.codecs(study, group):
+        tune = [pair[0] for pair in result.pairs(study, codec)]
+        place = chosen(tune, bound)
+        if place is not None:
+            bits[codec] = tune[place]["bits"]
+    return sorted(bits, key=bits.__getitem__)[:count]
+
+
+def outstanding(result: Any, study: str) -> list[str]:
+    """The codecs worth a look first: ours, the paper's, the rivals and inputs of fewest bits."""
+    return [*result.codecs(study, "paper"), *result.codecs(study, "ours"),
+            *nearest(result, study, "rival", NEAREST),
+            *nearest(result, study, "input", NEAREST)]  # fmt: skip
+
+
+def draw(result: Any, studies: Sequence[str], codecs: Sequence[str] | None) -> Any:
     """A figure of loss against bits, a panel a study, with the intervals of the losses as bands."""
     try:
         import matplotlib.pyplot as plt
+        from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
     except ImportError as error:
         raise ImportError("Evaluation.plot needs matplotlib: pip install 'lwfc[viz]'") from error
     wide = min(WIDE, len(studies))
     tall = -(-len(studies) // wide)
-    figure, panels = plt.subplots(tall, wide, figsize=(5.2 * wide, 4.2 * tall), squeeze=False)
+    figure, panels = plt.subplots(tall, wide, figsize=(4.4 * wide, 3.7 * tall + 0.9),
+                                  squeeze=False, layout="constrained")  # fmt: skip
     paint = colours(result)
     for panel, study in zip(panels.flat, studies, strict=False):
-        for codec in result.codecs(study):
+        shown = codecs or outstanding(result, study)
+        for codec in [codec for codec in result.codecs(study) if codec in shown]:
             curve = result.curve(study, codec)
             bits = [r["bits"] for r in curve]
-            line = "--" if curve[0]["group"] == "input" else "-"
-            panel.plot(bits, [r["loss"] for r in curve], "o" + line, color=paint[codec],
-                       markersize=3, linewidth=1.2, label=codec)  # fmt: skip
+            ours, sent = (curve[0]["group"] == group for group in ("ours", "input"))
             panel.fill_between(bits, [r["low"] for r in curve], [r["high"] for r in curve],
-                               color=paint[codec], alpha=0.12, linewidth=0)  # fmt: skip
+                               color=paint[codec], alpha=0.13, linewidth=0)  # fmt: skip
+            panel.plot(bits, [r["loss"] for r in curve], "o--" if sent else "o-", markersize=3.5,
+                       color=paint[codec], linewidth=2 if ours else 1.4, label=codec,
+                       zorder=3 if ours else 2)  # fmt: skip
         for bound in result.about["bounds"]:
-            panel.axhline(bound, color="#bbbbbb", linewidth=0.6)
-        panel.set_ylim(MOST, -0.5)
+            panel.axhline(bound, color="#cccccc", linewidth=0.7, zorder=0)
+        panel.set_ylim(MOST, -0.6)
         panel.set_xscale("log")
+        panel.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        panel.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        panel.xaxis.set_minor_formatter(NullFormatter())
+        panel.tick_params(labelsize=8.5)
+        panel.spines[["top", "right"]].set_visible(False)
         shape = "x".join(map(str, result.about["shape"][study]))
-        panel.set_title(f"{study}, {shape}", fontsize=10)
-        panel.set_xlabel("bits per element, every byte counted")
-        panel.set_ylabel(f"{result.about['measure'][study]}: points lost")
-        panel.legend(fontsize=7)
+        panel.set_title(f"{study}, {shape}", fontsize=11)
+        panel.set_xlabel("bits per element")
+        panel.set_ylabel(f"points of {result.about['measure'][study]} lost")
     for panel in list(panels.flat)[len(studies) :]:
         panel.set_axis_off()
-    figure.tight_layout()
+    named: dict[str, Any] = {}
+    for panel in panels.flat:
+        lines, labels = panel.get_legend_handles_labels()
+        named |= dict(zip(labels, lines, strict=True))
+    order = [codec for codec in paint if codec in named]
+    figure.legend([named[codec] for codec in order], order, loc="outside lower center", fontsize=9,
+                  ncol=max(2, min(len(order), round(2.2 * wide))), frameon=False)  # fmt: skip
     return figure

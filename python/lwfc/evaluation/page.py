@@ -3,13 +3,14 @@
 import html
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from ..base.show import html_table
 from ..split.page import STYLE
-from .figure import MOST, colours
-from .text import gain_text, setting_text
+from .figure import MOST, colours, outstanding
+from .tables import bd_table, compute_table, gain_table, summary, tool_table
+from .text import setting_text
 
 __all__ = ["page"]
 
@@ -35,31 +36,45 @@ def page(result: Any) -> str:
     """The whole document."""
     paint = colours(result)
     about = result.about
-    keys = "".join(f'<span class=codec data-codec="{html.escape(name)}">'
-                   f'<i style="background:{colour}"></i>{html.escape(name)}</span>'
+    first = {codec for study in result.studies for codec in outstanding(result, study)}
+    keys = "".join(f'<span class="codec{" off" * (name not in first)}" '
+                   f'data-codec="{html.escape(name)}"><i style="background:{colour}"></i>'
+                   f"{html.escape(name)}</span>"
                    for name, colour in paint.items())  # fmt: skip
-    panels = "".join(_panel(result, study, paint) for study in result.studies)
-    head, *body = result.cells()
+    panels = "".join(_panel(result, study, paint, first) for study in result.studies)
+    summaries = "".join(f"<div><h3>{html.escape(study)}</h3>{_table(summary(result, study))}</div>"
+                        for study in result.studies)  # fmt: skip
     parts = [
         "<h1>Bits against what a task loses</h1>",
         f"<p class=note>{html.escape(_facts(about))}</p>",
-        "<div id=told>Click a point: its codec, setting and numbers. Click a name below to hide "
-        f"or show its curve.</div><p>{keys}</p><div class=panels>{panels}</div>",
-        "<h2>Ours against the paper's codec and the best of the others</h2>",
-        f"<div class=scroll>{html_table(*_gains(result))}</div>",
-        "<h2>Chosen settings</h2><div class=scroll>",
-        html_table(head, body),
-        "</div><h2>BD-rate over the paper's codec, at equal squared error of the features</h2>",
-        f"<div class=scroll>{html_table(*_bd(result))}</div>",
+        "<div id=told>Click a point: its codec, setting and numbers. Click a name below to hide or "
+        "show its curve; pale names are hidden.</div>",
+        f"<p>{keys}</p><div class=panels>{panels}</div>",
+        "<h2>Bits an element at each bound on the loss; in brackets the loss on test samples</h2>",
+        f"<div class=panels>{summaries}</div>",
+        "<h2>Ours against the paper's codec, the best of the others, and the input sent</h2>",
+        _table(gain_table(result)),
+        "<h2>Chosen settings</h2>",
+        _table(result.cells()),
+        "<h2>BD-rate over the paper's codec, at equal squared error of the features</h2>",
+        _table(bd_table(result)),
     ]
+    if any(about["compute"].values()):
+        parts += ["<h2>The whole network on the device instead</h2>", _table(compute_table(result))]
+    parts += ["<h2>Which tool at which settings</h2>", _table(tool_table(result))]
     if about["failed"]:
-        parts.append("<h2>Not measured</h2>" + html_table(("what", "why"), about["failed"].items()))
+        parts += ["<h2>Not measured</h2>", _table([["what", "why"], *about["failed"].items()])]
     if not about.get("complete", True):
         parts.append("<p>Not complete.</p>")
     return (
         "<!doctype html><html lang=en><meta charset=utf-8><title>lwfc: evaluation</title>"
         f"<style>{STYLE}{OWN}</style><body>{''.join(parts)}<script>{SCRIPT}</script></body></html>"
     )
+
+
+def _table(cells: Sequence[Sequence[str]]) -> str:
+    head, *body = cells
+    return f"<div class=scroll>{html_table(head, body)}</div>"
 
 
 def _facts(about: Any) -> str:
@@ -87,7 +102,7 @@ def _told(record: dict[str, Any]) -> str:
     )
 
 
-def _panel(result: Any, study: str, paint: dict[str, str]) -> str:
+def _panel(result: Any, study: str, paint: dict[str, str], shown: Collection[str]) -> str:
     curves = {codec: result.curve(study, codec) for codec in result.codecs(study)}
     every = [r["bits"] for curve in curves.values() for r in curve if r["bits"] > 0]
     low, high = math.log10(min(every) * 0.9), math.log10(max(every) * 1.1)
@@ -114,7 +129,8 @@ def _panel(result: Any, study: str, paint: dict[str, str]) -> str:
                f'<text x="12" y="{middle}" transform="rotate(-90 12 {middle})" '
                f'text-anchor="middle">points of {measure} lost</text>')  # fmt: skip
     for codec, curve in curves.items():
-        out.append(_curve(codec, [r for r in curve if r["bits"] > 0], paint[codec], at))
+        kept = [r for r in curve if r["bits"] > 0]
+        out.append(_curve(codec, kept, paint[codec], at, codec in shown))
     whole = result.about["whole"][study]
     return (
         f"<div class=panel><h2>{html.escape(study)}, {shape}; uncompressed {whole:.2f}</h2>"
@@ -122,7 +138,9 @@ def _panel(result: Any, study: str, paint: dict[str, str]) -> str:
     )
 
 
-def _curve(codec: str, curve: Sequence[dict[str, Any]], colour: str, at: Any) -> str:
+def _curve(
+    codec: str, curve: Sequence[dict[str, Any]], colour: str, at: Any, shown: bool
+) -> str:
     upper = [at(r["bits"], r["low"]) for r in curve]
     lower = [at(r["bits"], r["high"]) for r in curve]
 
@@ -131,7 +149,7 @@ def _curve(codec: str, curve: Sequence[dict[str, Any]], colour: str, at: Any) ->
 
     dash = ' stroke-dasharray="5 4"' if curve and curve[0]["group"] == "input" else ""
     out = [
-        f'<g data-codec="{html.escape(codec)}">'
+        f'<g data-codec="{html.escape(codec)}"{"" if shown else " style=display:none"}>'
         f'<polygon points="{joined(upper + lower[::-1])}" fill="{colour}" opacity=".12"/>'
         f'<polyline points="{joined([at(r["bits"], r["loss"]) for r in curve])}" fill="none" '
         f'stroke="{colour}" stroke-width="1.5"{dash}/>'
@@ -149,20 +167,3 @@ def _ticks(low: float, high: float) -> list[float]:
     found = [step * 10.0**power for power in powers for step in (1, 2, 5)]
     return [value for value in found if low <= value <= high]
 
-
-def _gains(result: Any) -> tuple[list[str], list[list[str]]]:
-    head = ["study", "loss <", "ours", "against", "which is", "bits saved (95 %)"]
-    names = {"paper": "the paper's codec", "rival": "the best rival", "input": "the input sent"}
-    body = [[row["study"], f"{row['bound']:g}", row["ours"], row["against"], names[row["group"]],
-             gain_text(row)] for row in result.gains]  # fmt: skip
-    return head, body
-
-
-def _bd(result: Any) -> tuple[list[str], list[list[str]]]:
-    try:
-        rows = result.bd_rates()
-    except ImportError as error:
-        return ["BD-rate"], [[str(error)]]
-    body = [[row["study"], row["codec"], "-" if row["bd_rate"] is None else f"{row['bd_rate']:.1f}",
-             row["why"]] for row in rows]  # fmt: skip
-    return ["study", "codec", "BD-rate, %", "why not"], body

@@ -10,7 +10,7 @@ from ..base.errors import ParameterError
 from ..base.show import html_table, text_table
 from .bdrate import bd_rate, decibels
 from .choice import Record, chosen, frontier, gain
-from .text import gain_text, setting_text
+from .tables import chosen_table
 
 __all__ = ["Evaluation", "merge"]
 
@@ -52,6 +52,10 @@ class Evaluation:
         """The codecs measured on a study, of a group of :data:`lwfc.evaluation.families.GROUPS`."""
         return [codec for (name, codec), pairs in self._pairs.items()
                 if name == study and group in (None, pairs[0][1]["group"])]  # fmt: skip
+
+    def pairs(self, study: str, codec: str) -> list[tuple[Record, Record]]:
+        """(tune record, test record) of each setting of a codec's curve."""
+        return self._pairs[study, codec]
 
     def curve(self, study: str, codec: str) -> list[Record]:
         """A codec's test records, by rising bits."""
@@ -132,6 +136,14 @@ class Evaluation:
                 rows.append(row)
         return rows
 
+    @property
+    def seconds(self) -> dict[str, float]:
+        """Processor time of each codec's points, whenever they were measured."""
+        found: dict[str, float] = {}
+        for record in self.records:
+            found[record["codec"]] = found.get(record["codec"], 0.0) + record["cpu_s"]
+        return found
+
     # --- ways out -------------------------------------------------------------------------------
 
     def to_dict(self) -> dict[str, Any]:
@@ -157,15 +169,21 @@ class Evaluation:
         return pandas.DataFrame([{k: v for k, v in record.items() if k not in HIDDEN}
                                  for record in self.records])  # fmt: skip
 
-    def plot(self, path: str | os.PathLike | None = None, studies: Sequence[str] | None = None
-             ) -> Any:  # fmt: skip
+    def plot(
+        self,
+        path: str | os.PathLike | None = None,
+        studies: Sequence[str] | None = None,
+        codecs: Sequence[str] | None = None,
+    ) -> Any:
         """Rate-accuracy curves with 95 % bands, one panel a study; needs matplotlib.
 
-        ``path``: also write the picture there. Returns the figure.
+        ``path``: also write the picture there. ``codecs``: the curves; by default lwfc's, the
+        paper's, and in each panel the two rivals and the two ways to send the input that need the
+        fewest bits. Returns the figure.
         """
         from .figure import draw
 
-        figure = draw(self, studies or self.studies)
+        figure = draw(self, studies or self.studies, codecs)
         if path is not None:
             figure.savefig(path, dpi=144)
         return figure
@@ -181,9 +199,7 @@ class Evaluation:
 
     def cells(self) -> list[list[str]]:
         """The chosen rows as text under their header."""
-        head = ["study", "codec", "loss <", "setting", "bits", "bits, single", "kB/sample", "loss",
-                "95 %", "over paper", "error", "encode ms", "decode ms"]  # fmt: skip
-        return [head, *(_cells(row) for row in self.rows)]
+        return chosen_table(self)
 
     def __str__(self) -> str:
         return text_table(self.cells(), left=(0, 1, 3))
@@ -193,25 +209,6 @@ class Evaluation:
     def _repr_html_(self) -> str:
         head, *body = self.cells()
         return html_table(head, body)
-
-
-def _cells(row: Mapping[str, Any]) -> list[str]:
-    start = [row["study"], row["codec"], f"{row['bound']:g}"]
-    if not row["reached"]:
-        return [*start, "not reached", *["-"] * 9]
-    numbers = (row["bits"], row.get("bits_single"))
-    return [
-        *start,
-        setting_text(row["setting"]),
-        *("-" if v is None else f"{v:.4g}" for v in numbers),
-        f"{row['kb_per_sample']:.4g}",
-        f"{row['loss']:.2f}",
-        f"{row['low']:.2f} to {row['high']:.2f}",
-        gain_text(row["over_paper"]),
-        "-" if row["error"] is None else f"{row['error']:.3g}",
-        f"{row['encode_ms']:.3g}",
-        f"{row['decode_ms']:.3g}",
-    ]
 
 
 def _key(record: Mapping[str, Any]) -> tuple[str, str, str]:
@@ -239,6 +236,6 @@ def merge(parts: Iterable[Evaluation]) -> Evaluation:
                                  f"{about['bounds']} in another")  # fmt: skip
         about["complete"] = about["complete"] and part.about["complete"]
         about["batch"] = part.about["batch"]
-        for name in ("measure", "whole", "samples", "shape", "failed", "tools"):
+        for name in ("measure", "whole", "samples", "shape", "failed", "tools", "compute"):
             about[name] = about.get(name, {}) | part.about[name]
     return Evaluation([record for part in parts for record in part.records], about)

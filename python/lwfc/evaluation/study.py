@@ -50,6 +50,11 @@ class Study:
     ``images``, ``whole``
         uint8 inputs by split and the uncut network's outputs for them, for the rows in which the
         input is sent instead.
+    ``measure``
+        What the metric is called.
+    ``compute``
+        {"edge", "whole"}: multiply-adds a sample of the first half and of the whole network, for
+        the row in which all runs on the device.
     """
 
     name: str
@@ -62,6 +67,7 @@ class Study:
     images: Mapping[str, np.ndarray] | None = None
     whole: Callable[[np.ndarray], Any] | None = None
     measure: str = "top-1"
+    compute: Mapping[str, int] | None = None
 
     def __post_init__(self) -> None:
         self._known: dict[str, np.ndarray] = {}

@@ -14,7 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from .graph import Trace, Watch
 
-__all__ = ["count_macs"]
+__all__ = ["EXTRA", "count_macs"]
 
 Shape = Sequence[int]
 aten = torch.ops.aten
