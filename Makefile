@@ -54,8 +54,8 @@ $(FRAMEWORKS)/stamp: tests/frameworks/requirements.txt benchmarks/evaluation_fil
 	$(FRAMEWORKS)/bin/python -m pip install -q --no-deps -r benchmarks/evaluation_files.txt
 	touch $@
 
-test-frameworks: build $(FRAMEWORKS)/stamp ## Keras on three back-ends, TensorFlow, JAX, ONNX, LiteRT, stores
-	export PYTHONPATH=python TF_CPP_MIN_LOG_LEVEL=3; \
+test-frameworks: build $(FRAMEWORKS)/stamp ## Keras on three back-ends, TensorFlow, JAX, ONNX, LiteRT, stores, clusters
+	export PYTHONPATH=$(CURDIR)/python TF_CPP_MIN_LOG_LEVEL=3; \
 	for backend in tensorflow jax torch; do KERAS_BACKEND=$$backend \
 	    $(FRAMEWORKS)/bin/python -m pytest tests/frameworks/test_keras.py || exit 1; done; \
 	$(FRAMEWORKS)/bin/python -m pytest tests/frameworks --ignore tests/frameworks/test_keras.py

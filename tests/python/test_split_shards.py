@@ -34,23 +34,31 @@ def test_loky():
     compare("loky")
 
 
-def test_dask():
-    distributed = pytest.importorskip("distributed")
-    with pytest.raises(lwfc.ParameterError, match="Client"):
-        compare("dask")
-    with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, dashboard_address=None
-    ) as here, distributed.Client(here):
-        compare("dask")
+def test_a_failing_shard_loses_only_what_it_has_not_finished(tmp_path):
+    torch.manual_seed(0)
+    layers = [torch.nn.Conv2d(3, 4, 3), torch.nn.ReLU(), torch.nn.Conv2d(4, 4, 3),
+              torch.nn.ReLU(), torch.nn.Flatten()]  # fmt: skip
+    model, x, broken = torch.nn.Sequential(*layers), nets.images(8), tmp_path / "broken"
+    broken.touch()
 
+    def metric(net):
+        if broken.exists() and getattr(net, "edge", None) is not None and net.edge.cut.name == "1":
+            raise OSError("labels are gone")
+        return 1.0
 
-def test_ray():
-    ray = pytest.importorskip("ray")
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
-    try:
-        compare("ray")
-    finally:
-        ray.shutdown()
+    options = OPTIONS | {"layers": ["0", "1", "2"], "shortlist": 3, "shards": 2}
+    options["log"] = tmp_path / "log.jsonl"
+    with pytest.warns(RuntimeWarning, match="labels are gone.*same log"):
+        found = lt.explore(model, x, metric, **options)
+    passes = {row["cut"]: row["pass"] for row in found.rows}
+    assert passes["1"] == "estimate" and "exact" in passes.values()
+    assert len(found.rows) == 3 and not found.about["complete"]
+    broken.unlink()
+    again = lt.explore(model, x, metric, **options)
+    assert {row["pass"] for row in again.rows} == {"exact"} and again.about["complete"]
+    assert [row for row in found.rows if row["pass"] == "exact"] == [
+        row for row in again.rows if passes[row["cut"]] == "exact"
+    ]
 
 
 def test_other_back_ends_are_refused():

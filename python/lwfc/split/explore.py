@@ -169,6 +169,9 @@ def explore(
         warnings.warn("interrupted: the exact pass is not complete; run again with the same log= "
                       "to go on", stacklevel=2)  # fmt: skip
         return result
+    except Exception as error:
+        error.explored = result  # type: ignore[attr-defined]  # for shards
+        raise
     finally:
         run.close()
     return result.replace(complete=True)

@@ -11,7 +11,7 @@ from ..base.progress import Progress, shows_progress
 from ..split.explore import explore as explore_network
 from ..split.explore import short_list
 from ..split.link import Link
-from ..split.result import Exploration, merge
+from ..split.result import Exploration
 from ..split.shards import in_shards
 from .network import TorchNetwork
 from .split import check_plain
@@ -82,7 +82,8 @@ def explore(
         Whether to measure the rows without a cut: all on the device, the image to the cloud.
     ``shards``, ``backend``
         Shares the short list among workers of joblib's back-ends "loky", "dask" (its current
-        client) or "ray"; model, loader and metric must pickle. Workers time on their machines.
+        client) or "ray"; model, loader and metric must pickle. Workers time on their machines. One
+        that fails is named in a RuntimeWarning, and costs only what it has not finished.
     ``clock``
         What times are read from: wall time, or ``time.process_time`` where other work shares the
         machine and PyTorch runs one thread on its CPU.
@@ -112,7 +113,7 @@ def explore(
     if not parts:
         return whole
     run = Shard(model, network.loader(), {"samples": samples, "few": 1} | options, log)
-    return merge([whole, in_shards(run, parts, backend)])
+    return in_shards(whole, run, parts, backend)
 
 
 class Shard:
