@@ -1,7 +1,8 @@
-/* The fit of the context model. Arrays are checked here; what they hold is Python's affair. */
+/* The fits of the context model and of restoration. Arrays are checked here; what they hold is Python's affair. */
 #include "pyext/pyext.h"
 
 #include "fit/context_fit.h"
+#include "fit/moments.h"
 
 /* A new reference to a C-contiguous array of this type and shape, or NULL: raised. */
 static PyArrayObject *array_of(PyObject *object, int type, int rank, const npy_intp *shape)
@@ -25,7 +26,7 @@ static npy_intp length_of(PyObject *object)
                : 0;
 }
 
-enum { ARRAYS_MAX = 10 };
+enum { ARRAYS_MAX = 11 };
 
 /* References that a call holds. */
 struct held {
@@ -217,8 +218,93 @@ static PyObject *py_context_fit(PyObject *self, PyObject *args)
     return let_go(&held, NULL);
 }
 
+/* rows = (symbols, beside, above, diagonal, score or None, values, levels) */
+static int take_values(struct held *held, PyObject *tuple, struct lwfc_fit_values *rows)
+{
+    PyObject *symbols, *around[3], *score, *values;
+    if (!PyArg_ParseTuple(tuple, "OOOOOOi", &symbols, &around[0], &around[1], &around[2], &score,
+                          &values, &rows->levels)) {
+        return -1;
+    }
+    const int flat = !PyArray_Check(values) || PyArray_NDIM((PyArrayObject *)values) != 2;
+    const npy_intp shape[] = {length_of(values),
+                              flat ? 0 : PyArray_DIM((PyArrayObject *)values, 1)};
+    rows->count = shape[0];
+    rows->channels = shape[1];
+    rows->symbols = hold(held, symbols, NPY_UINT8, 2, shape);
+    for (int i = 0; i < 3; i++) {
+        rows->around[i] = hold(held, around[i], NPY_UINT8, 2, shape);
+    }
+    rows->score = score == Py_None ? NULL : hold(held, score, NPY_FLOAT32, 2, shape);
+    rows->values = hold(held, values, NPY_FLOAT32, 2, shape);
+    if (!PyErr_Occurred() && (rows->levels < 2 || rows->levels > 256)) {
+        PyErr_SetString(PyExc_ValueError, "levels out of range");
+    }
+    return PyErr_Occurred() ? -1 : 0;
+}
+
+/* The products' sums of all numbers, or with `own` weights of what they make. */
+static PyObject *py_restoration_moments(PyObject *self, PyObject *args)
+{
+    (void)self;
+    PyObject *tuple, *own_object;
+    int num_threads;
+    struct held held = {.count = 0};
+    struct lwfc_fit_values rows;
+    if (!PyArg_ParseTuple(args, "OOi", &tuple, &own_object, &num_threads) ||
+        take_values(&held, tuple, &rows) < 0) {
+        return let_go(&held, NULL);
+    }
+    const npy_intp own_shape[] = {rows.channels, 3};
+    const int scored = own_object != Py_None;
+    const float *own = scored ? hold(&held, own_object, NPY_FLOAT32, 2, own_shape) : NULL;
+    const npy_intp shape[] = {rows.channels, rows.levels, scored ? LWFC_FIT_SCORED : LWFC_FIT_ALL};
+    PyObject *out = PyErr_Occurred() ? NULL : PyArray_ZEROS(3, shape, NPY_FLOAT64, 0);
+    if (out != NULL) {
+        double *sums = PyArray_DATA((PyArrayObject *)out);
+        Py_BEGIN_ALLOW_THREADS
+        if (scored) {
+            lwfc_fit_scored(&rows, own, num_threads, sums);
+        } else {
+            lwfc_fit_moments(&rows, num_threads, sums);
+        }
+        Py_END_ALLOW_THREADS
+    }
+    return let_go(&held, out);
+}
+
+static PyObject *py_restoration_errors(PyObject *self, PyObject *args)
+{
+    (void)self;
+    PyObject *tuple, *own_object, *tables[2], *limits[2];
+    int num_threads;
+    struct held held = {.count = 0};
+    struct lwfc_fit_values rows;
+    if (!PyArg_ParseTuple(args, "OOOOOOi", &tuple, &own_object, &tables[0], &tables[1], &limits[0],
+                          &limits[1], &num_threads) ||
+        take_values(&held, tuple, &rows) < 0) {
+        return let_go(&held, NULL);
+    }
+    const npy_intp own_shape[] = {rows.channels, 3}, shape[] = {rows.channels, rows.levels};
+    const float *own = hold(&held, own_object, NPY_FLOAT32, 2, own_shape);
+    const float *offset = hold(&held, tables[0], NPY_FLOAT32, 2, shape);
+    const float *slope = hold(&held, tables[1], NPY_FLOAT32, 2, shape);
+    const float *low = hold(&held, limits[0], NPY_FLOAT32, 1, shape + 1);
+    const float *high = hold(&held, limits[1], NPY_FLOAT32, 1, shape + 1);
+    PyObject *out = PyErr_Occurred() ? NULL : PyArray_ZEROS(1, shape, NPY_FLOAT64, 0);
+    if (out != NULL) {
+        double *errors = PyArray_DATA((PyArrayObject *)out);
+        Py_BEGIN_ALLOW_THREADS
+        lwfc_fit_errors(&rows, own, offset, slope, low, high, num_threads, errors);
+        Py_END_ALLOW_THREADS
+    }
+    return let_go(&held, out);
+}
+
 static PyMethodDef methods[] = {{"context_choose", py_context_choose, METH_VARARGS, NULL},
                                 {"context_fit", py_context_fit, METH_VARARGS, NULL},
+                                {"restoration_moments", py_restoration_moments, METH_VARARGS, NULL},
+                                {"restoration_errors", py_restoration_errors, METH_VARARGS, NULL},
                                 {NULL, NULL, 0, NULL}};
 
 int lwfc_py_add_fit(PyObject *module)

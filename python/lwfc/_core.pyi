@@ -108,6 +108,26 @@ def context_fit(
     """float64 weights (channels, scores, 12 + 2 * most), biases (channels, levels - 1), mean
     (channels, 12 + 2 * most), bits (channels,) of the rows `held`."""
 
+# Restoration's rows: symbols uint8, the sums around them uint8 (three), score float32 or None,
+# values float32, each (rows, C), and levels.
+def restoration_moments(
+    rows: tuple[Any, ...], own: np.ndarray | None, num_threads: int
+) -> np.ndarray:
+    """Sums of products, lower triangles by rows, float64 (C, levels, 21) of (1, score, the
+    sums around, value). With `own`, float32 (C, 3): (C, levels, 5), how many, score, value,
+    score * score and score * value, own . around in the score."""
+
+def restoration_errors(
+    rows: tuple[Any, ...],
+    own: np.ndarray,
+    offset: np.ndarray,  # float32 (C, levels)
+    slope: np.ndarray,  # float32 (C, levels)
+    low: np.ndarray,  # float32 (levels,): what estimates are kept within
+    high: np.ndarray,
+    num_threads: int,
+) -> np.ndarray:
+    """float64 (C,): squared errors of offset + slope * (score + own . around), summed."""
+
 # --- symbols quantized elsewhere (csrc/pyext/py_symbols.c); dtype: 0 float32, 1 float16,
 # 2 bfloat16, 3 float64, the tensor's that is meant ------------------------------------------------
 def encode_symbols(codec: Any, symbols: np.ndarray, dtype: int, num_threads: int = 1) -> bytes:

@@ -1,7 +1,9 @@
 /* The fit of the context model: every SIMD level and thread count finds the same references and
- * the same weights to the bit, and what it fits predicts better than single symbols' frequencies. */
+ * the same weights to the bit, and what it fits predicts better than single symbols' frequencies.
+ * Restoration's sums: those of each value added by itself. */
 #include "cpu/cpu.h"
 #include "fit/context_fit.h"
+#include "fit/moments.h"
 #include "random_u32.h"
 
 #include <assert.h>
@@ -91,8 +93,64 @@ static void fit(int levels, int spread, int num_threads, struct found *f)
                              &split, num_threads, &models) == LWFC_OK);
 }
 
+enum { WIDE = 70, FEW = 9, LEVELS = 3 };
+
+static void check_moments(int num_threads)
+{
+    static uint8_t symbols[FEW * WIDE], around[3][FEW * WIDE];
+    static float score[FEW * WIDE], values[FEW * WIDE], own[WIDE * 3], line[2][WIDE * LEVELS];
+    static double all[WIDE * LEVELS * LWFC_FIT_ALL], scored[WIDE * LEVELS * LWFC_FIT_SCORED];
+    static double errors[WIDE];
+    const float low[LEVELS] = {-4, -4, -4}, high[LEVELS] = {9, 9, 3};
+    const struct lwfc_fit_values rows = {symbols, {around[0], around[1], around[2]}, score, values,
+                                         WIDE,    FEW, LEVELS};
+    memset(all, 0, sizeof all);
+    memset(scored, 0, sizeof scored);
+    for (int i = 0; i < FEW * WIDE; i++) { /* small whole numbers: sums are exact */
+        symbols[i] = (uint8_t)(random_u32() % LEVELS);
+        around[0][i] = (uint8_t)(random_u32() % 5);
+        around[1][i] = (uint8_t)(random_u32() % 5);
+        around[2][i] = (uint8_t)(random_u32() % 9);
+        score[i] = (float)(random_u32() % 64) - 32;
+        values[i] = (float)(random_u32() % 16) - 8;
+    }
+    for (int i = 0; i < WIDE * 3; i++) {
+        own[i] = (float)(random_u32() % 7) - 3;
+    }
+    for (int i = 0; i < WIDE * LEVELS; i++) {
+        line[0][i] = (float)(random_u32() % 4);
+        line[1][i] = 0.25F;
+    }
+    lwfc_fit_moments(&rows, num_threads, all);
+    lwfc_fit_scored(&rows, own, num_threads, scored);
+    lwfc_fit_errors(&rows, own, line[0], line[1], low, high, num_threads, errors);
+    for (int c = 0; c < WIDE; c++) {
+        double counts[LEVELS] = {0}, crosses[LEVELS] = {0}, products[LEVELS] = {0}, squares = 0;
+        for (int i = c; i < FEW * WIDE; i += WIDE) {
+            const int s = symbols[i];
+            const double z = score[i] + own[3 * c] * around[0][i] +
+                             own[3 * c + 1] * around[1][i] + own[3 * c + 2] * around[2][i];
+            const double found = line[0][c * LEVELS + s] + 0.25 * z;
+            const double off = fmin(fmax(found, low[s]), high[s]) - values[i];
+            counts[s]++;
+            crosses[s] += around[2][i] * around[1][i];
+            products[s] += z * values[i];
+            squares += off * off;
+        }
+        for (int s = 0; s < LEVELS; s++) {
+            assert(all[(c * LEVELS + s) * LWFC_FIT_ALL] == counts[s]);
+            assert(all[(c * LEVELS + s) * LWFC_FIT_ALL + 13] == crosses[s]); /* row 4, column 3 */
+            assert(scored[(c * LEVELS + s) * LWFC_FIT_SCORED] == counts[s]);
+            assert(scored[(c * LEVELS + s) * LWFC_FIT_SCORED + 4] == products[s]);
+        }
+        assert(errors[c] == squares);
+    }
+}
+
 int main(void)
 {
+    check_moments(1);
+    check_moments(3);
     static const char *const names[] = {"scalar", "avx2", NULL};
     for (int times = 0; times < 6; times++) {
         const int levels = 2 + times, spread = levels > 2 && times % 2;

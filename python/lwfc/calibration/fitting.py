@@ -105,6 +105,8 @@ def _finish(
         changes["values"] = centroids.table(codec.values, fitting.zeros, zero, fitting.at)
     if weights is not None:
         changes["restore"] = weights.finish(
-            fitting.strength, lambda text: say(0, None, f"restoration: {text}")
+            fitting.strength,
+            lambda text: say(0, None, f"restoration: {text}"),
+            fitting.num_threads,
         )
     return changes

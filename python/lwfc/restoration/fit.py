@@ -7,18 +7,28 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .equations import equations_of
-from .rows import Rows, feature_rows, row_chunks
+from .equations import Dual, Normal, equations_of
+from .rows import Rows, feature_rows
+from .tables import (
+    Tables,
+    all_moments,
+    fit_own,
+    fit_tables,
+    own_moments,
+    scored_moments,
+    squared_errors,
+)
 
-__all__ = ["MODES", "PRIOR", "Choice", "Task", "choose"]
+__all__ = ["MODES", "Choice", "Task", "choose", "reference_errors", "thin", "value_limits"]
 
 RIDGES = (1e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0, 3.0)
 WIDE = 1024  # channels from which a solve takes seconds: fewer are tried
 RANKS = (16, 32, 48, 64, 96, 128, 192, 256)
 RANK_LOSS = 0.05  # of squared error, for a smaller and faster form
 WORTH = 0.004  # of the mean squared error: what a channel must gain by a costlier form
-PRIOR = 20.0  # a channel's own level mean counts fully from a few times this many values on
+SOME = 96  # channels on which ridge and rank are tried
 FEW = 16384  # positions that fits of a few numbers per channel are made on
+TRIED = 6144  # positions that ridge and rank are judged on
 MODES = ("centroid", "local", "linear")
 
 
@@ -41,6 +51,7 @@ class Task:
     low: np.ndarray
     high: np.ndarray
     reference: np.ndarray | None = None
+    num_threads: int = 1
 
 
 @dataclass
@@ -49,106 +60,23 @@ class Choice:
     rank: int
     mode: np.ndarray
     errors: dict[str, float]
+    equations: Normal | Dual | None = None  # of the rows that are not held out
+    directions: np.ndarray | None = None  # (C, rank)
 
 
-@dataclass
-class _Tables:
-    """Per channel and symbol: offset, slope and centroid, each (C, N) float64."""
-
-    offset: np.ndarray
-    slope: np.ndarray
-    centroid: np.ndarray
-
-
-def own_score(rows: Rows, weights: np.ndarray) -> np.ndarray:
-    """Dot product of each channel's own neighbour sums with ``weights`` (C, 3): (rows, C)."""
-    w = weights.astype(np.float32)
-    return rows.h * w[:, 0] + rows.v * w[:, 1] + rows.d * w[:, 2]
-
-
-def thin(rows: Rows, *others: np.ndarray) -> tuple:
-    """Every k-th row of ``rows`` and the arrays beside it, at most ``FEW``."""
-    step = slice(None, None, -(-len(rows) // FEW))
+def thin(rows: Rows | np.ndarray, *others: np.ndarray, most: int = FEW) -> tuple:
+    """Every k-th row of ``rows`` and the arrays beside it, at most ``most``."""
+    step = slice(None, None, -(-len(rows) // most))
     return rows[step], *(a[step] for a in others)
-
-
-def fit_tables(rows: Rows, score: np.ndarray, levels: int, shrink: np.ndarray) -> _Tables:
-    """Least squares of the values on ``score`` (rows, C) within each channel and symbol.
-
-    ``shrink`` (C, N) is what rare symbols, whose slope is 0, are drawn towards.
-    """
-    channels = rows.x.shape[1]
-    out = _Tables(*(np.zeros((channels, levels)) for _ in range(3)))
-    center = score.mean(0, dtype=np.float64).astype(np.float32)
-    for s in range(levels):
-        n, sz, sx, szz, szx = (np.zeros(channels) for _ in range(5))
-        for part in row_chunks(len(rows)):
-            mask = (rows.s[part] == s).astype(np.float32)
-            z, x = score[part] - center, rows.x[part] * mask
-            zm = z * mask
-            n += mask.sum(0)
-            sz += zm.sum(0)
-            sx += x.sum(0)
-            szz += np.einsum("ij,ij->j", z, zm)
-            szx += np.einsum("ij,ij->j", z, x)
-        safe = np.maximum(n, 1.0)
-        centroid = (sx + PRIOR * shrink[:, s]) / (n + PRIOR)
-        variance = szz / safe - (sz / safe) ** 2
-        covariance = szx / safe - sz * sx / safe**2
-        usable = (n >= PRIOR) & (variance > 1e-9)
-        slope = np.where(usable, covariance / np.where(usable, variance, 1.0), 0.0)
-        slope *= n / (n + PRIOR)
-        out.centroid[:, s] = centroid
-        out.slope[:, s] = slope
-        out.offset[:, s] = centroid - slope * (sz / safe + center)
-    return out
-
-
-def estimate(rows: Rows, score: np.ndarray, tables: _Tables, limits: np.ndarray) -> np.ndarray:
-    channel = np.arange(rows.x.shape[1])
-    out = tables.offset.astype(np.float32)[channel, rows.s]
-    out += tables.slope.astype(np.float32)[channel, rows.s] * score
-    return np.clip(out, limits[0][rows.s], limits[1][rows.s])
-
-
-def squared_errors(rows: Rows, found: np.ndarray) -> np.ndarray:
-    """Mean squared error per channel."""
-    return np.mean((found - rows.x) ** 2, axis=0, dtype=np.float64)
 
 
 def reference_errors(task: Task, rows: Rows) -> np.ndarray:
     """Mean squared error per channel of the quantizer's values."""
     table = np.broadcast_to(task.reference, (task.channels, task.levels))
-    return squared_errors(rows, table[np.arange(task.channels), rows.s])
-
-
-def fit_own(rows: Rows, score: np.ndarray | None, levels: int) -> np.ndarray:
-    """Weights (C, 4) of [score, h, v, d] by least squares with an offset per symbol."""
-    channels = rows.x.shape[1]
-    first = 1 if score is None else 0
-    gram, cross = np.zeros((channels, 4, 4)), np.zeros((channels, 4))
-    for s in range(levels):
-        n, sums = np.zeros(channels), np.zeros((channels, 5))
-        moments = np.zeros((channels, 5, 5))
-        for part in row_chunks(len(rows)):
-            r = rows[part]
-            mask = (r.s == s).astype(np.float32)
-            z = np.zeros_like(r.x) if score is None else score[part]
-            planes = [p * mask for p in (z, r.h, r.v, r.d, r.x)]
-            n += mask.sum(0)
-            for i, a in enumerate(planes):
-                sums[:, i] += a.sum(0)
-                for j in range(i + 1):
-                    moments[:, i, j] += np.einsum("ij,ij->j", a, planes[j])
-        moments += np.transpose(np.tril(moments, -1), (0, 2, 1))
-        moments -= sums[:, :, None] * sums[:, None, :] / np.maximum(n, 1.0)[:, None, None]
-        gram += moments[:, :4, :4]
-        cross += moments[:, :4, 4]
-    diagonal = np.einsum("cii->ci", gram)
-    gram = gram + np.einsum("ci,ij->cij", 1e-3 * diagonal + 1.0, np.eye(4))
-    weights = np.zeros((channels, 4))
-    weights[:, first:] = np.linalg.solve(gram[:, first:, first:], cross[:, first:, None])[:, :, 0]
-    return weights
+    tables = Tables(table, np.zeros(table.shape), table)
+    anywhere = np.full((2, task.levels), [[-np.inf], [np.inf]])
+    own = np.zeros((task.channels, 3))
+    return squared_errors(rows, None, own, tables, anywhere, task.num_threads)
 
 
 def value_limits(task: Task) -> np.ndarray:
@@ -169,51 +97,97 @@ def _ranks(task: Task) -> list[int]:
     return [rank] if rank else []
 
 
+class _Judge:
+    """Held-out errors of scores, which lines fitted on other rows turn into values."""
+
+    def __init__(self, task: Task, train: Rows, test: Rows, channels: np.ndarray | None = None):
+        self._task, self._shrink, self._limits = task, task.towards, value_limits(task)
+        self.train, self.test = train, test
+        if channels is not None:
+            self.train, self.test = train.of(channels), test.of(channels)
+            self._shrink = self._shrink[channels]
+        self._nothing = np.zeros((self.train.x.shape[1], 3))
+
+    def of_moments(
+        self, moments: np.ndarray, score: np.ndarray | None, own: np.ndarray
+    ) -> np.ndarray:
+        """Mean squared error per channel of score + own . (h, v, d), ``moments`` of the others."""
+        tables = fit_tables(moments, self._shrink)
+        threads = self._task.num_threads
+        return squared_errors(self.test, score, own, tables, self._limits, threads)
+
+    def __call__(self, train_score: np.ndarray, test_score: np.ndarray) -> np.ndarray:
+        levels, threads = self._task.levels, self._task.num_threads
+        moments = scored_moments(self.train, train_score, self._nothing, levels, threads)
+        return self.of_moments(moments, test_score, self._nothing)
+
+
+def _least(candidates: tuple[float, ...], error: Callable[[float], float]) -> float:
+    """The candidate of least error, which has one minimum: from the middle up, or else down."""
+    middle = len(candidates) // 2
+    best, at = error(candidates[middle]), middle
+    for step in (1, -1):
+        while 0 <= at + step < len(candidates):
+            found = error(candidates[at + step])
+            if found >= best:
+                break
+            best, at = found, at + step
+        if at != middle:
+            break
+    return candidates[at]
+
+
 def choose(task: Task, train: Rows, test: Rows, say: Callable[[str], None]) -> Choice:
     """Ridge, rank and each channel's mode by squared error on the held-out samples."""
-    levels, values, limits = task.levels, task.values, value_limits(task)
-    shrink = task.towards
-    every = train
+    equations = equations_of(train, task.values) if task.linear else None
     (train,), (test,) = thin(train), thin(test)
-
-    def judge(score_train, score_test):
-        tables = fit_tables(train, score_train, levels, shrink)
-        return squared_errors(test, estimate(test, score_test, tables, limits))
-
-    zero_train, zero_test = np.zeros_like(train.x), np.zeros_like(test.x)
-    centroid = judge(zero_train, zero_test)
-    own = fit_own(train, None, levels)[:, 1:]
-    local = judge(own_score(train, own), own_score(test, own))
+    judge = _Judge(task, train, test)
+    moments = all_moments(train, None, task.levels, task.num_threads)
+    own = fit_own(moments, scored=False)[:, 1:]
+    centroid, local = (
+        judge.of_moments(own_moments(moments, w), None, w) for w in (np.zeros(own.shape), own)
+    )
     errors = {"centroid": float(centroid.mean()), "local": float(local.mean())}
-    if not task.linear:
+    if equations is None:
         return Choice(0.0, 0, _modes(centroid, local), errors)
-    equations = equations_of(every, values)
-    a, b = feature_rows(train, values), feature_rows(test, values)
-    best, ridge = None, 0.0
-    for candidate in RIDGES if task.channels <= WIDE else RIDGES[1::2]:
-        w = equations.solve(candidate)
-        scores = a @ w.astype(np.float32), b @ w.astype(np.float32)
-        e = judge(*scores)
-        say(f"ridge {candidate:g}: held-out squared error {e.mean():.5g}")
-        if best is not None and e.mean() >= best.mean():
-            break
-        best, ridge, weights, best_scores = e, candidate, w, scores
-    linear, rank = best, 0
-    vectors = equations.directions(weights).astype(np.float32)
-    for candidate in _ranks(task):
+    inputs = feature_rows(train, task.values), feature_rows(test, task.values)
+    some = np.unique(np.linspace(0, task.channels - 1, SOME).astype(int))
+    few = _Judge(task, *thin(train, most=TRIED), *thin(test, most=TRIED), some)
+    tried = *thin(inputs[0], most=TRIED), *thin(inputs[1], most=TRIED)
+
+    def error(weights: np.ndarray) -> float:
+        w = weights.astype(np.float32)
+        return float(few(*(a @ w for a in tried)).mean())
+
+    def of_ridge(ridge: float) -> float:
+        found = error(equations.solve(ridge, some))
+        say(f"ridge {ridge:g}: held-out squared error {found:.5g}")
+        return found
+
+    ridge = _least(RIDGES if task.channels <= WIDE else RIDGES[1::2], of_ridge)
+    weights = equations.solve(ridge)
+    best, rank = error(weights[:, some]), 0
+    ranks = _ranks(task)
+    if ranks:
+        vectors = equations.directions(weights, ranks[-1])
+    for candidate in ranks:
         u = vectors[:, :candidate]
-        linear, rank = judge(*(z @ u @ u.T for z in best_scores)), candidate
-        say(f"rank {candidate}: held-out squared error {linear.mean():.5g}")
-        if linear.mean() < (1 + RANK_LOSS) * best.mean():
+        found = error(weights @ u @ u[some].T)
+        say(f"rank {candidate}: held-out squared error {found:.5g}")
+        if task.rank != "auto" or found < (1 + RANK_LOSS) * best:
+            rank = candidate
             break
-    else:
-        if task.rank == "auto":
-            linear, rank = best, 0
+    u = vectors[:, :rank] if rank else None
+    first = (weights if u is None else weights @ u).astype(np.float32)
+    scores = [a @ first for a in inputs]
+    if u is not None:
+        scores = [z @ u.T.astype(np.float32) for z in scores]
+    linear = judge(*scores)
     errors["linear"] = float(linear.mean())
     mode = _modes(centroid, local, linear)
     forms = np.stack([centroid, local, linear])
     errors["chosen"] = float(np.take_along_axis(forms, mode[None], 0).mean())
-    return Choice(ridge, rank, mode, errors)
+    return Choice(ridge, rank, mode, errors, equations, u)
 
 
 def _modes(*errors: np.ndarray) -> np.ndarray:

@@ -15,9 +15,10 @@ import numpy as np
 
 from ..base.errors import ParameterError
 from .blob import level_values, neighbour_sums
-from .fit import MODES, PRIOR, Task, choose
+from .fit import MODES, Task, choose
 from .integer import assemble
-from .rows import Rows
+from .rows import Rows, joined_rows
+from .tables import PRIOR
 
 __all__ = ["CentroidFitter", "RestorationFitter"]
 
@@ -137,7 +138,7 @@ class RestorationFitter:
         self.samples = 0
         self._values = level_values(levels)
         self._random = np.random.default_rng(seed)
-        self._kept: list[tuple[int, np.ndarray]] = []
+        self._kept: list[tuple[int, Rows]] = []
         self._quota = self.rows
         self._count = 0
         #: after ``finish``: ridge, rank, held-out squared errors, channels per mode
@@ -159,42 +160,40 @@ class RestorationFitter:
             victim = int(self._random.integers(self.samples + 1))
             if victim >= len(self._kept):
                 return
-            self._count -= self._kept.pop(victim)[1].shape[1]
+            self._count -= len(self._kept.pop(victim)[1])
         chosen = self._random.permutation(count)[: self._quota]
         level, h, v, d = neighbour_sums(self._values[symbols][None])
-        planes = [symbols, h[0], v[0], d[0]]
-        row = np.empty((self.channels, chosen.size, 8), np.uint8)
-        for k, plane in enumerate(planes):
-            row[:, :, k] = plane.reshape(self.channels, -1)[:, chosen]
-        picked = x.reshape(self.channels, -1)[:, chosen].astype(np.float32)
-        row[:, :, 4:] = picked[:, :, None].view(np.uint8)
-        self._kept.append((self.samples, row))
+        planes = (symbols, h[0], v[0], d[0], x.astype(np.float32, copy=False))
+        by_place = (np.ascontiguousarray(p.reshape(self.channels, -1).T) for p in planes)
+        self._kept.append((self.samples, Rows(*(p.take(chosen, axis=0) for p in by_place))))
         self._count += chosen.size
         while self._count > self.rows and self._quota > 1:
             # each sample's positions are in random order: a prefix is a fair draw
-            largest = max(r.shape[1] for _, r in self._kept)
+            largest = max(len(r) for _, r in self._kept)
             self._quota = max(1, min(self._quota, largest) * 3 // 4)
-            self._kept = [(i, np.ascontiguousarray(r[:, : self._quota])) for i, r in self._kept]
-            self._count = sum(r.shape[1] for _, r in self._kept)
+            self._kept = [(i, r.head(self._quota)) for i, r in self._kept]
+            self._count = sum(len(r) for _, r in self._kept)
 
     def _gather(self) -> tuple[Rows, np.ndarray]:
         """All rows kept, and which of them are held out."""
         if self._count == 0:
             raise ParameterError("no calibration samples")
-        packed = np.concatenate([r for _, r in self._kept], axis=1).transpose(1, 0, 2)
-        owner = np.concatenate([np.full(r.shape[1], i) for i, r in self._kept])
+        owner = np.concatenate([np.full(len(r), i) for i, r in self._kept])
         if self.samples < HOLD_OUT:
             owner = np.arange(owner.size)
-        planes = [np.ascontiguousarray(packed[:, :, k]) for k in range(4)]
-        x = np.ascontiguousarray(packed[:, :, 4:]).view(np.float32)[:, :, 0]
-        return Rows(*planes, x), owner % HOLD_OUT == 0
+        return joined_rows([r for _, r in self._kept]), owner % HOLD_OUT == 0
 
     def _towards(self) -> np.ndarray:
         """What rare levels are drawn towards: the tensor's, or each channel's quantizer's."""
         own = self._reference is not None and len(self._reference) > 1
         return self._reference if own else self.centroids.finish()
 
-    def finish(self, strength: float = 1.0, progress: Callable[[str], None] | None = None) -> bytes:
+    def finish(
+        self,
+        strength: float = 1.0,
+        progress: Callable[[str], None] | None = None,
+        num_threads: int = 1,
+    ) -> bytes:
         """The blob. ``strength`` 0..1 blends from the centroids (0) to the estimate (1)."""
         if not 0.0 <= strength <= 1.0:
             raise ParameterError("strength must be between 0 and 1")
@@ -216,9 +215,10 @@ class RestorationFitter:
             reference=self._reference,
             low=self.centroids.low,
             high=self.centroids.high,
+            num_threads=num_threads,
         )
         choice = choose(task, train, test, say)
-        blob = assemble(task, rows, choice, strength)
+        blob = assemble(task, rows, rows[held], choice, strength)
         self.report = {
             "ridge": choice.ridge,
             "rank": choice.rank,

@@ -5,20 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from .blob import LATENT_MAX, LINEAR, LOCAL, STRENGTH_ONE, Restoration
-from .equations import equations_of, ridge_solve
-from .fit import (
-    Choice,
-    Task,
-    estimate,
-    fit_own,
-    fit_tables,
-    own_score,
-    reference_errors,
-    squared_errors,
-    thin,
-    value_limits,
-)
+from .equations import joined, ridge_solve
+from .fit import Choice, Task, reference_errors, thin, value_limits
 from .rows import Rows, feature_rows
+from .tables import all_moments, fit_own, fit_tables, scored_moments, squared_errors
 
 __all__ = ["assemble"]
 
@@ -56,11 +46,17 @@ def _latent_rows(weights: np.ndarray, a: np.ndarray):
     return first, bias, shift
 
 
-def assemble(task: Task, rows: Rows, choice: Choice, strength: float) -> bytes:
-    """Fits the chosen form on all rows, rounds it, then fits the tables to the integers."""
+def assemble(task: Task, rows: Rows, held: Rows, choice: Choice, strength: float) -> bytes:
+    """Fits the chosen form on all rows, rounds it, then fits the tables to the integers.
+
+    ``held``: those rows that ``choice.equations`` lack.
+    """
     channels, levels, values = task.channels, task.levels, task.values
+    threads = task.num_threads
     (few,) = thin(rows)
-    own_alone = fit_own(few, None, levels)[:, 1:]
+    own_alone = np.zeros((channels, 3))
+    if (choice.mode == 1).any():
+        own_alone = fit_own(all_moments(few, None, levels, threads), scored=False)[:, 1:]
     first = np.zeros((0, 0), np.int8)
     bias, shift = np.zeros(0, np.int32), np.zeros(0, np.uint8)
     second = np.zeros((channels, 0), np.int8)
@@ -69,15 +65,16 @@ def assemble(task: Task, rows: Rows, choice: Choice, strength: float) -> bytes:
     if not wide:
         own = np.where((choice.mode > 0)[:, None], own_alone, 0.0)
         _, own_int = _integer_rows(np.zeros((channels, 0)), own)
-        score = own_score(rows, own_int)
+        score = None
     else:
         a = feature_rows(rows, values)
-        equations = equations_of(rows, values)
+        equations = joined(choice.equations, rows, held, values)
         weights = equations.solve(choice.ridge)
         inputs = a
         if choice.rank:
-            vectors = equations.directions(weights)[:, : choice.rank]
-            first, bias, shift = _latent_rows(weights @ vectors, a)
+            vectors = equations.refined(weights, choice.directions)
+            weights = weights @ vectors
+            first, bias, shift = _latent_rows(weights, a)
             inputs = np.floor((a @ first.T.astype(np.float32) + bias) / 2.0**shift)
             inputs = np.clip(inputs, 0, LATENT_MAX).astype(np.float32)
             centred = inputs - inputs.mean(0)
@@ -86,22 +83,24 @@ def assemble(task: Task, rows: Rows, choice: Choice, strength: float) -> bytes:
                 centred.T @ (a @ weights.astype(np.float32)),
                 1e-5,
             )
+            weights = weights @ vectors.T
         few, some = thin(rows, inputs)
-        w = fit_own(few, some @ weights.astype(np.float32), levels)
+        moments = all_moments(few, some @ weights.astype(np.float32), levels, threads)
+        w = fit_own(moments, scored=True)
         rows_float = np.where(linear, weights.T * w[:, :1], 0.0)
         own = np.where(linear, w[:, 1:], np.where(choice.mode[:, None] == 1, own_alone, 0.0))
         rows_int, own_int = _integer_rows(rows_float, own)
-        score = inputs @ rows_int.T.astype(np.float32) + own_score(rows, own_int)
+        score = inputs @ rows_int.T.astype(np.float32)
         if choice.rank:
             second = rows_int
         else:
             first = rows_int
-    tables = fit_tables(rows, score, levels, task.towards)
+    tables = fit_tables(scored_moments(rows, score, own_int, levels, threads), task.towards)
     tables.centroid = task.centroids.astype(np.float64)
     low, high = limits = value_limits(task)
     off = choice.mode == 0
     if task.reference is not None:
-        found = squared_errors(rows, estimate(rows, score, tables, limits))
+        found = squared_errors(rows, score, own_int, tables, limits, threads)
         off |= found > reference_errors(task, rows)
     tables.slope[off] = 0.0
     tables.offset[off] = tables.centroid[off]

@@ -9,7 +9,7 @@ import numpy as np
 
 from .blob import interleave
 
-__all__ = ["Rows", "feature_rows", "row_chunks"]
+__all__ = ["Rows", "feature_rows", "joined_rows", "row_chunks"]
 
 CHUNK = 4096
 
@@ -25,16 +25,31 @@ class Rows:
     x: np.ndarray
 
     def __getitem__(self, index) -> Rows:
-        return Rows(*(a[index] for a in (self.s, self.h, self.v, self.d, self.x)))
+        return Rows(*(a[index] for a in self.arrays()))
 
     def __len__(self) -> int:
         return self.x.shape[0]
+
+    def head(self, count: int) -> Rows:
+        """A copy of the first rows; these themselves if there are no more."""
+        return self if len(self) <= count else Rows(*(a[:count].copy() for a in self.arrays()))
+
+    def arrays(self) -> tuple[np.ndarray, ...]:
+        return self.s, self.h, self.v, self.d, self.x
+
+    def of(self, channels: np.ndarray) -> Rows:
+        """Some channels alone."""
+        return Rows(*(a[:, channels] for a in self.arrays()))
 
 
 def feature_rows(rows: Rows, values: np.ndarray) -> np.ndarray:
     """float32 (rows, F): level value and 3x3 sum of every channel."""
     level = values[rows.s]
     return interleave(level, level + rows.h + rows.v + rows.d).astype(np.float32)
+
+
+def joined_rows(parts: list[Rows]) -> Rows:
+    return Rows(*(np.concatenate(a) for a in zip(*(p.arrays() for p in parts), strict=True)))
 
 
 def row_chunks(count: int) -> Iterator[slice]:
