@@ -1,6 +1,7 @@
 """Evaluations on a toy study: points, choices, intervals, gains, the journal, the pages."""
 
 import json
+import subprocess
 import sys
 
 import numpy as np
@@ -15,6 +16,7 @@ from lwfc.evaluation.evaluate import evaluate
 from lwfc.evaluation.families import Family, settings
 from lwfc.evaluation.result import Evaluation, merge
 from lwfc.evaluation.study import Study
+from lwfc.split.journal import Journal
 
 
 class Rounder:
@@ -338,6 +340,84 @@ def test_inputs_are_a_row_too():
 
     record = evaluate(study, [raw], max_loss=100, most=100).curve("toy", "raw")[0]
     assert record["bits"] == 8 * 4 / (6 * 64) and record["error"] is None
+
+
+@pytest.mark.parametrize(
+    ("splits", "about", "message"),
+    [
+        ({"tune": np.zeros((0, 6, 8, 8))}, {}, "count samples"),
+        ({"test": np.full((40, 6, 8, 8), np.nan)}, {}, "'test'.*NaN"),
+        ({"test": np.zeros((40, 6, 8, 4))}, {}, "must be equal"),
+        ({}, {"labels": {"tune": np.zeros(40)}}, "'test'.*no labels"),
+        ({}, {"labels": {"tune": np.zeros(39), "test": np.zeros(40)}}, "39 labels for 40"),
+        ({}, {"metric": lambda y, labels: np.full(40, np.nan)}, "metric.*nan"),
+    ],
+)
+def test_wrong_splits(splits, about, message):
+    study = make_study()
+    study.features |= splits
+    for name, value in about.items():
+        setattr(study, name, value)
+    with pytest.raises(lwfc.ParameterError, match=message):
+        evaluate(study, "rans")
+
+
+def test_a_share_for_points_is_told():
+    study = make_study(metric=lambda y, labels: y.argmax(1) == labels)
+    with pytest.warns(lwfc.OptionWarning, match="times 100"):
+        evaluate(study, [RANS], max_loss=40, batch=8)
+
+
+@pytest.mark.parametrize(
+    ("encode", "decode", "message"),
+    [
+        (lambda x: [1], lambda data: np.zeros((8, 6, 8, 8)), "must be bytes"),
+        (lambda x: b"1", lambda data: np.full((8, 6, 8, 8), np.nan), "NaN"),
+        (lambda x: b"1", lambda data: np.zeros((8, 6, 8)), "shape"),
+        (lambda x: None + 1, lambda data: data, "unsupported operand"),
+    ],
+)
+def test_codecs_that_are_wrong_are_left_out(encode, decode, message):
+    with pytest.warns(UserWarning, match=message):
+        found = evaluate(make_study(), {"wrong": (encode, decode)}, batch=8)
+    assert not found.rows and message in found.about["failed"]["toy: wrong"]
+    with pytest.raises(lwfc.ParameterError, match="nothing was measured"):
+        found.plot()
+
+
+def test_constant_features():
+    study = make_study()
+    study.features = {split: 0 * x for split, x in study.features.items()}
+    pair = (lambda x: bytes(len(x)), lambda data: np.zeros((len(data), 6, 8, 8), np.float32))
+    found = evaluate(study, {"nothing": pair}, batch=8)
+    assert found.curve("toy", "nothing")[0]["error"] is None
+    assert Evaluation.from_json(found.to_json()).rows == found.rows
+
+
+def test_interrupted(tmp_path):
+    def stopped(study):
+        raise KeyboardInterrupt
+
+    log = tmp_path / "points.jsonl"
+    with pytest.warns(UserWarning, match="same log"):
+        found = evaluate(make_study(), [RANS, Family("slow", stopped), ROUNDER], max_loss=40,
+                         batch=8, log=log)  # fmt: skip
+    assert found.codecs("toy") == ["rans"] and not found.about["complete"]
+    assert "Not complete" in found.to_html()
+    assert evaluate(make_study(), [RANS], max_loss=40, batch=8, log=log).records == found.records
+
+
+def test_processes_share_a_log(tmp_path):
+    log = tmp_path / "points.jsonl"
+    program = ("from pathlib import Path; import sys; from lwfc.split.journal import Journal\n"
+               "journal = Journal(sys.argv[1], 'm')\n"
+               "for i in range(40): journal.put(f'{sys.argv[2]}{i}', [i] * 30000)")  # fmt: skip
+    both = [subprocess.Popen([sys.executable, "-c", program, str(log), name]) for name in "ab"]
+    assert [one.wait() for one in both] == [0, 0]
+    journal = Journal(log, "m")
+    assert all(journal.get(f"{name}{i}") == [i] * 30000 for name in "ab" for i in range(40))
+    with pytest.raises(lwfc.ParameterError, match="folder"):
+        Journal(tmp_path / "none" / "points.jsonl", "m")
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ..base.checks import check_number
 from ..base.errors import ParameterError
 from ..base.progress import Progress, takes_progress
@@ -66,8 +68,7 @@ def evaluate(
     """
     if not isinstance(study, Study):
         raise ParameterError(f"study is a {type(study).__name__}: must be a Study")
-    bounds = tuple(sorted(map(float, max_loss if isinstance(max_loss, (tuple, list)) else
-                              (max_loss,))))  # fmt: skip
+    bounds = tuple(sorted(set(map(float, np.ravel(max_loss)))))
     if not bounds:
         raise ParameterError("max_loss=(): name one bound at least")
     for bound in bounds:
@@ -76,6 +77,7 @@ def evaluate(
     check_number("points", points, 1, 1e6)
     check_number("batch", batch, 1, 1e9)
     families = choose_families(codecs)
+    study.check()
     mark = fingerprint(VERSION, study.fingerprint(), int(batch), _code())
     run = _Run(study, int(batch), Journal(log, mark), progress, sum(len(f.settings) +
                2 * int(points) for f in families))  # fmt: skip
@@ -92,9 +94,10 @@ def evaluate(
         for family in families:
             try:
                 records += run.family(family, bounds, max(float(most), bounds[-1]), int(points))
-            except (ImportError, OSError, ValueError, RuntimeError) as error:
-                about["failed"][f"{study.name}: {family.name}"] = f"{error}"[:300]
-                warnings.warn(f"{family.name} is left out: {error}", stacklevel=2)
+            except Exception as error:
+                why = str(error)[:300] or type(error).__name__
+                about["failed"][f"{study.name}: {family.name}"] = why
+                warnings.warn(f"{family.name} is left out: {why}", stacklevel=2)
     except KeyboardInterrupt:
         warnings.warn("interrupted: run again with the same log= to go on", stacklevel=2)
         return Evaluation(records, about)

@@ -33,8 +33,12 @@ def code(
         found = np.asarray(coder.decode(data))
         decode += clock() - coded
         encode += coded - begun
+        if not isinstance(data, (bytes, bytearray, memoryview)):
+            raise ParameterError(f"encode gave a {type(data).__name__}: must be bytes")
         if found.shape != part.shape:
             raise ParameterError(f"decode gave the shape {found.shape} for {part.shape}")
+        if not np.isfinite(found).all():
+            raise ParameterError("decode gave NaN or infinities")
         out[start : start + size] = found
         streams.append(len(data))
     return streams, out, encode, decode
@@ -67,10 +71,10 @@ def measure(
 
     Bits count every byte of the streams over the elements of the *features*, also where inputs are
     sent. ``draws`` are losses in the redraws of :mod:`.bootstrap`, ``upper`` the upper end of the
-    loss's one-sided 95 % interval, ``error`` the features' mean squared error over their variance,
-    times milliseconds a sample, ``cpu_s`` the processor time of the point. ``codec_bytes``: the
-    codec's file, which both sides have beforehand, where it has one. ``make`` gives the coder where
-    it is made already.
+    loss's one-sided 95 % interval, ``error`` the features' mean squared error over their variance
+    (None of constant ones), times milliseconds a sample, ``cpu_s`` the processor time of the point.
+    ``codec_bytes``: the codec's file, which both sides have beforehand, where it has one. ``make``
+    gives the coder where it is made already.
     """
     begun = seconds()
     coder = make() if make else family.make(study, **setting)
@@ -81,7 +85,8 @@ def measure(
         outcome, error = study.judge(split, study.whole(decoded)), None
     else:
         outcome = study.decoded(split, decoded)
-        error = float(np.square(x - decoded, dtype=np.float64).mean() / x.var(dtype=np.float64))
+        power = float(x.var(dtype=np.float64))
+        error = float(np.square(x - decoded, dtype=np.float64).mean()) / power if power else None
     before, after = study.reference(split).metric(), outcome.metric()
     draws = study.losses(split, outcome)
     low, high = interval(draws)

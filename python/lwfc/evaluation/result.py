@@ -183,6 +183,8 @@ class Evaluation:
         """
         from .figure import draw
 
+        if not (studies or self.studies):
+            raise ParameterError(f"nothing was measured: {self.about['failed']}")
         figure = draw(self, studies or self.studies, codecs)
         if path is not None:
             figure.savefig(path, dpi=144)

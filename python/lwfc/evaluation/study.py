@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ..base.errors import ParameterError
+from ..base.errors import OptionWarning, ParameterError
+from ..base.warn import warn_caller
 from ..codec.codec import Codec
 from .bootstrap import Outcome, Scores, redrawn
 
@@ -79,6 +80,38 @@ class Study:
             if split not in self.features:
                 raise ParameterError(f"features of study {self.name!r} lack the split {split!r}: "
                                      "codecs are fitted, chosen and judged on three")  # fmt: skip
+
+    def check(self) -> None:
+        """What can be wrong with the splits. Errors: ParameterError naming it."""
+        inner = {split: self.x(split).shape[1:] for split in SPLITS}
+        if len(set(inner.values())) > 1:
+            raise ParameterError(f"features of study {self.name!r} have the shapes {inner} after "
+                                 "the axis of samples: they must be equal")  # fmt: skip
+        for split in SPLITS:
+            wrong = int((~np.isfinite(self.x(split))).sum())
+            if wrong:
+                raise ParameterError(f"features[{split!r}] of study {self.name!r} hold {wrong} NaN "
+                                     "or infinities: leave their samples out")  # fmt: skip
+        for split in SPLITS[1:]:
+            if self.labels is not None:
+                given = self.labels.get(split)
+                count = "no" if given is None else len(given)
+                if count != len(self.x(split)):
+                    raise ParameterError(
+                        f"labels[{split!r}] of study {self.name!r}: {count} labels for "
+                        f"{len(self.x(split))} samples; labels=None means agreement with the "
+                        "uncompressed network"
+                    )
+            reached = self.reference(split).metric()
+            if not np.isfinite(reached):
+                raise ParameterError(f"metric of study {self.name!r} is {reached} on the "
+                                     f"uncompressed features of {split!r}")  # fmt: skip
+        if 0 < self.reference("tune").metric() <= 1:
+            warn_caller(
+                f"the metric of study {self.name!r} is {reached:.3g} without any codec: scores are "
+                "points, so that a share must be times 100",
+                OptionWarning,
+            )
 
     def x(self, split: str) -> np.ndarray:
         """The features of a split, contiguous float32."""

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from ..base.errors import ParameterError
 from ..base.files import read_log
 
 __all__ = ["Journal", "fingerprint"]
@@ -33,6 +34,8 @@ class Journal:
         self._known: dict[str, Any] = {}
         if self._path is None:
             return
+        if not self._path.absolute().parent.is_dir():
+            raise ParameterError(f"log={os.fspath(self._path)!r}: its folder does not exist")
         text = read_log(self._path, '{"mark": ')
         for line in text.splitlines():
             try:
@@ -54,5 +57,6 @@ class Journal:
         self._known[key] = value
         if self._path is not None:
             line = json.dumps({"mark": self._mark, "key": key, "value": value}, allow_nan=False)
-            with self._path.open("a") as file:
-                file.write(line + "\n")
+            # One write, unbuffered: lines of several processes do not mix.
+            with self._path.open("ab", buffering=0) as file:
+                file.write(f"{line}\n".encode())
