@@ -92,11 +92,9 @@ def _from_gray(pixels: np.ndarray) -> np.ndarray:
 
 def macs(function: Callable[[Any], Any], example: Any) -> int:
     """Multiply-adds of a PyTorch function."""
-    from torch.utils.flop_counter import FlopCounterMode
+    from lwfc.torch.counting import flop_counter
 
-    from lwfc.torch.counting import EXTRA
-
-    with FlopCounterMode(display=False, custom_mapping=EXTRA) as counter:
+    with flop_counter() as counter:
         run(function, example)
     return counter.get_total_flops() // 2
 

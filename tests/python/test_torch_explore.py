@@ -175,9 +175,36 @@ def test_cuts_of_several_tensors(name, cut):
     assert kinds == ({"split", "device", "cloud"} if name == "branches" else {"split", "device"})
 
 
+def test_what_cannot_be_traced_is_cut_by_hooks(capfd):
+    """Legal are the modules before anything is decided by the data; numbers are lt.split's."""
+    torch.manual_seed(0)
+    model, x = nets.Winding().eval(), nets.images(12, 16)
+    options = {"few": 2, "shortlist": 9, "baselines": False, "profiles": ["rans", "transform"]}
+    with pytest.warns(lwfc.UncodedWarning, match="neither torch.export nor torch.fx.*hooks"):
+        found = lt.explore(model, x, **options)
+    assert "def forward" not in capfd.readouterr().err
+    assert found.about["way"] == "hooks" and found.about["complete"]
+    rows = {row["cut"]: row for row in found.rows if row["profile"] == "rans"}
+    assert set(rows) == {"stem.0", "stem", "block.conv1", "block.norm", "block"}
+    assert rows["block.conv1"]["live"] == 2 and rows["block"]["live"] == 1
+    assert rows["stem"]["head_macs"] == 64 * 8 * 27
+    edge, cloud = lt.split(model, "block", example=x[:2])
+    codecs = edge.calibrate([x[:6]], **rows["block"]["settings"])
+    sizes = [len(edge.with_codec(codecs)(x[i : i + 1])) for i in range(6, 12)]
+    assert rows["block"]["coded_bytes"] == np.mean(sizes) and rows["block"]["loss"] <= 0.02
+    with pytest.warns(lwfc.UncodedWarning), pytest.raises(lwfc.ParameterError, match="decides"):
+        lt.explore(model, x, layers=["last"], **options)
+    with pytest.warns(lwfc.UncodedWarning), pytest.raises(lwfc.ParameterError, match="single"):
+        lt.explore(model, x, layers=["stem", "lost"], **options)
+
+
+def test_small_tensors_need_no_transform():
+    with pytest.warns(lwfc.UncodedWarning, match="hooks"):
+        found = lt.explore(nets.Guided(), torch.randn(8, 10), few=1, shortlist=2, baselines=False)
+    assert all(row["loss"] == 0 for row in found.rows if row["pass"] == "exact")
+
+
 def test_what_cannot_be_explored():
-    with pytest.raises(lwfc.ParameterError, match="neither torch.export nor torch.fx"):
-        lt.explore(nets.Guided(), torch.randn(4, 10))
     with pytest.raises(lwfc.ParameterError, match="no batch"):
         lt.explore(nets.Shared(), [])
     with pytest.raises(lwfc.ParameterError, match="no legal cut"):

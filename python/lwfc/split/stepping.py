@@ -51,6 +51,8 @@ def stepped(halves: Samples, profile: Profile, max_loss: float) -> Found:
     step and the block named are those of the first. Blocks are the usual ones unless the profile
     says others.
     """
+    if not any(tensor.coded for tensor in halves.cut.tensors):
+        return Found({}, halves.loss({}), profile.options)
     fits = _fitted(halves, profile, max_loss)
     tried: dict[float, tuple[Mapping[str, Any], Loss]] = {}
 

@@ -14,7 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from .graph import Trace, Watch
 
-__all__ = ["EXTRA", "count_macs"]
+__all__ = ["count_macs", "flop_counter"]
 
 Shape = Sequence[int]
 aten = torch.ops.aten
@@ -48,12 +48,17 @@ EXTRA = {
 }
 
 
+def flop_counter() -> FlopCounterMode:
+    """The counter, silent; two operations for each multiply-add."""
+    return FlopCounterMode(display=False, custom_mapping=EXTRA)
+
+
 class Counter(Watch):
     """Runs the graph and keeps the counter's reading after every node."""
 
     def __init__(self, found: Trace) -> None:
         super().__init__(found)
-        self.counter = FlopCounterMode(display=False, custom_mapping=EXTRA)
+        self.counter = flop_counter()
         self.macs: dict[fx.Node, int] = {}
 
     def run_node(self, n: fx.Node) -> Any:

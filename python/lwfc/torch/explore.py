@@ -7,14 +7,17 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from ..base.errors import UncodedWarning
 from ..base.progress import Progress, shows_progress
+from ..base.warn import warn_caller
 from ..split.explore import explore as explore_network
 from ..split.explore import short_list
 from ..split.link import Link
 from ..split.result import Exploration
 from ..split.shards import in_shards
 from .network import TorchNetwork
-from .split import check_plain
+from .split import Untraceable, check_plain
+from .untraced import UntracedNetwork
 
 __all__ = ["explore"]
 
@@ -93,13 +96,22 @@ def explore(
         None: a bar where standard error is a terminal, and in notebooks; True: a bar; False: none;
         else called as ``progress(done, total, what)``.
 
-    Multiply-adds are those of torch's FlopCounterMode, and of what it counts as nothing. Errors:
-    ParameterError; among them models that neither torch.export nor torch.fx can trace.
+    Multiply-adds are those of torch's FlopCounterMode, and of what it counts as nothing. A model
+    that neither torch.export nor torch.fx can trace gets the cuts behind its modules that hooks
+    can make, each proved by running, and a warning. Errors: ParameterError.
     """
     check_plain(model)
     if progress is not None:
         progress(0, None, "tracing")
-    network = TorchNetwork(model, loader, layers, samples)
+    try:
+        network = TorchNetwork(model, loader, layers, samples)
+    except Untraceable as error:
+        warn_caller(
+            f"{error}: only cuts behind modules are listed, found by hooks. Both halves then hold "
+            "the whole model and can be pickled, not saved apart from its code",
+            UncodedWarning,
+        )
+        network = UntracedNetwork(model, loader, layers, samples)
     options = {
         "metric": metric, "profiles": profiles, "link": link, "edge_speed": edge_speed,
         "cloud_speed": cloud_speed, "max_loss": max_loss, "pixels": pixels, "clock": clock,

@@ -5,9 +5,12 @@ know of a node is whether its value depends on the input's data ("data"), only o
 sizes ("free": made anew on both sides), or is a size itself ("size": never sent).
 """
 
+import contextlib
 import copy
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+import io
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -91,7 +94,8 @@ def by_export(model: nn.Module, args: tuple, kwargs: dict[str, Any], samples: in
     if kwargs:
         bound = inspect.signature(model.forward).bind(*args, **kwargs).arguments
         shapes = {name: pytree.tree_map(dynamic, value) for name, value in bound.items()}
-    program = torch.export.export(model, args, kwargs, dynamic_shapes=shapes, strict=False)
+    with _unsaid():
+        program = torch.export.export(model, args, kwargs, dynamic_shapes=shapes, strict=False)
     leaves, spec = pytree.tree_flatten((args, kwargs))
     module = program.module(check_guards=False)
     if any(map(mutates, module.graph.nodes)):
@@ -107,6 +111,19 @@ def by_export(model: nn.Module, args: tuple, kwargs: dict[str, Any], samples: in
     inputs, fixed = _sides(holders, leaves)
     return Trace("export", module, module.graph, inputs, spec, fixed, list(out.args[0]),
                  program.call_spec.out_spec)  # fmt: skip
+
+
+@contextlib.contextmanager
+def _unsaid() -> Iterator[None]:
+    """torch.export prints the graph so far where it fails; the next way may do."""
+    log = logging.getLogger("torch.fx.experimental.symbolic_shapes")
+    level = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        with contextlib.redirect_stderr(io.StringIO()):
+            yield
+    finally:
+        log.setLevel(level)
 
 
 def _sides(holders: Sequence[fx.Node], values: Sequence[Any]) -> tuple[list, dict]:

@@ -24,7 +24,7 @@ from .projecting import gradients_of
 from .split import arguments, make_halves, traced
 from .survey import PROJECTED, outputs_of, survey
 
-__all__ = ["TorchNetwork"]
+__all__ = ["Opened", "TorchNetwork"]
 
 
 class TorchNetwork:
@@ -33,10 +33,17 @@ class TorchNetwork:
     def __init__(self, model: nn.Module, loader: Any, layers: Any, samples: int) -> None:
         self.model, self.name = model, type(model).__name__
         self.batches = _batches(model, loader, samples)
-        args, kwargs = self.first(self.batches[0])
-        self.cutter = traced(model, args, kwargs)
+        self._find(layers, *self.first(self.batches[0]))
+        self.fingerprint = fingerprint(
+            self.name, [cut.to_dict() for cut in self.cuts], _hash(model.state_dict().values()),
+            [_hash(pytree.tree_leaves(batch)) for batch in self.batches],
+        )  # fmt: skip
+
+    def _find(self, layers: Any, args: tuple, kwargs: dict[str, Any]) -> None:
+        """Trace, count, and list the cuts."""
+        self.cutter = traced(self.model, args, kwargs)
         self.way = self.cutter.found.way
-        with evaluating(model):
+        with evaluating(self.model):
             macs = count_macs(self.cutter.found, pytree.tree_leaves((args, kwargs)))
         self.macs = sum(macs.values())
         self.plans: dict[str, Plan] = {}
@@ -48,10 +55,6 @@ class TorchNetwork:
             plan.cut = cut
             self.plans[cut.name] = plan
         self.cuts = [plan.cut for plan in self.plans.values()]
-        self.fingerprint = fingerprint(
-            self.name, [cut.to_dict() for cut in self.cuts], _hash(model.state_dict().values()),
-            [_hash(pytree.tree_leaves(batch)) for batch in self.batches],
-        )  # fmt: skip
 
     def loader(self) -> list[Any]:
         """The samples as a loader, for another process."""

@@ -15,7 +15,15 @@ from .graph import WAYS, Watch, batch_of, resize, trace, twin
 from .halves import Cloud, Edge
 from .hooked import split_by_hooks
 
-__all__ = ["arguments", "check_plain", "make_halves", "split", "traced"]
+__all__ = [
+    "Untraceable",
+    "arguments",
+    "check_plain",
+    "difference",
+    "make_halves",
+    "split",
+    "traced",
+]
 
 
 def split(
@@ -90,6 +98,10 @@ def split(
     raise ParameterError(f"the model cannot be split at {', '.join(map(repr, names))} - {said}")
 
 
+class Untraceable(ParameterError):
+    """A model that neither torch.export nor torch.fx can trace."""
+
+
 class Final(ParameterError):
     """An error that no other way of tracing would avoid."""
 
@@ -133,7 +145,7 @@ def make_halves(cutter: Cutter, plan: Plan) -> tuple[Edge, Cloud]:
 
 
 def traced(model: nn.Module, args: tuple, kwargs: dict[str, Any]) -> Cutter:
-    """The first way whose graph gives what the model gives. Errors: ParameterError, with what each
+    """The first way whose graph gives what the model gives. Errors: Untraceable, with what each
     way said.
     """
     failures: dict[str, Any] = {}
@@ -150,7 +162,7 @@ def traced(model: nn.Module, args: tuple, kwargs: dict[str, Any]) -> Cutter:
             except Exception as error:  # whatever a tracer says: the next one may do better
                 failures[way] = error
     said = "; ".join(f"{way}: {_first_line(error)}" for way, error in failures.items())
-    raise ParameterError(f"neither torch.export nor torch.fx can trace the model - {said}")
+    raise Untraceable(f"neither torch.export nor torch.fx can trace the model - {said}")
 
 
 def _first_line(error: Exception) -> str:
