@@ -139,3 +139,28 @@ def test_attach_linen():
         coded = jax.jit(model.apply)(weights, X)
     assert not np.allclose(coded, plain) and tap.report()["hidden"]["calls"] == 1
     np.testing.assert_array_equal(model.apply(weights, X), plain)
+
+
+def test_an_unused_result_is_neither_computed_nor_counted():
+    nnx = pytest.importorskip("flax.nnx")
+
+    class Net(nnx.Module):
+        def __init__(self, rngs):
+            self.used = nnx.Linear(9, 4, rngs=rngs)
+            self.unused = nnx.Linear(9, 4, rngs=rngs)
+
+        def __call__(self, x):
+            self.unused(x)
+            return self.used(x)
+
+    model = Net(nnx.Rngs(0))
+    codec = lwfc.calibrate(np.asarray(model.used(X)), levels=4, channel_axis=-1)
+    attached = lj.attach(model, {"used": codec, "unused": codec})
+    with pytest.warns(lwfc.UncodedWarning, match="unused"), attached as tap:
+        jax.block_until_ready(nnx.jit(lambda model, x: model(x))(model, X))
+    assert tap.report()["used"]["calls"] == 1
+
+
+def test_other_types_are_refused_outside_jit_too():
+    with pytest.raises(lwfc.ParameterError, match="int32"):
+        lj.code(jnp.arange(5), CODEC)

@@ -230,3 +230,14 @@ def test_explore_lists_every_cut():
     names = {row["cut"] for row in result.rows}
     assert {"first", "skip", "inner/deep", "norm"} <= names
     json.dumps(result.rows)
+
+
+def test_nested_and_shared_layers_are_coded():
+    model = functional()
+    codecs = {name: codec_for(model, name) for name in ("inner/deep", "shared")}
+    model.predict(X, verbose=0)
+    with lk.attach(model, codecs) as tap:
+        model.predict(X, verbose=0)
+    report = tap.report()
+    assert report["inner/deep"]["samples"] == len(X)
+    assert report["shared"]["samples"] == 2 * len(X)  # it is called twice

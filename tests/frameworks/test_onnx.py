@@ -227,3 +227,30 @@ def test_scalars_cross_with_a_fixed_batch(tmp_path):
     again = lo.load(tmp_path / "cloud")
     np.testing.assert_array_equal(again(lo.load(tmp_path / "edge")(X)), cloud(data))
     assert cloud(data).shape == expected.shape
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_half_precision_is_split_and_coded(seed):
+    """ONNX Runtime runs it in 32 bits between casts, so halves move by some 16-bit steps."""
+    rng = np.random.default_rng(seed)
+    nodes, weights, name = [], [], "x"
+    for i, inputs in enumerate((3, *[16] * 9)):
+        kernel = rng.normal(0, (2 / (9 * inputs)) ** 0.5, (16, inputs, 3, 3)).astype(np.float16)
+        weights.append(numpy_helper.from_array(kernel, f"w{i}"))
+        nodes.append(helper.make_node("Conv", [name, f"w{i}"], [f"c{i}"], pads=[1, 1, 1, 1]))
+        nodes.append(helper.make_node("Relu", [f"c{i}"], [f"r{i}"]))
+        name = f"r{i}"
+    nodes.append(helper.make_node("GlobalAveragePool", [name], ["y"]))
+    info = helper.make_tensor_value_info
+    ends = ([info("x", TensorProto.FLOAT16, ["N", 3, 12, 12])],
+            [info("y", TensorProto.FLOAT16, None)])  # fmt: skip
+    graph = helper.make_graph(nodes, "half", *ends, weights)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    x = X.astype(np.float16)
+    for at in ("c0", "c3", "c8"):
+        codec = lo.calibrate(model, at, x, levels=16, channel_axis=1)
+        edge, cloud = lo.split(model, at, codec)
+        crossing = edge.tensors(x)[at]
+        assert crossing.dtype == np.float16
+        arrives = cloud.tensors(edge(x))[at]
+        assert arrives.dtype == np.float16 and np.array_equal(arrives, codec.simulate(crossing))

@@ -66,3 +66,14 @@ def test_mistakes_are_named():
         Lwfc(CODEC, levels=4)
     with pytest.raises(lwfc.ParameterError, match=r"lwfc\.Codec"):
         LwfcCodec(7)
+
+
+def test_numcodecs_keeps_bfloat16():
+    ml_dtypes = pytest.importorskip("ml_dtypes")
+    x = X.astype(ml_dtypes.bfloat16)
+    codec = Lwfc(levels=8, channel_axis=1, bfloat16=True)
+    back = codec.decode(codec.encode(x.view(np.uint16))).view(ml_dtypes.bfloat16)
+    expected = lwfc.decode(lwfc.encode(x, levels=8, channel_axis=1))
+    np.testing.assert_array_equal(back.astype(np.float32), np.asarray(expected, np.float32))
+    again = numcodecs.get_codec(codec.get_config())
+    assert again.encode(x.view(np.uint16)) == codec.encode(x.view(np.uint16))
