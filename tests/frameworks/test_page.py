@@ -74,3 +74,43 @@ def test_onnx(tmp_path, monkeypatch):
     for code in blocks("ONNX"):
         exec(code, scope)
     assert scope["cloud"](scope["edge"](images)).shape == (8, 8, 1, 1)
+
+
+IMAGES = np.random.default_rng(0).normal(size=(8, 12, 12, 3)).astype(np.float32)
+KERNEL = np.random.default_rng(1).normal(size=(3, 8)).astype(np.float32)
+
+
+def test_jax():
+    jax = pytest.importorskip("jax")
+    scope = {"jax": jax, "images": IMAGES, "second_half": lambda x: x.mean((1, 2)),
+             "first_half": lambda x: jax.nn.relu(x @ KERNEL)}  # fmt: skip
+    for code in blocks("JAX"):
+        exec(code, scope)
+    np.testing.assert_allclose(scope["server"](scope["device"](IMAGES)), scope["logits"], atol=1e-5)
+
+
+def test_tensorflow_and_litert(tmp_path, monkeypatch):
+    tf = pytest.importorskip("tensorflow")
+    pytest.importorskip("ai_edge_litert")
+    monkeypatch.chdir(tmp_path)
+
+    def first_half(x):
+        return tf.nn.relu(tf.linalg.matmul(x, KERNEL))
+
+    def second_half(x):
+        return tf.reduce_mean(x, (1, 2))
+
+    @tf.function(input_signature=[tf.TensorSpec((1, 12, 12, 3))])
+    def network(x):
+        return second_half(first_half(x))
+
+    scope = {"images": IMAGES, "first_half": first_half, "second_half": second_half}
+    for code in blocks("TensorFlow"):
+        exec(code, scope)
+    assert scope["logits"].shape == (8, 8)
+    functions = [network.get_concrete_function()]
+    converter = tf.lite.TFLiteConverter.from_concrete_functions(functions, network)
+    Path("net.tflite").write_bytes(converter.convert())
+    for code in blocks("LiteRT"):
+        exec(code, scope)
+    assert scope["logits"].shape == (8, 8)
