@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .basis import BANDS, Shape
+from .basis import BANDS, Second, Shape
 from .geometry import Geometry
 from .survey import Kept
-from .trial import Coefficients, Point, Trial, coefficients, power
+from .trial import Coefficients, Point, Trial, coefficients, moments_of, power
 
 __all__ = ["Goal", "Halves", "choose_shape", "find_step"]
 
@@ -18,7 +18,8 @@ MATRIX_VALUES = 1 << 25  # float64 of one set of second moments
 FILE_BYTES = 320_000  # a codec file beyond this must earn its size
 FILE_PENALTY = 0.2  # exponent: twice the size must save 13 % of the bits
 SLOPE = 0.7  # bits fall like distortion^-SLOPE: compares points of nearly equal distortion
-FIRST_VALUES, FINAL_VALUES = 1 << 22, 1 << 23  # feature values coded of each half
+REMEMBERED = 1 << 21  # likewise of what is kept for a second look
+FIRST_VALUES, FINAL_VALUES = 1 << 21, 1 << 23  # feature values coded of each half
 USUAL = 64  # frequencies of a block of 8x8
 FINALISTS = 2
 MARGIN = 0.1  # by how much of its bits a finalist may lie behind
@@ -60,13 +61,27 @@ class Halves:
         first, second = (kept.take(np.flatnonzero(runs % 2 == turn)) for turn in (0, 1))
         self.pairs = [(first, second)] if len(second) else [(first, first)]
         self.small = max(first.features.size, second.features.size) <= FIRST_VALUES
+        self._known: dict[tuple, tuple[Second, Second | None]] = {}
         if 1 < len(kept) <= FEW:
             self.pairs.append((second, first))
+
+    def _moments(
+        self, number: int, fit: Kept, shape: Shape, mean: np.ndarray
+    ) -> tuple[Second, Second | None]:
+        """Of all samples of a fitted half; those that take little memory are kept."""
+        geometry = shape.geometry
+        key = number, geometry, shape.mean_map
+        if key in self._known:
+            return self._known[key]
+        found = moments_of(geometry, fit, mean, np.arange(geometry.frequencies))
+        if geometry.frequencies * geometry.channels**2 <= REMEMBERED:
+            self._known[key] = found
+        return found
 
     def transformed(self, shape: Shape, values: int) -> list[Coefficients]:
         """Both sides' coefficients, once for each pair."""
         parts = []
-        for fit, code in self.pairs:
+        for number, (fit, code) in enumerate(self.pairs):
             mean = fit.features.mean(0, dtype=np.float64)
             whole = power(code.spread(values), mean.astype(np.float32))
             taken = shape.mean(mean).astype(np.float32)
@@ -75,6 +90,7 @@ class Halves:
                 fit,
                 code,
                 taken,
+                self._moments(number, fit, shape, taken),
                 values=values,
                 whole=whole,
                 channels=self._channels,

@@ -75,42 +75,37 @@ class Tables:
     classes: np.ndarray
     counts: np.ndarray
 
-    def bits(self, symbols: Symbols) -> np.ndarray:
-        """Ideal code length of each block's symbols, float64 (blocks,)."""
-        p = self.flags[:, None] / ONE
-        flagged = symbols.flagged
-        total = -np.where(flagged, np.log2(p), np.log2(1 - p)).sum(0)
-        cost = 12 - np.log2(np.maximum(self.counts, 1e-300))
+    def bits(self, symbols: Symbols) -> float:
+        """Ideal code length of all symbols."""
+        flagged, coded, rows, values = _coded(symbols)
+        p, blocks = self.flags / ONE, symbols.values.shape[1]
+        total = -(flagged * np.log2(p) + (blocks - flagged) * np.log2(1 - p)).sum()
+        cost = 12 - np.log2(np.maximum(self.counts[:, LARGEST:], 1e-300))  # of 0.. and escapes
+        silent = coded - np.bincount(rows, minlength=len(coded))
+        total += (silent * cost[self.classes, 0]).sum()
         top = (self.counts[:, LARGEST + 1 : -1] > 0).sum(1)
-        rows, blocks = _coded(symbols, flagged)
-        values = symbols.values[rows, blocks].astype(np.int64)
-        classes = self.classes[rows]
-        beyond = np.abs(values) - top[classes]
+        classes, magnitude = self.classes[rows], np.abs(values)
+        beyond = magnitude - top[classes]
         escaped = beyond > 0
-        place = np.where(escaped, 2 * LARGEST + 1, np.clip(values, -LARGEST, LARGEST) + LARGEST)
-        bits = cost[classes, place]
-        bits[escaped] += 5 + np.floor(np.log2(beyond[escaped]))
-        return total + np.bincount(blocks, bits, len(total))
+        total += cost[classes, np.where(escaped, LARGEST + 1, magnitude)].sum()
+        return float(total + (5 + np.floor(np.log2(beyond[escaped]))).sum())
 
 
-def _coded(symbols: Symbols, flagged: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(rows, blocks) of the symbols inside flagged groups."""
-    group, block = np.nonzero(flagged)
-    sizes = symbols.sizes[group]
-    first = np.repeat(symbols.starts[group], sizes)
-    offset = np.arange(len(first)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-    return first + offset, np.repeat(block, sizes)
+def _coded(symbols: Symbols) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Blocks whose flag is set for each group; of each coefficient how many symbols are coded,
+    those inside flagged groups; rows and values of the symbols that are not 0."""
+    flagged = symbols.flagged.sum(1)
+    where = np.flatnonzero(symbols.values)
+    values = symbols.values.reshape(-1)[where].astype(np.int64)
+    return flagged, np.repeat(flagged, symbols.sizes), where // symbols.values.shape[1], values
 
 
 def make_tables(symbols: Symbols) -> Tables:
     """The tables of calibration symbols."""
     count, blocks = symbols.values.shape
-    flagged = symbols.flagged
-    share = (flagged.sum(1) + 0.25) / (blocks + 0.5)
+    flagged, coded, rows, values = _coded(symbols)
+    share = (flagged + 0.25) / (blocks + 0.5)
     flags = np.clip(np.rint(share * ONE), 1, ONE - 1)
-    rows, where = _coded(symbols, flagged)
-    values = symbols.values[rows, where].astype(np.int64)
-    coded = np.bincount(rows, minlength=count)
     power = np.bincount(rows, values.astype(float) ** 2, count) / np.maximum(coded, 1)
     wanted = np.rint(np.log2(np.maximum(power, 1e-6)))  # 2 log2 of the deviation
     wanted = np.clip(wanted, CLASS_LEAST, CLASS_MOST)
@@ -119,6 +114,8 @@ def make_tables(symbols: Symbols) -> Tables:
     magnitude = np.minimum(np.abs(values), LARGEST + 1)
     histogram = np.bincount(classes[rows] * (LARGEST + 2) + magnitude,
                             minlength=number * (LARGEST + 2))  # fmt: skip
+    silent = coded - np.bincount(rows, minlength=count)
+    histogram[:: LARGEST + 2] += np.bincount(classes, silent, number).astype(int)
     counts = [_table(h.astype(float)) for h in histogram.reshape(number, -1)]
     return Tables(flags, classes, np.stack(counts))
 

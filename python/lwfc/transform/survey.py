@@ -131,8 +131,8 @@ def _extended(low: float, high: float, values: np.ndarray) -> tuple[float, float
 
 def _fenced(features: np.ndarray, low: float, high: float) -> tuple[float, float]:
     """The range without values so far out that the others would all become zero."""
-    values = features[np.isfinite(features)]
-    sample = values[:: max(1, values.size >> 18)]
+    sample = features.reshape(-1)[:: max(1, features.size >> 18)]
+    sample = sample[np.isfinite(sample)]
     middle = float(np.median(sample)) if sample.size else 0.0
     common = float(np.quantile(np.abs(sample - middle), 0.99)) if sample.size else 0.0
     if common <= 0:

@@ -31,7 +31,7 @@ class Coefficients:
     gradients: Second | None
     fitted: np.ndarray
     coded: np.ndarray
-    slopes: np.ndarray | None
+    slopes: list[np.ndarray] | None
     samples: int
     whole: float
     mean: np.ndarray
@@ -57,26 +57,25 @@ def coefficients(
     fit: Kept,
     code: Kept,
     mean: np.ndarray,
+    moments: tuple[Second, Second | None],
     *,
     values: int,
     whole: float,
     channels: int,
 ) -> Coefficients:
-    """Transform both halves; ``mean`` is that of the fitted one.
+    """Transform both halves; ``mean`` and ``moments`` are those of all of the fitted one.
 
-    All of the fitted half counts for its moments; about ``values`` of each half are coded.
+    About ``values`` of each half are coded.
     ``whole``: the distortion of sending nothing, see :func:`power`; ``channels``: of the tensor,
     bits are counted by whose elements.
     """
-    signal, gradients = moments_of(geometry, fit, mean, np.arange(geometry.frequencies))
     code = code.spread(values)
     slopes = None
     if code.gradients is not None:
-        slopes = np.stack([geometry.forward(draw) for draw in code.gradients])
+        slopes = [geometry.forward(draw) for draw in code.gradients]
     return Coefficients(
         geometry,
-        signal,
-        gradients,
+        *moments,
         geometry.forward(fit.spread(values).features - mean),
         geometry.forward(code.features - mean),
         slopes,
@@ -123,8 +122,8 @@ class Trial:
         columns = self.columns(step)
         tables = make_tables(quantized(self._fitted, step, columns))
         symbols = quantized(self._coded, step, columns)
-        bits = tables.bits(symbols).sum() / self._parts.values
-        return Point(step, float(bits), self._cost(self._error(symbols, step)) / self._parts.whole)
+        bits = tables.bits(symbols) / self._parts.values
+        return Point(step, bits, self._cost(self._error(symbols, step)) / self._parts.whole)
 
     def _error(self, symbols: Symbols, step: float) -> np.ndarray:
         """Decoded less true coefficients y."""
