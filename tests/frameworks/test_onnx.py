@@ -254,3 +254,25 @@ def test_half_precision_is_split_and_coded(seed):
         assert crossing.dtype == np.float16
         arrives = cloud.tensors(edge(x))[at]
         assert arrives.dtype == np.float16 and np.array_equal(arrives, codec.simulate(crossing))
+
+
+def test_tensors_of_unknown_rank_are_cut():
+    """A Reshape whose shape's length is known at run time only, as converters write it."""
+    node, info = helper.make_node, helper.make_tensor_value_info
+    nodes = [
+        node("Conv", ["x", "w1"], ["c1"], pads=[1, 1, 1, 1]),
+        node("Shape", ["c1"], ["all"]),
+        node("Compress", ["all", "yes"], ["shape"]),
+        node("Reshape", ["c1", "shape"], ["r1"], "reshape"),
+        node("Transpose", ["r1"], ["t1"], perm=[0, 2, 3, 1]),
+        node("ReduceMean", ["t1"], ["y"], axes=[1, 2], keepdims=0),
+    ]
+    ends = [info("x", TensorProto.FLOAT, ["N", 3, 12, 12])], [info("y", TensorProto.FLOAT, None)]
+    weights = [weight("w1", 8, 3, 3, 3), numpy_helper.from_array(np.ones(4, bool), "yes")]
+    graph = helper.make_graph(nodes, "net", *ends, weights)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    expected = ReferenceEvaluator(model).run(None, {"x": X})[0]
+    assert "r1" in {cut.name for cut in lo.cuts(model, X)}
+    for at in ("c1", "r1", "t1"):
+        edge, cloud = lo.split(model, at)
+        np.testing.assert_allclose(cloud(edge(X)), expected, atol=1e-5)

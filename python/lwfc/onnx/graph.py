@@ -169,10 +169,19 @@ class Graph:
             for name in self.flow.maker:
                 if name not in known:
                     everything.graph.output.append(helper.make_empty_tensor_value_info(name))
-            for made in session(everything, self.folder).get_outputs():
-                known.setdefault(made.name, _value_info(made.name, made.type, made.shape))
+            found = session(everything, self.folder).get_outputs()
+            scalars = self._scalars() if any(not made.shape for made in found) else set()
+            for made in found:
+                shape = made.shape if made.shape or made.name in scalars else None
+                known.setdefault(made.name, _value_info(made.name, made.type, shape))
             self._types = known
         return self._types
+
+    def _scalars(self) -> set[str]:
+        """What ONNX infers to have no axes; ONNX Runtime says the same of unknown shapes."""
+        inferred = onnx.shape_inference.infer_shapes(self.model).graph.value_info
+        types = {value.name: value.type.tensor_type for value in inferred}
+        return {name for name, t in types.items() if t.HasField("shape") and not t.shape.dim}
 
     def part(self, inputs: Sequence[str], outputs: Sequence[str]) -> onnx.ModelProto:
         """The steps between some tensors and others as a model of its own."""
@@ -226,7 +235,7 @@ class Graph:
         return one_by_one(run, bare(self.types().values())) if fixed_batch(self.model) else run
 
 
-def _value_info(name: str, kind: str, shape: Sequence[Any]) -> onnx.ValueInfoProto:
+def _value_info(name: str, kind: str, shape: Sequence[Any] | None) -> onnx.ValueInfoProto:
     """The description ONNX Runtime gives of an output, as ONNX writes it."""
     inner = kind.removeprefix("tensor(").removesuffix(")")
     if inner == kind:
@@ -234,4 +243,4 @@ def _value_info(name: str, kind: str, shape: Sequence[Any]) -> onnx.ValueInfoPro
     number = onnx.TensorProto.DataType.Value(
         {"double": "DOUBLE", "float": "FLOAT"}.get(inner, inner.upper())
     )
-    return helper.make_tensor_value_info(name, number, list(shape))
+    return helper.make_tensor_value_info(name, number, shape)

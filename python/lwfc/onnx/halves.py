@@ -76,12 +76,14 @@ def _whole(
     model: onnx.ModelProto, folder: Path | None, options: Mapping[str, Any], cut: Cut
 ) -> Any:
     ready = session(model, folder, **options)
-    ranks = {value.name: len(value.shape) for value in ready.get_inputs()}
+    inputs = [value.name for value in ready.get_inputs()]
 
     def run(feeds: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
-        found = ready.run(list(names), {name: feeds[name] for name in ranks})
+        found = ready.run(list(names), {name: feeds[name] for name in inputs})
         return dict(zip(names, found, strict=True))
 
+    types = {value.name: value.type.tensor_type for value in model.graph.input}
+    ranks = {name: len(t.shape.dim) for name, t in types.items() if t.HasField("shape")}
     stacked = {t.name for t in cut.tensors if len(t.shape) > ranks.get(t.name, len(t.shape))}
     if stacked or fixed_batch(model):
         return one_by_one(run, stacked | bare(model.graph.output))
