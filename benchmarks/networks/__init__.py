@@ -14,6 +14,7 @@ NETWORKS = {
     "magika": "files:magika",
     "silero": "speech:silero",
     "basic-pitch": "music:basic_pitch",
+    "rapidocr": "reading:rapidocr",
 }
 
 

@@ -10,13 +10,13 @@ import pytest
 pytest.importorskip("onnxruntime")
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 import networks  # noqa: E402
-from networks import common, files, music, speech  # noqa: E402
+from networks import common, files, music, reading, speech  # noqa: E402
 
 from lwfc.evaluation.families import PROFILES  # noqa: E402
 from lwfc.evaluation.measure import measure  # noqa: E402
 
 
-@pytest.mark.parametrize("module", [files, music, speech])
+@pytest.mark.parametrize("module", [files, music, reading, speech])
 def test_a_study_is_coded_and_judged(module, tmp_path, monkeypatch):
     if module is speech and shutil.which("espeak-ng") is None:
         pytest.skip("espeak-ng is not installed")
@@ -56,3 +56,8 @@ def test_what_sounds_is_where_the_labels_say():
     assert x.shape == (music.LENGTH, 1) and sounding.any()
     assert music.frames_right(sounding[None], sounding[None]) == 100
     assert music.frames_right(~sounding[None], sounding[None]) == 0
+
+
+def test_characters_are_read_without_repetitions_and_blanks():
+    outputs = np.eye(4)[[0, 1, 1, 0, 1, 2, 3, 0]][None]
+    assert reading.read(outputs, ["a", "b", " "]) == ["aab"]
