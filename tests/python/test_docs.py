@@ -14,7 +14,7 @@ import lwfc  # noqa: E402
 import lwfc.torch as lt  # noqa: E402
 
 DOCS = Path(__file__).parents[2] / "docs"
-PAGES = ("first_hour.md", "howto.md", "splitting.md")
+PAGES = ("evaluation.md", "first_hour.md", "howto.md", "splitting.md")
 
 
 def blocks(page):

@@ -76,7 +76,8 @@ def draw(result: Any, studies: Sequence[str], codecs: Sequence[str] | None) -> A
             panel.fill_between(bits, [r["low"] for r in curve], [r["high"] for r in curve],
                                color=paint[codec], alpha=0.13, linewidth=0)  # fmt: skip
             panel.plot(bits, [r["loss"] for r in curve], "o--" if sent else "o-", markersize=3.5,
-                       color=paint[codec], linewidth=2 if ours else 1.4, label=codec,
+                       color=paint[codec], linewidth=2 if ours else 1.4,
+                       label=f"lwfc {codec}" if ours else codec,
                        zorder=3 if ours else 2)  # fmt: skip
         for bound in result.about["bounds"]:
             panel.axhline(bound, color="#cccccc", linewidth=0.7, zorder=0)
@@ -97,7 +98,8 @@ def draw(result: Any, studies: Sequence[str], codecs: Sequence[str] | None) -> A
     for panel in panels.flat:
         lines, labels = panel.get_legend_handles_labels()
         named |= dict(zip(labels, lines, strict=True))
-    order = [codec for codec in paint if codec in named]
+    places = list(paint)
+    order = sorted(named, key=lambda label: places.index(label.removeprefix("lwfc ")))
     figure.legend([named[codec] for codec in order], order, loc="outside lower center", fontsize=9,
                   ncol=max(2, min(len(order), round(2.2 * wide))), frameon=False)  # fmt: skip
     return figure
