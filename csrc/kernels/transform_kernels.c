@@ -38,21 +38,18 @@ LWFC_INLINE int32_t shifted(int32_t sum, int shift)
 }
 
 /* sums[c] of `count` pairs of a line, [..][16], times those of a table. */
-LWFC_INLINE void sum_line(const uint32_t *line, int count, const uint32_t *table, int stride,
+LWFC_INLINE void sum_line(const uint32_t *line, int count, const uint32_t *table, int padded,
                           int32_t *sums)
 {
     memset(sums, 0, LWFC_STRIP * sizeof *sums);
     for (int i = 0; i < count; i++) {
-        const int32_t even = low(table[i * stride]), odd = high(table[i * stride]);
         for (int c = 0; c < LWFC_STRIP; c++) {
-            const uint32_t pair = line[i * LWFC_STRIP + c];
-            sums[c] += low(pair) * even + high(pair) * odd;
+            sums[c] += dot(line[i * LWFC_STRIP + c], table[i * padded]);
         }
     }
 }
 
-static void synthesize(const struct lwfc_synthesis *s, int strips, int odd, uint32_t *x,
-                       size_t stride)
+static void synthesize(const struct lwfc_synthesis *s, int strips, int16_t *x, size_t stride)
 {
     for (int strip = 0; strip < strips; strip++, x += stride) {
         int32_t sums[LWFC_STRIP] = {0};
@@ -64,34 +61,38 @@ static void synthesize(const struct lwfc_synthesis *s, int strips, int odd, uint
             }
         }
         for (int c = 0; c < LWFC_STRIP; c++) {
-            const int32_t v = shifted(sums[c], s->shift);
-            x[c] = odd ? pair_of(low(x[c]), v) : pair_of(v, high(x[c]));
+            x[c] = (int16_t)shifted(sums[c], s->shift);
         }
     }
 }
 
-static void columns(const uint32_t *x, const struct lwfc_side *height, int x_stride, int up,
-                    int vp, int width, uint32_t *z, int z_stride)
+static int32_t column_at(const int16_t *x, const struct lwfc_side *height, int quads, int y)
 {
-    for (int y = 0; y < height->n; y++) {
-        for (int p = 0; p < vp; p++) {
-            const uint32_t *line = x + 2 * p * x_stride * LWFC_STRIP;
-            int32_t even[LWFC_STRIP], odd[LWFC_STRIP] = {0};
-            sum_line(line, up, height->over_k + y, height->padded, even);
-            if (2 * p + 1 < width) {
-                sum_line(line + x_stride * LWFC_STRIP, up, height->over_k + y, height->padded,
-                         odd);
-            }
+    int32_t sum = 0;
+    for (int u = 0; u < 4 * quads && u < height->n; u++) {
+        const uint32_t pair = height->over_k[u / 2 * height->padded + y];
+        sum += x[u * LWFC_STRIP] * (u % 2 ? high(pair) : low(pair));
+    }
+    return shifted(sum, height->bits);
+}
+
+static void columns(const int16_t *x, const struct lwfc_side *height, int quads, int vp, int width,
+                    uint32_t *z)
+{
+    const int line = 4 * quads * LWFC_STRIP;
+    for (int p = 0; p < vp; p++, x += 2 * line) {
+        for (int y = 0; y < height->n; y++, z += LWFC_STRIP) {
             for (int c = 0; c < LWFC_STRIP; c++) {
-                z[(y * z_stride + p) * LWFC_STRIP + c] =
-                    pair_of(shifted(even[c], height->bits), shifted(odd[c], height->bits));
+                const int32_t even = column_at(x + c, height, quads, y);
+                const int has_odd = 2 * p + 1 < width;
+                z[c] = pair_of(even, has_odd ? column_at(x + line + c, height, quads, y) : 0);
             }
         }
     }
 }
 
-static void rows(const uint32_t *z, int z_stride, const struct lwfc_side *width, int vp,
-                 int height, int channels, const struct lwfc_rows_out *to)
+static void rows(const uint32_t *z, const struct lwfc_side *width, int vp, int height, int channels,
+                 const struct lwfc_rows_out *to)
 {
     for (int c = 0; c < channels; c++) {
         for (int y = 0; y < height; y++) {
@@ -100,7 +101,7 @@ static void rows(const uint32_t *z, int z_stride, const struct lwfc_side *width,
             for (int x = 0; x < width->n; x++) {
                 int32_t sum = mean[x * to->mean_column] * (1 << width->bits);
                 for (int p = 0; p < vp; p++) {
-                    sum += dot(z[(y * z_stride + p) * LWFC_STRIP + c],
+                    sum += dot(z[(p * height + y) * LWFC_STRIP + c],
                                width->over_k[p * width->padded + x]);
                 }
                 float v = (float)sum * to->scale;
@@ -146,13 +147,14 @@ static void forward_rows(const uint32_t *d, const struct lwfc_side *width, int h
 {
     const int height_pairs = (height + 1) / 2;
     for (int v = 0; v < live; v++) {
-        const uint32_t *table = width->over_i + v * width->pairs;
+        const uint32_t *table = width->over_i + v;
         for (int yp = 0; yp < height_pairs; yp++) {
             const uint32_t *line = d + 2 * yp * width->pairs * LWFC_STRIP;
             int32_t even[LWFC_STRIP], odd[LWFC_STRIP] = {0};
-            sum_line(line, width->pairs, table, 1, even);
+            sum_line(line, width->pairs, table, width->padded, even);
             if (2 * yp + 1 < height) {
-                sum_line(line + width->pairs * LWFC_STRIP, width->pairs, table, 1, odd);
+                sum_line(line + width->pairs * LWFC_STRIP, width->pairs, table, width->padded,
+                         odd);
             }
             for (int c = 0; c < LWFC_STRIP; c++) {
                 r[(v * height_pairs + yp) * LWFC_STRIP + c] =
@@ -169,7 +171,7 @@ static void forward_columns(const uint32_t *r, const struct lwfc_side *height, i
         for (int u = 0; u < live_u; u++) {
             int16_t *out = x + (size_t)(u * width + v) * stride;
             int32_t sums[LWFC_STRIP];
-            sum_line(r, height->pairs, height->over_i + u * height->pairs, 1, sums);
+            sum_line(r, height->pairs, height->over_i + u, height->padded, sums);
             for (int c = 0; c < LWFC_STRIP; c++) {
                 out[c] = (int16_t)shifted(sums[c], shift);
             }

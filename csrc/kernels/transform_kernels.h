@@ -18,14 +18,16 @@ enum {
     LWFC_STRIPS = 4 /* strips that one call of a decoding kernel takes at most */
 };
 
-/* One side's integer DCT, T[k][i] of n x n, as pairs. */
+/* One side's integer DCT, T[k][i] of n x n, as pairs in lines of `padded`; 0 where none is. */
 struct lwfc_side {
     int n, bits;
-    /* [pair of k][i, padded to 16]: T[2p][i] low, T[2p+1][i] high; 0 where there is none. */
-    const uint32_t *over_k;
-    /* [k][pair of i]: T[k][2p] low, T[k][2p+1] high. */
-    const uint32_t *over_i;
+    const uint32_t *over_k; /* [pair of k][i]: T[2p][i] low, T[2p+1][i] high */
+    const uint32_t *over_i; /* [pair of i][k]: T[k][2p] low, T[k][2p+1] high */
+    /* [2 quads][i]: T[4q][i] and T[4q+2][i], then T[4q+1][i] and T[4q+3][i]: the even rows of T
+     * are the same from either end, the odd ones change their sign. */
+    const uint32_t *mirrored;
     int pairs;  /* (n + 1) / 2 */
+    int quads;  /* (n + 3) / 4 */
     int padded; /* n up to a multiple of 16 */
 };
 
@@ -35,7 +37,7 @@ struct lwfc_synthesis {
     const int16_t *columns;  /* [column][padded channels], at the first strip's first channel */
     size_t stride;           /* padded channels */
     const uint32_t *entries; /* column << 16 | q & 0xFFFF */
-    uint32_t count;
+    uint32_t count; /* >= 1 */
     int shift;
 };
 
@@ -75,16 +77,15 @@ struct lwfc_analysis {
 };
 
 struct lwfc_transform_kernels {
-    /* Into half `odd` of x[strip][16], `stride` numbers between strips; the other
-     * half stays. */
-    void (*synthesize)(const struct lwfc_synthesis *s, int strips, int odd, uint32_t *x,
-                       size_t stride);
-    /* z[y][pair of v][16] from x[v][pair of u][16] of one strip, u < 2 up and v < 2 vp. */
-    void (*columns)(const uint32_t *x, const struct lwfc_side *height, int x_stride, int up,
-                    int vp, int width, uint32_t *z, int z_stride);
+    /* x[strip][16], `stride` numbers between strips. */
+    void (*synthesize)(const struct lwfc_synthesis *s, int strips, int16_t *x, size_t stride);
+    /* z[pair of v][y][16] from x[v][u][16] of one strip, u < 4 quads, v < 2 vp and < width;
+     * quads and vp are at least 1. */
+    void (*columns)(const int16_t *x, const struct lwfc_side *height, int quads, int vp,
+                    int width, uint32_t *z);
     /* Floats of one strip's first `channels` channels from z and `vp` pairs of v. */
-    void (*rows)(const uint32_t *z, int z_stride, const struct lwfc_side *width, int vp,
-                 int height, int channels, const struct lwfc_rows_out *to);
+    void (*rows)(const uint32_t *z, const struct lwfc_side *width, int vp, int height,
+                 int channels, const struct lwfc_rows_out *to);
     /* d[y][pair of x][16] of one strip's first `channels` channels; the rest is 0. */
     void (*take)(const struct lwfc_rows_in *from, int height, int width, int channels,
                  uint32_t *d);

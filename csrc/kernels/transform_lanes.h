@@ -7,241 +7,329 @@ enum { KERNEL(vectors) = LWFC_STRIP / LANES }; /* of a strip */
 #define VECTORS KERNEL(vectors)
 
 TARGET LWFC_INLINE void KERNEL(synthesize_strips)(const struct lwfc_synthesis *s, const int strips,
-                                                  int odd, uint32_t *x, size_t stride)
+                                                  int16_t *x, size_t stride)
 {
     V sum[LWFC_STRIPS * VECTORS];
     for (int i = 0; i < strips * VECTORS; i++) {
-        sum[i] = v_set1(0);
+        sum[i] = v_half(s->shift);
     }
-    for (uint32_t e = 0; e < s->count; e++) {
-        const int16_t *column = s->columns + (s->entries[e] >> 16) * s->stride;
-        const V q = v_set1(s->entries[e] & 0xFFFF);
-        for (int i = 0; i < strips * VECTORS; i++) {
-            sum[i] = v_add_product(sum[i], column + i * LANES, q);
+    uint32_t e = 0;
+    do { /* two at a time, the last one perhaps with 0 times itself */
+        const uint32_t first = s->entries[e];
+        const uint32_t second = e + 1 < s->count ? s->entries[e + 1] : first & ~0xFFFFu;
+        const int16_t *a = s->columns + (first >> 16) * s->stride;
+        const int16_t *b = s->columns + (second >> 16) * s->stride;
+        for (int i = 0; i < strips; i++) {
+            v_add_products(sum + i * VECTORS, a + i * LWFC_STRIP, b + i * LWFC_STRIP,
+                           (first & 0xFFFF) | second << 16);
         }
-    }
-    for (int i = 0; i < strips * VECTORS; i++) {
-        uint32_t *at = x + (size_t)(i / VECTORS) * stride + i % VECTORS * LANES;
-        const V v = v_rounded(sum[i], s->shift), old = v_load(at);
-        v_store(at, odd ? v_pair(old, v) : v_with_low(old, v));
+        e += 2;
+    } while (e < s->count);
+    for (int i = 0; i < strips; i++) {
+        v_store_products(x + (size_t)i * stride, sum + i * VECTORS, s->shift);
     }
 }
 
-TARGET static void KERNEL(synthesize)(const struct lwfc_synthesis *s, int strips, int odd,
-                                      uint32_t *x, size_t stride)
+TARGET static void KERNEL(synthesize)(const struct lwfc_synthesis *s, int strips, int16_t *x,
+                                      size_t stride)
 {
     switch (strips) {
     case 1:
-        KERNEL(synthesize_strips)(s, 1, odd, x, stride);
+        KERNEL(synthesize_strips)(s, 1, x, stride);
         break;
     case 2:
-        KERNEL(synthesize_strips)(s, 2, odd, x, stride);
+        KERNEL(synthesize_strips)(s, 2, x, stride);
         break;
     case 3:
-        KERNEL(synthesize_strips)(s, 3, odd, x, stride);
+        KERNEL(synthesize_strips)(s, 3, x, stride);
         break;
     default:
-        KERNEL(synthesize_strips)(s, LWFC_STRIPS, odd, x, stride);
+        KERNEL(synthesize_strips)(s, LWFC_STRIPS, x, stride);
     }
 }
 
-/* sums[k] of `count` pairs of lines a and b with table[k * step + i * table_stride],
- * k < n; b may be NULL. The constant n keeps the sums in registers. */
-TARGET LWFC_INLINE void KERNEL(sum_lines)(const uint32_t *a, const uint32_t *b, int count,
-                                          const uint32_t *table, int step, int table_stride,
-                                          const int n, V *of_a, V *of_b)
+/* Two columns' numbers: of even u and of odd ones, which differ in their sign from the other
+ * end on. `lines` are [quads][even u, odd u][column]. */
+TARGET LWFC_INLINE void KERNEL(columns_of)(const V *lines, int quads,
+                                           const struct lwfc_side *height, uint32_t *z)
 {
-    for (int k = 0; k < n; k++) {
-        of_a[k] = of_b[k] = v_set1(0);
-    }
-    for (int i = 0; i < count; i++) {
-        const V x = v_load(a + i * LWFC_STRIP);
-        const V y = b != NULL ? v_load(b + i * LWFC_STRIP) : v_set1(0);
-        for (int k = 0; k < n; k++) {
-            const V t = v_set1(table[k * step + i * table_stride]);
-            of_a[k] = v_dot(of_a[k], x, t);
-            of_b[k] = v_dot(of_b[k], y, t);
-        }
-    }
-}
-
-TARGET LWFC_INLINE void KERNEL(columns_of)(const uint32_t *a, const uint32_t *b, int up,
-                                           const struct lwfc_side *height, int y, const int n,
-                                           uint32_t *z, int z_stride)
-{
-    V even[4], odd[4];
-    KERNEL(sum_lines)(a, b, up, height->over_k + y, 1, height->padded, n, even, odd);
-    for (int k = 0; k < n; k++) {
-        v_store(z + (y + k) * z_stride * LWFC_STRIP,
-                v_pair(v_rounded(even[k], height->bits), v_rounded(odd[k], height->bits)));
-    }
-}
-
-TARGET static void KERNEL(columns)(const uint32_t *x, const struct lwfc_side *height, int x_stride,
-                                   int up, int vp, int width, uint32_t *z, int z_stride)
-{
-    for (int p = 0; p < vp; p++) {
-        for (int i = 0; i < LWFC_STRIP; i += LANES) {
-            const uint32_t *a = x + 2 * p * x_stride * LWFC_STRIP + i;
-            const uint32_t *b = 2 * p + 1 < width ? a + x_stride * LWFC_STRIP : NULL;
-            uint32_t *out = z + p * LWFC_STRIP + i;
-            int y = 0;
-            for (; y + 4 <= height->n; y += 4) {
-                KERNEL(columns_of)(a, b, up, height, y, 4, out, z_stride);
+    const V half = v_half(height->bits);
+    const int n = height->n, padded = height->padded;
+    for (int y = 0; y < (n + 1) / 2; y++) {
+        const uint32_t *table = height->mirrored + y;
+        V even[2] = {half, half}, odd[2] = {v_set1(0), v_set1(0)};
+        int q = 0;
+        do {
+            const V over_even = v_set1(table[0]), over_odd = v_set1(table[padded]);
+            for (int k = 0; k < 2; k++) {
+                even[k] = v_dot(even[k], lines[4 * q + k], over_even);
+                odd[k] = v_dot(odd[k], lines[4 * q + 2 + k], over_odd);
             }
-            for (; y < height->n; y++) {
-                KERNEL(columns_of)(a, b, up, height, y, 1, out, z_stride);
-            }
-        }
+            table += 2 * padded;
+        } while (++q < quads);
+        v_store(z + y * LWFC_STRIP,
+                v_shifted_pair(v_add(even[0], odd[0]), v_add(even[1], odd[1]), height->bits));
+        v_store(z + (n - 1 - y) * LWFC_STRIP,
+                v_shifted_pair(v_sub(even[0], odd[0]), v_sub(even[1], odd[1]), height->bits));
     }
 }
 
-TARGET LWFC_INLINE F KERNEL(finish)(V sum, const struct lwfc_rows_out *to)
+TARGET static void KERNEL(columns)(const int16_t *x, const struct lwfc_side *side, int quads,
+                                   int vp, int width, uint32_t *z)
 {
-    const F v = f_scaled(sum, to->scale);
-    return to->clamp ? f_limited(v, to->lo, to->hi) : v;
-}
-
-/* Adjacent channels of a position: vectors over channels. */
-TARGET static void KERNEL(rows_last)(const uint32_t *z, int z_stride, const struct lwfc_side *width,
-                                     int vp, int height, int channels,
-                                     const struct lwfc_rows_out *to)
-{
-    for (int y = 0; y < height; y++, z += z_stride * LWFC_STRIP) {
-        for (int i = 0; i < channels; i += LANES) {
-            float *out = to->out + y * to->row + i;
-            const int16_t *mean = to->mean + y * to->mean_row + i;
-            for (int x = 0; x < width->n; x++) {
-                V sum = v_mean(mean + x * to->mean_column, width->bits);
-                for (int p = 0; p < vp; p++) {
-                    sum = v_dot(sum, v_load(z + p * LWFC_STRIP + i),
-                                v_set1(width->over_k[p * width->padded + x]));
+    const struct lwfc_side local = *side, *height = &local; /* nothing written is part of it */
+    const int line = 4 * quads * LWFC_STRIP;
+    V lines[VECTORS][LWFC_SIDE_MAX];
+    for (int p = 0; p < vp; p++, x += 2 * line, z += height->n * LWFC_STRIP) {
+        for (int q = 0; q < quads; q++) {
+            for (int k = 0; k < 4; k++) { /* even u, odd u, of either column */
+                const int16_t *at = x + k % 2 * line + (4 * q + k / 2) * LWFC_STRIP;
+                V both[VECTORS] = {v_set1(0)};
+                if (2 * p + k % 2 < width) {
+                    v_load_pairs(at, at + 2 * LWFC_STRIP, both);
                 }
-                f_store(out + x * to->column, KERNEL(finish)(sum, to), channels - i);
+                for (int i = 0; i < VECTORS; i++) {
+                    lines[i][4 * q + k] = both[i];
+                }
             }
+        }
+        for (int i = 0; i < VECTORS; i++) {
+            KERNEL(columns_of)(lines[i], quads, height, z + i * LANES);
         }
     }
 }
 
-/* `n` rows of one channel and `count` columns from x on. */
-TARGET LWFC_INLINE void KERNEL(rows_of)(const uint32_t *z, int z_stride,
-                                        const struct lwfc_side *width, int vp, int x, int count,
+/* `n` vectors of floats from their sums, `step` floats apart. */
+TARGET LWFC_INLINE void KERNEL(finish)(const V *sum, const int n, float *out, ptrdiff_t step,
+                                       int count, const struct lwfc_rows_out *to)
+{
+    F v[8];
+    for (int k = 0; k < n; k++) {
+        v[k] = f_scaled(sum[k], to->scale);
+    }
+    if (to->clamp) {
+        for (int k = 0; k < n; k++) {
+            v[k] = f_limited(v[k], to->lo, to->hi);
+        }
+    }
+    if (count >= LANES) {
+        for (int k = 0; k < n; k++) {
+            f_store(out + k * step, v[k], LANES);
+        }
+    } else {
+        for (int k = 0; k < n; k++) {
+            f_store(out + k * step, v[k], count);
+        }
+    }
+}
+
+/* Adjacent channels of `n` columns: vectors over channels. */
+TARGET LWFC_INLINE void KERNEL(rows_last_of)(const uint32_t *z, const struct lwfc_side *width,
+                                             const uint32_t *table, int vp, int height, int count,
+                                             const int n, float *out, const int16_t *mean,
+                                             const struct lwfc_rows_out *to)
+{
+    const V unit = v_set1(1u << width->bits);
+    V sum[8];
+    for (int k = 0; k < n; k++) {
+        sum[k] = v_mean(mean + k * to->mean_column, unit);
+    }
+    int p = 0;
+    do {
+        const V line = v_load(z);
+        for (int k = 0; k < n; k++) {
+            sum[k] = v_dot(sum[k], line, v_set1(table[k]));
+        }
+        z += height * LWFC_STRIP;
+        table += width->padded;
+    } while (++p < vp);
+    KERNEL(finish)(sum, n, out, to->column, count, to);
+}
+
+/* `n` rows of one channel and `count` columns. */
+TARGET LWFC_INLINE void KERNEL(rows_of)(const uint32_t *z, const struct lwfc_side *width,
+                                        const uint32_t *table, int vp, int height, int count,
                                         const int n, float *out, const int16_t *mean,
                                         const struct lwfc_rows_out *to)
 {
-    V sum[4];
+    const V unit = v_set1(1u << width->bits);
+    V sum[8];
     for (int k = 0; k < n; k++) {
-        sum[k] = v_mean(mean + k * to->mean_row, width->bits);
+        sum[k] = v_mean(mean + k * to->mean_row, unit);
     }
-    for (int p = 0; p < vp; p++) {
-        const V t = v_load(width->over_k + p * width->padded + x);
+    int p = 0;
+    do {
+        const V t = v_load(table);
         for (int k = 0; k < n; k++) {
-            sum[k] = v_dot(sum[k], t, v_set1(z[(k * z_stride + p) * LWFC_STRIP]));
+            sum[k] = v_dot(sum[k], t, v_set1(z[k * LWFC_STRIP]));
         }
+        z += height * LWFC_STRIP;
+        table += width->padded;
+    } while (++p < vp);
+    KERNEL(finish)(sum, n, out, to->row, count, to);
+}
+
+/* Where the next piece of a line of n begins, and how long it is: 8, 4 or 1. A last piece of 2
+ * or 3 begins earlier and overlaps the one before. */
+LWFC_INLINE int KERNEL(piece)(int *at, int n)
+{
+    const int left = n - *at;
+    if (left < 4 && left > 1 && n >= 4) {
+        *at = n - 4;
+        return 4;
     }
-    for (int k = 0; k < n; k++) {
-        f_store(out + k * to->row, KERNEL(finish)(sum[k], to), count);
+    return left >= 8 ? 8 : left >= 4 ? 4 : 1;
+}
+
+TARGET LWFC_INLINE void KERNEL(rows_last)(const uint32_t *z, const struct lwfc_side *width, int vp,
+                                          int height, int channels, const struct lwfc_rows_out *to)
+{
+    for (int y = 0; y < height; y++, z += LWFC_STRIP) {
+        for (int i = 0; i < channels; i += LANES) {
+            for (int x = 0, n; x < width->n; x += n) {
+                n = KERNEL(piece)(&x, width->n);
+                const uint32_t *table = width->over_k + x;
+                float *out = to->out + y * to->row + x * to->column + i;
+                const int16_t *mean = to->mean + y * to->mean_row + x * to->mean_column + i;
+                if (n == 8) {
+                    KERNEL(rows_last_of)(z + i, width, table, vp, height, channels - i, 8, out,
+                                         mean, to);
+                } else if (n == 4) {
+                    KERNEL(rows_last_of)(z + i, width, table, vp, height, channels - i, 4, out,
+                                         mean, to);
+                } else {
+                    KERNEL(rows_last_of)(z + i, width, table, vp, height, channels - i, 1, out,
+                                         mean, to);
+                }
+            }
+        }
     }
 }
 
-TARGET static void KERNEL(rows)(const uint32_t *z, int z_stride, const struct lwfc_side *width,
-                                int vp, int height, int channels, const struct lwfc_rows_out *to)
+TARGET static void KERNEL(rows)(const uint32_t *z, const struct lwfc_side *side, int vp,
+                                int height, int channels, const struct lwfc_rows_out *rows)
 {
+    /* Nothing written is part of the copies. */
+    const struct lwfc_rows_out local = *rows, *to = &local;
+    const struct lwfc_side local_side = *side, *width = &local_side;
     if (to->column != 1) {
-        KERNEL(rows_last)(z, z_stride, width, vp, height, channels, to);
+        KERNEL(rows_last)(z, width, vp, height, channels, to);
         return;
     }
     for (int from = 0; from < width->n; from += LANES) {
         /* The last vector overlaps the one before. */
         const int x = from + LANES > width->n && from > 0 ? width->n - LANES : from;
-        for (int c = 0; c < channels; c++) {
-            const uint32_t *line = z + c;
-            float *out = to->out + c * to->channel + x;
-            const int16_t *mean = to->mean + c * to->mean_channel + x;
-            int y = 0;
-            for (; y + 4 <= height; y += 4) {
-                KERNEL(rows_of)(line + y * z_stride * LWFC_STRIP, z_stride, width, vp, x, width->n,
-                                4, out + y * to->row, mean + y * to->mean_row, to);
-            }
-            for (; y < height; y++) {
-                KERNEL(rows_of)(line + y * z_stride * LWFC_STRIP, z_stride, width, vp, x, width->n,
-                                1, out + y * to->row, mean + y * to->mean_row, to);
+        const uint32_t *table = width->over_k + x;
+        for (int y = 0, n; y < height; y += n) {
+            n = KERNEL(piece)(&y, height);
+            const uint32_t *line = z + y * LWFC_STRIP;
+            float *out = to->out + y * to->row + x;
+            const int16_t *mean = to->mean + y * to->mean_row + x;
+            for (int c = 0; c < channels; c++, out += to->channel, mean += to->mean_channel) {
+                __asm__("" : "+r"(out)); /* gcc would keep a pointer to each row, in memory */
+                if (n == 8) {
+                    KERNEL(rows_of)(line + c, width, table, vp, height, width->n, 8, out, mean, to);
+                } else if (n == 4) {
+                    KERNEL(rows_of)(line + c, width, table, vp, height, width->n, 4, out, mean, to);
+                } else {
+                    KERNEL(rows_of)(line + c, width, table, vp, height, width->n, 1, out, mean, to);
+                }
             }
         }
     }
 }
 
-TARGET LWFC_INLINE V KERNEL(taken)(const float *in, int count, const int16_t *mean,
-                                   const struct lwfc_rows_in *f)
+/* Adjacent channels of a position: vectors over channels. */
+TARGET LWFC_INLINE void KERNEL(take_last)(const struct lwfc_rows_in *f, int height, int width,
+                                          int channels, uint32_t *d)
 {
-    return v_taken(f_load(in, count), v_mean(mean, f->bits), f->lo, f->hi,
-                   f->scale);
-}
-
-TARGET static void KERNEL(take_last)(const struct lwfc_rows_in *f, int height, int width,
-                                     int channels, uint32_t *d)
-{
+    const V unit = v_set1(1u << f->bits);
     for (int y = 0; y < height; y++) {
+        const float *in = f->in + y * f->row;
+        const int16_t *mean = f->mean + y * f->mean_row;
         for (int x = 0; x < width; x += 2, d += LWFC_STRIP) {
-            const float *in = f->in + y * f->row + x * f->column;
-            const int16_t *mean = f->mean + y * f->mean_row + x * f->mean_column;
             for (int i = 0; i < LWFC_STRIP; i += LANES) {
                 V even = v_set1(0), odd = even;
                 if (i < channels) {
-                    even = KERNEL(taken)(in + i, channels - i, mean + i, f);
-                    if (x + 1 < width) {
-                        odd = KERNEL(taken)(in + f->column + i, channels - i,
-                                            mean + f->mean_column + i, f);
-                    }
+                    even = v_taken(f_load(in + i, channels - i), v_mean(mean + i, unit), f);
                 }
-                v_store(d + i, v_pair(even, odd));
+                if (i < channels && x + 1 < width) {
+                    odd = v_taken(f_load(in + f->column + i, channels - i),
+                                  v_mean(mean + f->mean_column + i, unit), f);
+                }
+                v_store(d + i, v_shifted_pair(even, odd, 0));
             }
+            in += 2 * f->column;
+            mean += 2 * f->mean_column;
         }
     }
 }
 
-TARGET static void KERNEL(take)(const struct lwfc_rows_in *f, int height, int width, int channels,
-                                uint32_t *d)
+TARGET static void KERNEL(take)(const struct lwfc_rows_in *from, int height, int width,
+                                int channels, uint32_t *d)
 {
+    const struct lwfc_rows_in local = *from, *f = &local; /* nothing written is part of it */
     if (f->column != 1) {
         KERNEL(take_last)(f, height, width, channels, d);
         return;
     }
-    const int pairs = (width + 1) / 2;
+    /* A line holds 16 columns of a row, or at most eight of two rows. */
+    const int pairs = (width + 1) / 2, rows = width <= 8 ? 2 : 1;
     int16_t lines[LWFC_STRIP][LWFC_SIDE_MAX + 16];
     if (channels < LWFC_STRIP) {
         memset(lines[channels], 0, (size_t)(LWFC_STRIP - channels) * sizeof lines[0]);
     }
-    for (int y = 0; y < height; y++, d += pairs * LWFC_STRIP) {
-        for (int c = 0; c < channels; c++) {
-            const float *in = f->in + c * f->channel + y * f->row;
-            const int16_t *mean = f->mean + c * f->mean_channel + y * f->mean_row;
-            for (int x = 0; x < width; x += LANES) {
-                v_store_low(lines[c] + x, KERNEL(taken)(in + x, width - x, mean + x, f));
+    for (int y = 0; y < height; y += rows, d += rows * pairs * LWFC_STRIP) {
+        const int two = rows == 2 && y + 1 < height;
+        const ptrdiff_t step = rows == 2 ? two * f->row : 8;
+        const ptrdiff_t mean_step = rows == 2 ? two * f->mean_row : 8;
+        const float *in = f->in + y * f->row;
+        const int16_t *mean = f->mean + y * f->mean_row;
+        for (int c = 0; c < channels; c++, in += f->channel, mean += f->mean_channel) {
+            for (int x = 0; x < width; x += 16) {
+                const int count = width - x, next = rows == 2 ? width : count - 8;
+                v_take_line(in + x, count, mean + x, in + x + step, next, mean + x + mean_step, f,
+                            lines[c] + x);
             }
-            lines[c][width] = 0;
+            if (width % 2) {
+                lines[c][width] = lines[c][8 + width] = 0;
+            }
         }
         v_turned(lines[0], sizeof lines[0], pairs, d);
+        if (two) {
+            v_turned(lines[0] + 8, sizeof lines[0], pairs, d + pairs * LWFC_STRIP);
+        }
     }
 }
 
+/* n frequencies from v on, of two rows of places; b may be NULL. */
 TARGET LWFC_INLINE void KERNEL(forward_rows_of)(const uint32_t *a, const uint32_t *b,
                                                 const struct lwfc_side *width, int v, const int n,
                                                 int shift, uint32_t *r, int r_stride)
 {
+    const uint32_t *table = width->over_i + v;
     V even[4], odd[4];
-    KERNEL(sum_lines)(a, b, width->pairs, width->over_i + v * width->pairs, width->pairs, 1, n,
-                      even, odd);
     for (int k = 0; k < n; k++) {
-        v_store(r + k * r_stride * LWFC_STRIP,
-                v_pair(v_rounded(even[k], shift), v_rounded(odd[k], shift)));
+        even[k] = odd[k] = v_half(shift);
+    }
+    for (int p = 0; p < width->pairs; p++, table += width->padded) {
+        const V x = v_load(a + p * LWFC_STRIP);
+        const V y = b != NULL ? v_load(b + p * LWFC_STRIP) : v_set1(0);
+        for (int k = 0; k < n; k++) {
+            const V t = v_set1(table[k]);
+            even[k] = v_dot(even[k], x, t);
+            odd[k] = v_dot(odd[k], y, t);
+        }
+    }
+    for (int k = 0; k < n; k++) {
+        v_store(r + k * r_stride, v_shifted_pair(even[k], odd[k], shift));
     }
 }
 
 TARGET static void KERNEL(forward_rows)(const uint32_t *d, const struct lwfc_side *width,
                                         int height, int live, int shift, uint32_t *r)
 {
-    const int pairs = (height + 1) / 2;
+    const int pairs = (height + 1) / 2, stride = pairs * LWFC_STRIP;
     for (int yp = 0; yp < pairs; yp++) {
         for (int i = 0; i < LWFC_STRIP; i += LANES) {
             const uint32_t *a = d + 2 * yp * width->pairs * LWFC_STRIP + i;
@@ -249,12 +337,10 @@ TARGET static void KERNEL(forward_rows)(const uint32_t *d, const struct lwfc_sid
             uint32_t *out = r + yp * LWFC_STRIP + i;
             int v = 0;
             for (; v + 4 <= live; v += 4) {
-                KERNEL(forward_rows_of)(a, b, width, v, 4, shift, out + v * pairs * LWFC_STRIP,
-                                        pairs);
+                KERNEL(forward_rows_of)(a, b, width, v, 4, shift, out + v * stride, stride);
             }
             for (; v < live; v++) {
-                KERNEL(forward_rows_of)(a, b, width, v, 1, shift, out + v * pairs * LWFC_STRIP,
-                                        pairs);
+                KERNEL(forward_rows_of)(a, b, width, v, 1, shift, out + v * stride, stride);
             }
         }
     }
@@ -264,56 +350,65 @@ TARGET static void KERNEL(forward_columns)(const uint32_t *r, const struct lwfc_
                                            int width, int live_u, int live_v, int shift,
                                            int16_t *x, size_t stride)
 {
-    const int pairs = height->pairs;
-    for (int v = 0; v < live_v; v++) {
-        for (int i = 0; i < LWFC_STRIP; i += LANES) {
-            const uint32_t *line = r + v * pairs * LWFC_STRIP + i;
-            for (int u = 0; u < live_u; u += 4) {
-                const int n = live_u - u < 4 ? live_u - u : 4;
-                const uint32_t *table[4]; /* past the live rows the last one again */
-                V sum[4];
-                for (int k = 0; k < 4; k++) {
-                    table[k] = height->over_i + (u + (k < n ? k : n - 1)) * pairs;
-                    sum[k] = v_set1(0);
+    for (int v = 0; v < live_v; v++, r += height->pairs * LWFC_STRIP) {
+        for (int u = 0; u < live_u; u += 4) {
+            const int n = live_u - u < 4 ? live_u - u : 4; /* tables go on behind the last row */
+            const uint32_t *table = height->over_i + u;
+            V sum[4][VECTORS];
+            for (int i = 0; i < 4 * VECTORS; i++) {
+                sum[i / VECTORS][i % VECTORS] = v_half(shift);
+            }
+            for (int p = 0; p < height->pairs; p++, table += height->padded) {
+                V line[VECTORS];
+                for (int i = 0; i < VECTORS; i++) {
+                    line[i] = v_load(r + p * LWFC_STRIP + i * LANES);
                 }
-                for (int p = 0; p < pairs; p++) {
-                    const V a = v_load(line + p * LWFC_STRIP);
-                    for (int k = 0; k < 4; k++) {
-                        sum[k] = v_dot(sum[k], a, v_set1(table[k][p]));
+                for (int k = 0; k < 4; k++) {
+                    const V t = v_set1(table[k]);
+                    for (int i = 0; i < VECTORS; i++) {
+                        sum[k][i] = v_dot(sum[k][i], line[i], t);
                     }
                 }
-                for (int k = 0; k < n; k++) {
-                    v_store_low(x + (size_t)((u + k) * width + v) * stride + i,
-                                v_rounded(sum[k], shift));
-                }
+            }
+            for (int k = 0; k < n; k++) {
+                v_store_strip(x + (size_t)((u + k) * width + v) * stride, sum[k], shift);
             }
         }
     }
 }
 
-/* Coefficients of one group of rows for n blocks from block b on. */
-TARGET LWFC_INLINE void KERNEL(analyze_blocks)(const struct lwfc_analysis *a, size_t b, int group,
-                                               const int n)
+/* Coefficients of one group of rows for n blocks. */
+TARGET LWFC_INLINE void KERNEL(analyze_blocks)(const struct lwfc_analysis *a, const int16_t *x,
+                                               int group, const int n, int16_t *out)
 {
     const size_t pairs = a->padded / 2;
     const uint32_t *rows = a->rows + (size_t)group * pairs * LWFC_STRIP;
-    const int16_t *x = a->x + b * a->padded;
-    for (int i = 0; i < LWFC_STRIP; i += LANES) {
-        V sum[4];
-        for (int k = 0; k < n; k++) {
-            sum[k] = v_set1(0);
+    V sum[4][VECTORS];
+    for (int i = 0; i < n * VECTORS; i++) {
+        sum[i / VECTORS][i % VECTORS] = v_set1(0);
+    }
+    const int16_t *line[4];
+    for (int k = 0; k < n; k++) {
+        line[k] = x + (size_t)k * a->padded;
+    }
+    for (size_t p = 0; p < pairs; p++, rows += LWFC_STRIP) {
+        V row[VECTORS];
+        for (int i = 0; i < VECTORS; i++) {
+            row[i] = v_load(rows + i * LANES);
         }
-        for (size_t p = 0; p < pairs; p++) {
-            const V row = v_load(rows + p * LWFC_STRIP + i);
-            for (int k = 0; k < n; k++) {
-                uint32_t pair;
-                memcpy(&pair, x + (size_t)k * a->padded + 2 * p, sizeof pair);
-                sum[k] = v_dot(sum[k], row, v_set1(pair));
+        for (int k = 0; k < n; k++) {
+            uint32_t pair;
+            memcpy(&pair, line[k] + 2 * p, sizeof pair);
+            for (int i = 0; i < VECTORS; i++) {
+                sum[k][i] = v_dot(sum[k][i], row[i], v_set1(pair));
             }
         }
-        for (int k = 0; k < n; k++) {
-            v_store_low(a->q + (b + (size_t)k) * a->stride + group * LWFC_STRIP + i,
-                        v_quantized(sum[k], a->scales + group * LWFC_STRIP + i, a->limit));
+    }
+    for (int k = 0; k < n; k++) {
+        for (int i = 0; i < VECTORS; i++) {
+            v_store_low(out + (size_t)k * a->stride + i * LANES,
+                        v_quantized(sum[k][i], a->scales + group * LWFC_STRIP + i * LANES,
+                                    a->limit));
         }
     }
 }
@@ -321,12 +416,13 @@ TARGET LWFC_INLINE void KERNEL(analyze_blocks)(const struct lwfc_analysis *a, si
 TARGET static void KERNEL(analyze)(const struct lwfc_analysis *a)
 {
     for (int group = 0; group < a->groups; group++) {
+        int16_t *q = a->q + group * LWFC_STRIP;
         size_t b = 0;
         for (; b + 4 <= a->blocks; b += 4) {
-            KERNEL(analyze_blocks)(a, b, group, 4);
+            KERNEL(analyze_blocks)(a, a->x + b * a->padded, group, 4, q + b * a->stride);
         }
         for (; b < a->blocks; b++) {
-            KERNEL(analyze_blocks)(a, b, group, 1);
+            KERNEL(analyze_blocks)(a, a->x + b * a->padded, group, 1, q + b * a->stride);
         }
     }
 }

@@ -23,18 +23,27 @@ static size_t batch_of(const struct lwfc_transform *t)
     return fit > (size_t)t->blocks ? (size_t)t->blocks : larger(fit, 1);
 }
 
-/* Numbers of 32 bits: pairs of one strip before and between the two passes. */
-static size_t strip_pairs(const struct lwfc_transform *t)
+/* Bytes of one strip before and between the two passes of the forward way, in pairs. */
+static size_t forward_nbytes(const struct lwfc_transform *t)
 {
     const int h = t->block_height, w = t->block_width;
-    return (size_t)(w * t->side_y.pairs + h * t->side_x.pairs) * LWFC_STRIP;
+    return (size_t)(w * t->side_y.pairs + h * t->side_x.pairs) * LWFC_STRIP * sizeof(uint32_t);
+}
+
+/* Numbers of one strip before the two passes of the inverse way. */
+static size_t inverse_values(const struct lwfc_transform *t)
+{
+    return (size_t)(t->block_width * 4 * t->side_y.quads) * LWFC_STRIP;
 }
 
 size_t lwfc_transform_workspace(const struct lwfc_transform *t)
 {
     const size_t batch =
         batch_of(t) * (size_t)t->frequencies * (size_t)t->padded * sizeof(int16_t);
-    return strip_pairs(t) * LWFC_STRIPS * sizeof(uint32_t) + batch;
+    const size_t between =
+        (size_t)(t->block_height * t->side_x.pairs) * LWFC_STRIP * sizeof(uint32_t);
+    return larger(forward_nbytes(t) + batch,
+                  inverse_values(t) * LWFC_STRIPS * sizeof(int16_t) + between);
 }
 
 /* Where a block's means lie: of its places, or the same for every block. */
@@ -95,7 +104,7 @@ void lwfc_transform_forward(const struct lwfc_transform *t,
     const size_t batch = batch_of(t), padded = (size_t)t->padded;
     const size_t symbols = (size_t)t->model.tables.groups * LWFC_GROUP;
     uint32_t *pairs = workspace;
-    int16_t *x = (int16_t *)(pairs + strip_pairs(t) * LWFC_STRIPS);
+    int16_t *x = (int16_t *)(void *)((uint8_t *)workspace + forward_nbytes(t));
     for (size_t first = 0; first < (size_t)t->blocks; first += batch) {
         const size_t left = (size_t)t->blocks - first, count = left < batch ? left : batch;
         for (size_t b = 0; b < count; b++) {
@@ -128,14 +137,24 @@ void lwfc_transform_forward(const struct lwfc_transform *t,
     }
 }
 
-/* The box of frequencies that have something, in pairs. */
-static void find_box(const struct lwfc_transform *t, const struct lwfc_groups_list *list, int *up,
-                     int *vp)
+/* Where in its row a frequency is; asked for rising ones, which finds the row without dividing. */
+static int column_of(int line, int width, int *row)
 {
-    *up = *vp = 0;
+    while (line >= (*row + 1) * width) {
+        ++*row;
+    }
+    return line - *row * width;
+}
+
+/* The box of frequencies that have something: fours of u, and pairs of v. */
+static void find_box(const struct lwfc_transform *t, const struct lwfc_groups_list *list,
+                     int *quads, int *vp)
+{
+    *quads = *vp = 1;
+    int u = 0;
     for (uint32_t i = 0; i < list->count; i++) {
-        const int u = list->lines[i] / t->block_width, v = list->lines[i] % t->block_width;
-        *up = u / 2 + 1 > *up ? u / 2 + 1 : *up;
+        const int v = column_of(list->lines[i], t->block_width, &u);
+        *quads = u / 4 + 1 > *quads ? u / 4 + 1 : *quads;
         *vp = v / 2 + 1 > *vp ? v / 2 + 1 : *vp;
     }
 }
@@ -153,9 +172,9 @@ void lwfc_transform_inverse(const struct lwfc_transform *t,
                             const struct lwfc_groups_list *list, int block,
                             const struct lwfc_transform_tile *tile, void *workspace)
 {
-    int top, left, up, vp;
+    int top, left, quads, vp;
     block_place(t, block, &top, &left);
-    find_box(t, list, &up, &vp);
+    find_box(t, list, &quads, &vp);
     const int is_last = tile->channel == 1, width = t->block_width;
     const ptrdiff_t mean_width = t->mean_is_map ? t->width : t->block_width;
     const ptrdiff_t mean_places =
@@ -171,32 +190,28 @@ void lwfc_transform_inverse(const struct lwfc_transform *t,
     limit_values(t, tile->largest, &to);
     const size_t at = mean_place(t, top, left);
     to.mean = is_last ? t->mean_last + at * (size_t)t->padded : t->mean_planar + at;
-    const size_t stride = (size_t)(width * t->side_y.pairs) * LWFC_STRIP;
-    uint32_t *x = workspace, *z = x + stride * LWFC_STRIPS;
-    const int live = 2 * vp < width ? 2 * vp : width; /* columns of the box */
+    const int live = 2 * vp < width ? 2 * vp : width, line = 4 * quads * LWFC_STRIP;
+    const size_t stride = (size_t)(live * line); /* the box of one strip: columns of lines */
+    int16_t *x = workspace;
+    uint32_t *z = (uint32_t *)(void *)(x + inverse_values(t) * LWFC_STRIPS);
     for (int strip = 0; strip < strips_of(t); strip += LWFC_STRIPS) {
         const int rest = strips_of(t) - strip, strips = rest < LWFC_STRIPS ? rest : LWFC_STRIPS;
-        for (int i = 0; i < strips * live; i++) {
-            memset(x + (size_t)(i / live) * stride +
-                       (size_t)(i % live * t->side_y.pairs) * LWFC_STRIP,
-                   0, (size_t)up * LWFC_STRIP * sizeof *x);
-        }
+        memset(x, 0, (size_t)strips * stride * sizeof *x);
+        int u = 0;
         for (uint32_t i = 0; i < list->count; i++) {
-            const int line = list->lines[i], u = line / width, v = line % width;
-            const struct lwfc_transform_matrix *m = &t->matrices[t->index[line]];
+            const int v = column_of(list->lines[i], width, &u);
+            const struct lwfc_transform_matrix *m = &t->matrices[t->index[list->lines[i]]];
             const struct lwfc_synthesis s = {.columns = m->synthesis + strip * LWFC_STRIP,
                                              .stride = (size_t)t->padded,
                                              .entries = list->entries + list->starts[i],
                                              .count = list->starts[i + 1] - list->starts[i],
                                              .shift = m->shift};
-            kernels->synthesize(&s, strips, u % 2,
-                                x + (size_t)(v * t->side_y.pairs + u / 2) * LWFC_STRIP, stride);
+            kernels->synthesize(&s, strips, x + v * line + u * LWFC_STRIP, stride);
         }
         for (int i = 0; i < strips; i++) {
-            const int c = (strip + i) * LWFC_STRIP, left_over = t->channels - c;
-            kernels->columns(x + (size_t)i * stride, &t->side_y, t->side_y.pairs, up, vp, width,
-                             z, t->side_x.pairs);
-            kernels->rows(z, t->side_x.pairs, &t->side_x, vp, t->block_height,
+            const int left_over = t->channels - (strip + i) * LWFC_STRIP;
+            kernels->columns(x + (size_t)i * stride, &t->side_y, quads, vp, width, z);
+            kernels->rows(z, &t->side_x, vp, t->block_height,
                           left_over < LWFC_STRIP ? left_over : LWFC_STRIP, &to);
             to.out += LWFC_STRIP * to.channel;
             to.mean += LWFC_STRIP * to.mean_channel;

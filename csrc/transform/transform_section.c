@@ -294,9 +294,12 @@ static struct lwfc_side place_side(int n, struct lwfc_placer *memory)
     struct lwfc_side side = {.n = n,
                              .bits = lwfc_dct_bits(n),
                              .pairs = (n + 1) / 2,
+                             .quads = (n + 3) / 4,
                              .padded = (n + LWFC_STRIP - 1) / LWFC_STRIP * LWFC_STRIP};
     side.over_k = lwfc_place(memory, (size_t)(side.pairs * side.padded), sizeof *side.over_k);
-    side.over_i = lwfc_place(memory, (size_t)(n * side.pairs), sizeof *side.over_i);
+    side.over_i = lwfc_place(memory, (size_t)(side.pairs * side.padded), sizeof *side.over_i);
+    side.mirrored =
+        lwfc_place(memory, (size_t)(2 * side.quads * side.padded), sizeof *side.mirrored);
     return side;
 }
 
@@ -307,13 +310,16 @@ static struct lwfc_side make_side(int n, struct lwfc_placer *memory)
     const struct lwfc_side side = place_side(n, memory);
     uint32_t *over_k = (uint32_t *)(uintptr_t)side.over_k;
     uint32_t *over_i = (uint32_t *)(uintptr_t)side.over_i;
+    uint32_t *mirrored = (uint32_t *)(uintptr_t)side.mirrored;
     memset(over_k, 0, (size_t)(side.pairs * side.padded) * sizeof *over_k);
-    memset(over_i, 0, (size_t)(n * side.pairs) * sizeof *over_i);
+    memset(over_i, 0, (size_t)(side.pairs * side.padded) * sizeof *over_i);
+    memset(mirrored, 0, (size_t)(2 * side.quads * side.padded) * sizeof *mirrored);
     for (int k = 0; k < n; k++) {
         for (int i = 0; i < n; i++) {
             const uint32_t v = (uint16_t)table[k * n + i];
             over_k[k / 2 * side.padded + i] |= v << (k % 2 * 16);
-            over_i[k * side.pairs + i / 2] |= v << (i % 2 * 16);
+            over_i[i / 2 * side.padded + k] |= v << (i % 2 * 16);
+            mirrored[(k / 4 * 2 + k % 2) * side.padded + i] |= v << (k / 2 % 2 * 16);
         }
     }
     return side;

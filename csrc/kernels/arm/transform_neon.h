@@ -37,10 +37,14 @@ LWFC_INLINE V neon_dot(V sum, V a, V b)
     return vmlaq_s32(sum, vshrq_n_s32(a, 16), vshrq_n_s32(b, 16));
 }
 
-/* q in the low halves, nothing in the high ones. */
-LWFC_INLINE V neon_add_product(V sum, const int16_t *column, V q)
+LWFC_INLINE void neon_add_products(V *sum, const int16_t *a, const int16_t *b, uint32_t pair)
 {
-    return vmlal_s16(sum, vld1_s16(column), vmovn_s32(q));
+    const int16x4_t of_a = vdup_n_s16((int16_t)(uint16_t)pair);
+    const int16x4_t of_b = vdup_n_s16((int16_t)(uint16_t)(pair >> 16));
+    for (int i = 0; i < LWFC_STRIP / LANES_NEON; i++) {
+        sum[i] = vmlal_s16(sum[i], vld1_s16(a + i * LANES_NEON), of_a);
+        sum[i] = vmlal_s16(sum[i], vld1_s16(b + i * LANES_NEON), of_b);
+    }
 }
 
 LWFC_INLINE V neon_saturated(V v)
@@ -48,26 +52,55 @@ LWFC_INLINE V neon_saturated(V v)
     return vmaxq_s32(vminq_s32(v, vdupq_n_s32(32767)), vdupq_n_s32(-32767));
 }
 
-LWFC_INLINE V neon_rounded(V sum, int shift)
+LWFC_INLINE V neon_add(V a, V b)
 {
-    const V half = vdupq_n_s32((1 << shift) >> 1);
-    return neon_saturated(vshlq_s32(vaddq_s32(sum, half), vdupq_n_s32(-shift)));
+    return vaddq_s32(a, b);
 }
 
-LWFC_INLINE V neon_with_low(V pair, V even)
+LWFC_INLINE V neon_sub(V a, V b)
 {
-    return vbslq_s32(vdupq_n_u32(0xFFFF), even, pair);
+    return vsubq_s32(a, b);
+}
+
+/* What a sum that will be shifted begins with. */
+LWFC_INLINE V neon_half(int shift)
+{
+    return vdupq_n_s32((1 << shift) >> 1);
+}
+
+LWFC_INLINE V neon_shifted(V sum, int shift)
+{
+    return neon_saturated(vshlq_s32(sum, vdupq_n_s32(-shift)));
 }
 
 LWFC_INLINE V neon_pair(V even, V odd)
 {
-    return neon_with_low(vshlq_n_s32(odd, 16), even);
+    return vbslq_s32(vdupq_n_u32(0xFFFF), even, vshlq_n_s32(odd, 16));
 }
 
-/* int16 times 2^bits. */
-LWFC_INLINE V neon_mean(const int16_t *p, int bits)
+LWFC_INLINE V neon_shifted_pair(V even, V odd, int shift)
 {
-    return vshlq_s32(vmovl_s16(vld1_s16(p)), vdupq_n_s32(bits));
+    return neon_pair(neon_shifted(even, shift), neon_shifted(odd, shift));
+}
+
+LWFC_INLINE void neon_store_strip(int16_t *p, const V *sum, int shift)
+{
+    for (int i = 0; i < LWFC_STRIP / LANES_NEON; i++) {
+        vst1_s16(p + i * LANES_NEON, vmovn_s32(neon_shifted(sum[i], shift)));
+    }
+}
+
+LWFC_INLINE void neon_load_pairs(const int16_t *even, const int16_t *odd, V *pairs)
+{
+    for (int i = 0; i < LWFC_STRIP / LANES_NEON; i++) {
+        pairs[i] = neon_pair(vmovl_s16(vld1_s16(even + i * LANES_NEON)),
+                             vmovl_s16(vld1_s16(odd + i * LANES_NEON)));
+    }
+}
+
+LWFC_INLINE V neon_mean(const int16_t *p, V unit)
+{
+    return vmulq_s32(vmovl_s16(vld1_s16(p)), unit);
 }
 
 LWFC_INLINE void neon_store_low(int16_t *p, V v)
@@ -104,16 +137,34 @@ LWFC_INLINE F neon_load_floats(const float *p, int count)
         return vld1q_f32(p);
     }
     float all[4] = {0};
-    memcpy(all, p, (size_t)count * sizeof *p);
+    for (int i = 0; i < count; i++) {
+        all[i] = p[i];
+    }
     return vld1q_f32(all);
 }
 
-LWFC_INLINE V neon_taken(F x, V mean, float lo, float hi, float scale)
+/* What floats become, not yet saturated. */
+LWFC_INLINE V neon_taken(F x, V mean, const struct lwfc_rows_in *f)
 {
-    const uint32x4_t number = vceqq_f32(x, x);
-    const V whole = vcvtnq_s32_f32(vmulq_n_f32(neon_limited(x, lo, hi), scale));
-    const V v = neon_saturated(vsubq_s32(whole, mean));
-    return vandq_s32(v, vreinterpretq_s32_u32(number));
+    const V number = vreinterpretq_s32_u32(vceqq_f32(x, x));
+    const V whole = vcvtnq_s32_f32(vmulq_n_f32(neon_limited(x, f->lo, f->hi), f->scale));
+    return vandq_s32(vsubq_s32(whole, mean), number);
+}
+
+/* Eight floats at `in` and eight at `next`, of which `count` and `next_count` are there. */
+LWFC_INLINE void neon_take_line(const float *in, int count, const int16_t *mean, const float *next,
+                                int next_count, const int16_t *next_mean,
+                                const struct lwfc_rows_in *f, int16_t *line)
+{
+    const V unit = neon_set1(1u << f->bits);
+    V all[4];
+    for (int i = 0; i < 2; i++) {
+        all[i] = neon_taken(neon_load_floats(in + 4 * i, count - 4 * i),
+                            neon_mean(mean + 4 * i, unit), f);
+        all[2 + i] = neon_taken(neon_load_floats(next + 4 * i, next_count - 4 * i),
+                                neon_mean(next_mean + 4 * i, unit), f);
+    }
+    neon_store_strip(line, all, 0);
 }
 
 LWFC_INLINE V neon_quantized(V sum, const float *scales, float limit)
@@ -137,13 +188,18 @@ LWFC_INLINE void neon_turned(const int16_t *lines, size_t nbytes, int pairs, uin
 #define v_load neon_load
 #define v_store neon_store
 #define v_dot neon_dot
-#define v_add_product neon_add_product
-#define v_rounded neon_rounded
-#define v_pair neon_pair
-#define v_with_low neon_with_low
+#define v_add_products neon_add_products
+#define v_store_products neon_store_strip
+#define v_add neon_add
+#define v_sub neon_sub
+#define v_half neon_half
+#define v_shifted_pair neon_shifted_pair
+#define v_store_strip neon_store_strip
+#define v_load_pairs neon_load_pairs
 #define v_mean neon_mean
 #define v_store_low neon_store_low
 #define v_taken neon_taken
+#define v_take_line neon_take_line
 #define v_quantized neon_quantized
 #define v_turned neon_turned
 #define f_scaled neon_scaled

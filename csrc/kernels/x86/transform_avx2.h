@@ -4,82 +4,118 @@
 
 #include <immintrin.h>
 
+/* Sums in a vector of this type stay where they are; in an __m256i, gcc 12 copies them at each
+ * round of a loop. */
+typedef uint32_t u32x8 __attribute__((vector_size(32)));
+
 #define TARGET LWFC_TARGET("avx2,fma")
 #define KERNEL(name) name##_avx2
-#define V __m256i
+#define V u32x8
 #define F __m256
 enum { LANES_AVX2 = 8 };
 #define LANES LANES_AVX2
 
 TARGET LWFC_INLINE V avx2_set1(uint32_t v)
 {
-    return _mm256_set1_epi32((int)v);
+    return (V)_mm256_set1_epi32((int)v);
 }
 
 TARGET LWFC_INLINE V avx2_load(const uint32_t *p)
 {
-    return _mm256_loadu_si256((const __m256i *)p);
+    return (V)_mm256_loadu_si256((const __m256i *)(const void *)p);
 }
 
 TARGET LWFC_INLINE void avx2_store(uint32_t *p, V v)
 {
-    _mm256_storeu_si256((__m256i *)p, v);
+    _mm256_storeu_si256((__m256i *)(void *)p, (__m256i)v);
 }
 
 TARGET LWFC_INLINE V avx2_dot(V sum, V a, V b)
 {
-    return _mm256_add_epi32(sum, _mm256_madd_epi16(a, b));
+    return sum + (V)_mm256_madd_epi16((__m256i)a, (__m256i)b);
 }
 
-TARGET LWFC_INLINE V avx2_widened(const int16_t *p)
+/* A strip's products of `pair` with columns a and b: channels 0-3 and 8-11, then the others. */
+TARGET LWFC_INLINE void avx2_add_products(V *sum, const int16_t *a, const int16_t *b, uint32_t pair)
 {
-    return _mm256_cvtepi16_epi32(_mm_loadu_si128((const __m128i *)p));
+    const __m256i from_a = _mm256_loadu_si256((const __m256i *)(const void *)a);
+    const __m256i from_b = _mm256_loadu_si256((const __m256i *)(const void *)b);
+    const V q = avx2_set1(pair);
+    sum[0] = avx2_dot(sum[0], (V)_mm256_unpacklo_epi16(from_a, from_b), q);
+    sum[1] = avx2_dot(sum[1], (V)_mm256_unpackhi_epi16(from_a, from_b), q);
 }
 
-/* q in the low halves, nothing in the high ones. */
-TARGET LWFC_INLINE V avx2_add_product(V sum, const int16_t *column, V q)
+TARGET LWFC_INLINE V avx2_add(V a, V b)
 {
-    return avx2_dot(sum, avx2_widened(column), q);
+    return a + b;
 }
 
-TARGET LWFC_INLINE V avx2_saturated(V v)
+TARGET LWFC_INLINE V avx2_sub(V a, V b)
 {
-    return _mm256_max_epi32(_mm256_min_epi32(v, _mm256_set1_epi32(32767)),
-                            _mm256_set1_epi32(-32767));
+    return a - b;
 }
 
-TARGET LWFC_INLINE V avx2_rounded(V sum, int shift)
+/* What a sum that will be shifted begins with. */
+TARGET LWFC_INLINE V avx2_half(int shift)
 {
-    const V half = _mm256_set1_epi32((1 << shift) >> 1);
-    return avx2_saturated(_mm256_sra_epi32(_mm256_add_epi32(sum, half), _mm_cvtsi32_si128(shift)));
+    return avx2_set1((1u << shift) >> 1);
 }
 
-TARGET LWFC_INLINE V avx2_pair(V even, V odd)
+/* Saturated: in each half of the vector those of `low`, then those of `high`. */
+TARGET LWFC_INLINE __m256i avx2_packed(V low, V high, int shift)
 {
-    return _mm256_blend_epi16(even, _mm256_slli_epi32(odd, 16), 0xAA);
+    const __m128i count = _mm_cvtsi32_si128(shift);
+    const __m256i both = _mm256_packs_epi32(_mm256_sra_epi32((__m256i)low, count),
+                                            _mm256_sra_epi32((__m256i)high, count));
+    return _mm256_max_epi16(both, _mm256_set1_epi16(-32767));
 }
 
-TARGET LWFC_INLINE V avx2_with_low(V pair, V even)
+TARGET LWFC_INLINE V avx2_shifted_pair(V even, V odd, int shift)
 {
-    return _mm256_blend_epi16(even, pair, 0xAA);
+    const __m256i order = _mm256_broadcastsi128_si256(
+        _mm_setr_epi8(0, 1, 8, 9, 2, 3, 10, 11, 4, 5, 12, 13, 6, 7, 14, 15));
+    return (V)_mm256_shuffle_epi8(avx2_packed(even, odd, shift), order);
 }
 
-/* int16 times 2^bits, below 2^15: a product of pairs whose high halves are 0. */
-TARGET LWFC_INLINE V avx2_mean(const int16_t *p, int bits)
+TARGET LWFC_INLINE void avx2_store_strip(int16_t *p, const V *sum, int shift)
 {
-    const V v = _mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)(const void *)p));
-    return _mm256_madd_epi16(v, _mm256_set1_epi32(1 << bits));
+    const __m256i both = avx2_packed(sum[0], sum[1], shift);
+    _mm256_storeu_si256((__m256i *)(void *)p, _mm256_permute4x64_epi64(both, 0xD8));
+}
+
+TARGET LWFC_INLINE void avx2_store_products(int16_t *p, const V *sum, int shift)
+{
+    _mm256_storeu_si256((__m256i *)(void *)p, avx2_packed(sum[0], sum[1], shift));
+}
+
+/* Pairs of 16 numbers at `even` and at `odd`. */
+TARGET LWFC_INLINE void avx2_load_pairs(const int16_t *even, const int16_t *odd, V *pairs)
+{
+    const __m256i a = _mm256_loadu_si256((const __m256i *)(const void *)even);
+    const __m256i b = _mm256_loadu_si256((const __m256i *)(const void *)odd);
+    const __m256i a_split = _mm256_permute4x64_epi64(a, 0xD8);
+    const __m256i b_split = _mm256_permute4x64_epi64(b, 0xD8);
+    pairs[0] = (V)_mm256_unpacklo_epi16(a_split, b_split);
+    pairs[1] = (V)_mm256_unpackhi_epi16(a_split, b_split);
+}
+
+/* int16 times `unit`, a power of 2 below 2^15: a product of pairs whose high halves are 0. */
+TARGET LWFC_INLINE V avx2_mean(const int16_t *p, V unit)
+{
+    const __m256i v = _mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)(const void *)p));
+    return (V)_mm256_madd_epi16(v, (__m256i)unit);
 }
 
 TARGET LWFC_INLINE void avx2_store_low(int16_t *p, V v)
 {
-    const V packed = _mm256_permute4x64_epi64(_mm256_packs_epi32(v, v), 0x08);
+    const __m256i both = _mm256_packs_epi32((__m256i)v, (__m256i)v);
+    const __m256i packed = _mm256_permute4x64_epi64(both, 0x08);
     _mm_storeu_si128((__m128i *)p, _mm256_castsi256_si128(packed));
 }
 
 TARGET LWFC_INLINE F avx2_scaled(V sum, float scale)
 {
-    return _mm256_mul_ps(_mm256_cvtepi32_ps(sum), _mm256_set1_ps(scale));
+    return _mm256_mul_ps(_mm256_cvtepi32_ps((__m256i)sum), _mm256_set1_ps(scale));
 }
 
 /* Of equal zeros the value's own sign stays: the second operand. */
@@ -115,22 +151,34 @@ TARGET LWFC_INLINE F avx2_load_floats(const float *p, int count)
     if (count >= LANES_AVX2) {
         return _mm256_loadu_ps(p);
     }
-    const V lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
     return _mm256_maskload_ps(p, _mm256_cmpgt_epi32(_mm256_set1_epi32(count), lane));
 }
 
-TARGET LWFC_INLINE V avx2_taken(F x, V mean, float lo, float hi, float scale)
+/* What floats become, not yet saturated. */
+TARGET LWFC_INLINE V avx2_taken(F x, V mean, const struct lwfc_rows_in *f)
 {
-    const V number = _mm256_castps_si256(_mm256_cmp_ps(x, x, _CMP_ORD_Q));
-    const F scaled = _mm256_mul_ps(avx2_limited(x, lo, hi), _mm256_set1_ps(scale));
-    const V v = avx2_saturated(_mm256_sub_epi32(_mm256_cvtps_epi32(scaled), mean));
-    return _mm256_and_si256(v, number);
+    const V number = (V)_mm256_cmp_ps(x, x, _CMP_ORD_Q);
+    const F scaled = _mm256_mul_ps(avx2_limited(x, f->lo, f->hi), _mm256_set1_ps(f->scale));
+    return ((V)_mm256_cvtps_epi32(scaled) - mean) & number;
+}
+
+/* Eight floats at `in` and eight at `next`, of which `count` and `next_count` are there. */
+TARGET LWFC_INLINE void avx2_take_line(const float *in, int count, const int16_t *mean,
+                                       const float *next, int next_count, const int16_t *next_mean,
+                                       const struct lwfc_rows_in *f, int16_t *line)
+{
+    const V unit = avx2_set1(1u << f->bits);
+    const V both[2] = {
+        avx2_taken(avx2_load_floats(in, count), avx2_mean(mean, unit), f),
+        avx2_taken(avx2_load_floats(next, next_count), avx2_mean(next_mean, unit), f)};
+    avx2_store_strip(line, both, 0);
 }
 
 TARGET LWFC_INLINE V avx2_quantized(V sum, const float *scales, float limit)
 {
-    const F v = _mm256_mul_ps(_mm256_cvtepi32_ps(sum), _mm256_loadu_ps(scales));
-    return _mm256_cvtps_epi32(avx2_limited(v, -limit, limit));
+    const F v = _mm256_mul_ps(_mm256_cvtepi32_ps((__m256i)sum), _mm256_loadu_ps(scales));
+    return (V)_mm256_cvtps_epi32(avx2_limited(v, -limit, limit));
 }
 
 /* 16 lines of pairs, `nbytes` apart, to 16 numbers for each pair. */
@@ -159,13 +207,18 @@ TARGET LWFC_INLINE void avx2_turned(const int16_t *lines, size_t nbytes, int pai
 #define v_load avx2_load
 #define v_store avx2_store
 #define v_dot avx2_dot
-#define v_add_product avx2_add_product
-#define v_rounded avx2_rounded
-#define v_pair avx2_pair
-#define v_with_low avx2_with_low
+#define v_add_products avx2_add_products
+#define v_store_products avx2_store_products
+#define v_add avx2_add
+#define v_sub avx2_sub
+#define v_half avx2_half
+#define v_shifted_pair avx2_shifted_pair
+#define v_store_strip avx2_store_strip
+#define v_load_pairs avx2_load_pairs
 #define v_mean avx2_mean
 #define v_store_low avx2_store_low
 #define v_taken avx2_taken
+#define v_take_line avx2_take_line
 #define v_quantized avx2_quantized
 #define v_turned avx2_turned
 #define f_scaled avx2_scaled

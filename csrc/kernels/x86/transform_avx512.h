@@ -37,10 +37,11 @@ TARGET LWFC_INLINE V avx512_widened(const int16_t *p)
     return _mm512_cvtepi16_epi32(_mm256_loadu_si256((const __m256i *)(const void *)p));
 }
 
-/* q in the low halves, nothing in the high ones. */
-TARGET LWFC_INLINE V avx512_add_product(V sum, const int16_t *column, V q)
+TARGET LWFC_INLINE void avx512_add_products(V *sum, const int16_t *a, const int16_t *b,
+                                             uint32_t pair)
 {
-    return avx512_dot(sum, avx512_widened(column), q);
+    *sum = avx512_dot(*sum, avx512_widened(a), avx512_set1(pair & 0xFFFF));
+    *sum = avx512_dot(*sum, avx512_widened(b), avx512_set1(pair >> 16));
 }
 
 TARGET LWFC_INLINE V avx512_saturated(V v)
@@ -49,36 +50,61 @@ TARGET LWFC_INLINE V avx512_saturated(V v)
                             _mm512_set1_epi32(-32767));
 }
 
-TARGET LWFC_INLINE V avx512_rounded(V sum, int shift)
+TARGET LWFC_INLINE V avx512_add(V a, V b)
 {
-    const V half = _mm512_set1_epi32((1 << shift) >> 1);
-    return avx512_saturated(_mm512_sra_epi32(_mm512_add_epi32(sum, half), _mm_cvtsi32_si128(shift)));
+    return _mm512_add_epi32(a, b);
 }
 
-TARGET LWFC_INLINE V avx512_with_low(V pair, V even)
+TARGET LWFC_INLINE V avx512_sub(V a, V b)
 {
-    return _mm512_mask_mov_epi16(pair, 0x55555555, even);
+    return _mm512_sub_epi32(a, b);
+}
+
+/* What a sum that will be shifted begins with. */
+TARGET LWFC_INLINE V avx512_half(int shift)
+{
+    return _mm512_set1_epi32((1 << shift) >> 1);
+}
+
+TARGET LWFC_INLINE V avx512_shifted(V sum, int shift)
+{
+    return avx512_saturated(_mm512_sra_epi32(sum, _mm_cvtsi32_si128(shift)));
 }
 
 TARGET LWFC_INLINE V avx512_pair(V even, V odd)
 {
-    return avx512_with_low(_mm512_slli_epi32(odd, 16), even);
+    return _mm512_mask_mov_epi16(_mm512_slli_epi32(odd, 16), 0x55555555, even);
 }
 
-/* int16 times 2^bits, below 2^15: a product of pairs whose high halves are 0. */
-TARGET LWFC_INLINE V avx512_scaled_up(__m256i v, int bits)
+TARGET LWFC_INLINE V avx512_shifted_pair(V even, V odd, int shift)
 {
-    return _mm512_madd_epi16(_mm512_cvtepu16_epi32(v), _mm512_set1_epi32(1 << bits));
+    return avx512_pair(avx512_shifted(even, shift), avx512_shifted(odd, shift));
 }
 
-TARGET LWFC_INLINE V avx512_mean(const int16_t *p, int bits)
+TARGET LWFC_INLINE void avx512_load_pairs(const int16_t *even, const int16_t *odd, V *pairs)
 {
-    return avx512_scaled_up(_mm256_loadu_si256((const __m256i *)(const void *)p), bits);
+    *pairs = avx512_pair(avx512_widened(even), avx512_widened(odd));
+}
+
+/* int16 times `unit`, a power of 2 below 2^15: a product of pairs whose high halves are 0. */
+TARGET LWFC_INLINE V avx512_scaled_up(__m256i v, V unit)
+{
+    return _mm512_madd_epi16(_mm512_cvtepu16_epi32(v), unit);
+}
+
+TARGET LWFC_INLINE V avx512_mean(const int16_t *p, V unit)
+{
+    return avx512_scaled_up(_mm256_loadu_si256((const __m256i *)(const void *)p), unit);
 }
 
 TARGET LWFC_INLINE void avx512_store_low(int16_t *p, V v)
 {
     _mm256_storeu_si256((__m256i *)(void *)p, _mm512_cvtepi32_epi16(v));
+}
+
+TARGET LWFC_INLINE void avx512_store_strip(int16_t *p, const V *sum, int shift)
+{
+    avx512_store_low(p, avx512_shifted(*sum, shift));
 }
 
 TARGET LWFC_INLINE F avx512_scaled(V sum, float scale)
@@ -107,12 +133,35 @@ TARGET LWFC_INLINE F avx512_load_floats(const float *p, int count)
     return _mm512_maskz_loadu_ps(avx512_first(count), p);
 }
 
-TARGET LWFC_INLINE V avx512_taken(F x, V mean, float lo, float hi, float scale)
+/* What floats become, not yet saturated. */
+TARGET LWFC_INLINE V avx512_taken(F x, V mean, const struct lwfc_rows_in *f)
 {
     const __mmask16 number = _mm512_cmp_ps_mask(x, x, _CMP_ORD_Q);
-    const F scaled = _mm512_mul_ps(avx512_limited(x, lo, hi), _mm512_set1_ps(scale));
-    const V v = avx512_saturated(_mm512_sub_epi32(_mm512_cvtps_epi32(scaled), mean));
-    return _mm512_maskz_mov_epi32(number, v);
+    const F scaled = _mm512_mul_ps(avx512_limited(x, f->lo, f->hi), _mm512_set1_ps(f->scale));
+    return _mm512_maskz_mov_epi32(number, _mm512_sub_epi32(_mm512_cvtps_epi32(scaled), mean));
+}
+
+TARGET LWFC_INLINE V avx512_two_means(const int16_t *low, const int16_t *high, V unit)
+{
+    const __m256i both = _mm256_inserti128_si256(
+        _mm256_castsi128_si256(_mm_loadu_si128((const __m128i *)(const void *)low)),
+        _mm_loadu_si128((const __m128i *)(const void *)high), 1);
+    return avx512_scaled_up(both, unit);
+}
+
+/* Eight floats at `in` and eight at `next`, of which `count` and `next_count` are there. */
+TARGET LWFC_INLINE void avx512_take_line(const float *in, int count, const int16_t *mean,
+                                         const float *next, int next_count,
+                                         const int16_t *next_mean, const struct lwfc_rows_in *f,
+                                         int16_t *line)
+{
+    const __mmask8 low = (__mmask8)avx512_first(count);
+    const __mmask8 high = (__mmask8)avx512_first(next_count < 0 ? 0 : next_count);
+    const F x = _mm512_castpd_ps(_mm512_insertf64x4(
+        _mm512_castps_pd(_mm512_castps256_ps512(_mm256_maskz_loadu_ps(low, in))),
+        _mm256_castps_pd(_mm256_maskz_loadu_ps(high, next)), 1));
+    const V v = avx512_taken(x, avx512_two_means(mean, next_mean, avx512_set1(1u << f->bits)), f);
+    avx512_store_strip(line, &v, 0);
 }
 
 TARGET LWFC_INLINE V avx512_quantized(V sum, const float *scales, float limit)
@@ -125,13 +174,18 @@ TARGET LWFC_INLINE V avx512_quantized(V sum, const float *scales, float limit)
 #define v_load avx512_load
 #define v_store avx512_store
 #define v_dot avx512_dot
-#define v_add_product avx512_add_product
-#define v_rounded avx512_rounded
-#define v_pair avx512_pair
-#define v_with_low avx512_with_low
+#define v_add_products avx512_add_products
+#define v_store_products avx512_store_strip
+#define v_add avx512_add
+#define v_sub avx512_sub
+#define v_half avx512_half
+#define v_shifted_pair avx512_shifted_pair
+#define v_store_strip avx512_store_strip
+#define v_load_pairs avx512_load_pairs
 #define v_mean avx512_mean
 #define v_store_low avx512_store_low
 #define v_taken avx512_taken
+#define v_take_line avx512_take_line
 #define v_quantized avx512_quantized
 #define v_turned avx2_turned
 #define f_scaled avx512_scaled
@@ -149,14 +203,6 @@ TARGET LWFC_INLINE V avx512_halves(uint32_t low, uint32_t high)
     return _mm512_mask_mov_epi32(avx512_set1(low), UPPER, avx512_set1(high));
 }
 
-TARGET LWFC_INLINE V avx512_two_means(const int16_t *low, const int16_t *high, int bits)
-{
-    const __m256i both = _mm256_inserti128_si256(
-        _mm256_castsi128_si256(_mm_loadu_si128((const __m128i *)(const void *)low)),
-        _mm_loadu_si128((const __m128i *)(const void *)high), 1);
-    return avx512_scaled_up(both, bits);
-}
-
 TARGET LWFC_INLINE void avx512_store_two(float *low, float *high, F v, int count)
 {
     const __m256 upper = _mm256_castpd_ps(_mm512_extractf64x4_pd(_mm512_castps_pd(v), 1));
@@ -171,36 +217,37 @@ TARGET LWFC_INLINE void avx512_store_two(float *low, float *high, F v, int count
 }
 
 /* 2 n rows of one channel; the last one may be the one before it again. */
-TARGET LWFC_INLINE void narrow_rows_of(const uint32_t *z, const int *y, int z_stride,
+TARGET LWFC_INLINE void narrow_rows_of(const uint32_t *z, const int *y, int height,
                                        const struct lwfc_side *width, int vp, const int n,
                                        float *out, const int16_t *mean,
                                        const struct lwfc_rows_out *to)
 {
+    const V unit = avx512_set1(1u << width->bits);
     V sum[4];
     for (int k = 0; k < n; k++) {
         sum[k] = avx512_two_means(mean + y[2 * k] * to->mean_row,
-                                  mean + y[2 * k + 1] * to->mean_row, width->bits);
+                                  mean + y[2 * k + 1] * to->mean_row, unit);
     }
-    for (int p = 0; p < vp; p++, z += LWFC_STRIP) {
+    for (int p = 0; p < vp; p++, z += height * LWFC_STRIP) {
         const V t = _mm512_broadcast_i64x4(
             _mm256_loadu_si256((const __m256i *)(const void *)(width->over_k + p * width->padded)));
         for (int k = 0; k < n; k++) {
-            const V both = avx512_halves(z[y[2 * k] * z_stride], z[y[2 * k + 1] * z_stride]);
+            const V both = avx512_halves(z[y[2 * k] * LWFC_STRIP], z[y[2 * k + 1] * LWFC_STRIP]);
             sum[k] = avx512_dot(sum[k], t, both);
         }
     }
     for (int k = 0; k < n; k++) {
+        const F v = avx512_scaled(sum[k], to->scale);
         avx512_store_two(out + y[2 * k] * to->row, out + y[2 * k + 1] * to->row,
-                         finish_avx512(sum[k], to), width->n);
+                         to->clamp ? avx512_limited(v, to->lo, to->hi) : v, width->n);
     }
 }
 
-TARGET static void narrow_rows_avx512(const uint32_t *z, int z_stride,
-                                      const struct lwfc_side *width, int vp, int height,
-                                      int channels, const struct lwfc_rows_out *to)
+TARGET static void narrow_rows_avx512(const uint32_t *z, const struct lwfc_side *width, int vp,
+                                      int height, int channels, const struct lwfc_rows_out *to)
 {
     if (to->column != 1 || width->n > HALF) {
-        rows_avx512(z, z_stride, width, vp, height, channels, to);
+        rows_avx512(z, width, vp, height, channels, to);
         return;
     }
     for (int y = 0; y < height; y += 8) {
@@ -213,50 +260,12 @@ TARGET static void narrow_rows_avx512(const uint32_t *z, int z_stride,
             float *out = to->out + c * to->channel;
             const int16_t *mean = to->mean + c * to->mean_channel;
             if (left > 4) {
-                narrow_rows_of(z + c, row, z_stride * LWFC_STRIP, width, vp, 4, out, mean, to);
+                narrow_rows_of(z + c, row, height, width, vp, 4, out, mean, to);
             } else if (left > 2) {
-                narrow_rows_of(z + c, row, z_stride * LWFC_STRIP, width, vp, 2, out, mean, to);
+                narrow_rows_of(z + c, row, height, width, vp, 2, out, mean, to);
             } else {
-                narrow_rows_of(z + c, row, z_stride * LWFC_STRIP, width, vp, 1, out, mean, to);
+                narrow_rows_of(z + c, row, height, width, vp, 1, out, mean, to);
             }
-        }
-    }
-}
-
-TARGET LWFC_INLINE F avx512_load_two(const float *low, const float *high, int count)
-{
-    const __mmask8 some = (__mmask8)avx512_first(count);
-    return _mm512_castpd_ps(_mm512_insertf64x4(
-        _mm512_castps_pd(_mm512_castps256_ps512(_mm256_maskz_loadu_ps(some, low))),
-        _mm256_castps_pd(_mm256_maskz_loadu_ps(some, high)), 1));
-}
-
-TARGET static void narrow_take_avx512(const struct lwfc_rows_in *f, int height, int width,
-                                      int channels, uint32_t *d)
-{
-    if (f->column != 1 || width > HALF) {
-        take_avx512(f, height, width, channels, d);
-        return;
-    }
-    const int pairs = (width + 1) / 2;
-    const __mmask16 first = avx512_first(width);
-    const __mmask16 some = (__mmask16)(first | first << HALF);
-    int16_t lines[LWFC_STRIP][LANES_AVX512]; /* two rows each */
-    memset(lines, 0, sizeof lines);
-    for (int y = 0; y < height; y += 2, d += 2 * pairs * LWFC_STRIP) {
-        const int below = y + 1 < height ? 1 : 0;
-        for (int c = 0; c < channels; c++) {
-            const float *in = f->in + c * f->channel + y * f->row;
-            const int16_t *mean = f->mean + c * f->mean_channel + y * f->mean_row;
-            const V v = avx512_taken(
-                avx512_load_two(in, in + below * f->row, width),
-                avx512_two_means(mean, mean + below * f->mean_row, f->bits), f->lo, f->hi,
-                f->scale);
-            avx512_store_low(lines[c], _mm512_maskz_mov_epi32(some, v));
-        }
-        for (int half = 0; half <= below; half++) {
-            avx2_turned(lines[0] + half * HALF, sizeof lines[0], pairs,
-                        d + half * pairs * LWFC_STRIP);
         }
     }
 }
@@ -264,7 +273,7 @@ TARGET static void narrow_take_avx512(const struct lwfc_rows_in *f, int height, 
 #include "kernels/transform_lanes_end.h"
 
 static const struct lwfc_transform_kernels avx512_kernels = {
-    synthesize_avx512,   columns_avx512,         narrow_rows_avx512, narrow_take_avx512,
+    synthesize_avx512,   columns_avx512,         narrow_rows_avx512, take_avx512,
     forward_rows_avx512, forward_columns_avx512, analyze_avx512};
 
 #endif
