@@ -178,7 +178,8 @@ def entropack(_: np.ndarray) -> Pack:
 
     def unpack(data: bytes) -> np.ndarray:
         state = torch.frombuffer(bytearray(data), dtype=torch.uint8)
-        return package.decompress(package.CompressedTensor.unpack(state)).numpy()
+        found = package.CompressedTensor.unpack(state)
+        return package.decompress(found, package.TileANSConfig()).numpy()
 
     return pack, unpack
 

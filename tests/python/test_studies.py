@@ -115,3 +115,18 @@ def test_crops_of_which_the_network_is_sure(tmp_path, monkeypatch):
     assert np.array_equal(network.inputs(network.pixels(sure)), sure.numpy())
     names = [set(photos) for photos in network.PHOTOGRAPHS.values()]
     assert not (names[0] & names[1] or names[0] & names[2] or names[1] & names[2])
+
+
+def test_lossless_rivals_give_symbols_back():
+    from rivals import symbols
+
+    rng = np.random.default_rng(0)
+    calibration, x = (rng.choice(4, size=(n, 5, 7, 8), p=(0.7, 0.2, 0.07, 0.03)).astype(np.uint8)
+                      for n in (20, 6))  # fmt: skip
+    for name, (packer, _) in symbols.PACKERS.items():
+        try:
+            pack, unpack = packer(calibration)
+        except (ImportError, FileNotFoundError, RuntimeError):
+            continue  # not installed here
+        found = np.asarray(unpack(bytes(pack(x))), np.uint8).reshape(-1)[: x.size]
+        assert np.array_equal(found, x.reshape(-1)), name
