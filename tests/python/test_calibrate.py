@@ -347,3 +347,11 @@ def test_calibrated_parts(coder, restore):
 def test_limits_of_the_context_coder_are_parameter_errors():
     with pytest.raises(lwfc.ParameterError, match="levels"):
         lwfc.calibrate(features(), levels=200, coder="context")
+
+
+@pytest.mark.parametrize("lowest", [np.finfo(np.float32).min, np.finfo(np.float16).min])
+def test_filled_masks_are_named(lowest):
+    x = features((8, 4, 6, 5))
+    x[:, :, :, 4] = lowest
+    with pytest.warns(lwfc.CalibrationWarning, match="20 % of the values.*mask="):
+        lwfc.calibrate(x, levels=4, clip=(-1, 1))

@@ -49,7 +49,7 @@ def test_results_go_into_a_folder(folder, capsys):
     assert main(["encode", "many.npz", "-o", "out/", "-q"]) == 0
     assert {"many.npz.one.lwfc", "many.npz.two.lwfc"} < set(os.listdir("out"))
     assert "a folder with -o" in error_of(capsys, "encode", "many.npz", "-o", "one.lwfc", status=2)
-    assert "-o" in error_of(capsys, "calibrate", "x.npy", "-o", "out", status=2)
+    assert "-o" in error_of(capsys, "calibrate", "x.npy", status=2)
 
 
 def test_two_inputs_of_one_name_are_refused_before_anything_is_lost(folder, capsys):
@@ -359,3 +359,11 @@ def test_processes_write_one_file_at_once(folder):
     digest = json.loads(results[0].stdout)[0]["digest"]
     assert lwfc.load("c.lwfc").summary()["digest"] == digest
     assert sorted(os.listdir()) == ["c.lwfc", "x.npy"]
+
+
+def test_a_codec_goes_into_a_folder(folder, capsys):
+    np.save("y.npy", X)
+    assert main(["calibrate", "x.npy", "--levels", "2", "-o", "codecs/", "-q"]) == 0
+    assert lwfc.load("codecs/x.lwfc").levels == 2
+    said = error_of(capsys, "calibrate", "x.npy", "y.npy", "-o", "codecs/", status=2)
+    assert "codecs/codec.lwfc" in said

@@ -270,3 +270,20 @@ def test_transforms_of_functions_that_see_no_codec(x, codec):
                 call()
         single = torch.func.vmap(model)(x)
         assert torch.equal(single, torch.stack([model(row) for row in x]))
+
+
+def test_tensors_without_values():
+    from torch._subclasses import FakeTensorMode
+
+    model, x = torch.nn.Sequential(torch.nn.Linear(8, 8), torch.nn.ReLU()), torch.randn(16, 8)
+    codec = lt.calibrate(model, "1", x, levels=4)
+
+    def run_fake():
+        with FakeTensorMode(allow_non_fake_inputs=True) as mode:
+            model(mode.from_tensor(x))
+
+    for run in (run_fake, lambda: model.to("meta")(x.to("meta"))):
+        with pytest.warns(lwfc.UncodedWarning, match="without values"):
+            with lt.attach(model, {"1": codec}) as tap:
+                run()
+            assert "meta device" in tap.report()["1"]["note"]

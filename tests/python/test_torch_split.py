@@ -341,3 +341,10 @@ def test_no_file_runs_its_own_code(tmp_path, residual):
         path.write_bytes(wrong)
         with pytest.raises(lwfc.FormatError):
             lt.load_split(path)
+
+
+def test_halves_calibrate_on_samples_of_tokens():
+    """A batch (N, tokens, channels) is N samples, whatever its shape looks like."""
+    model, x = nn.Sequential(nn.Linear(4, 32), nn.Linear(32, 2)), torch.randn(16, 64, 4)
+    edge, _ = lt.split(model, "0", example=x)
+    assert edge.calibrate([x, x], levels=4)["0"].inner_shape == (64, 32)

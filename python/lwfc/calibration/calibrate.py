@@ -4,9 +4,10 @@ from typing import Any
 
 import numpy as np
 
-from ..base.errors import ParameterError
+from ..base.errors import CalibrationWarning, ParameterError
 from ..base.progress import takes_progress
 from ..base.threads import blas_limit, thread_count
+from ..base.warn import warn_caller
 from ..codec.codec import Codec
 from ..model.ranges import RangeChoice, guess_activation
 from .fitting import Fitting, fit_parts
@@ -19,6 +20,8 @@ from .transforming import with_transform
 
 __all__ = ["calibrate"]
 
+# The lowest numbers of float32, float16 and bfloat16.
+FILLED = np.float32([-3.4028235e38, -65504, -3.3895314e38])
 BOUNDS = {"relu": (0.0, np.inf), "relu6": (0.0, 6.0)}  # no restored value leaves these
 
 
@@ -256,3 +259,11 @@ def _check_samples(statistics: Statistics, nan: str) -> None:
         )
     if not moments.count:
         raise ParameterError("the samples hold no finite value: nothing to calibrate on")
+    filled = np.isin(statistics.tensor.sample, FILLED)
+    if filled.any() and not filled.all():
+        warn_caller(
+            f"{100 * filled.mean():.2g} % of the values are the lowest of a float type, as masks "
+            "of attention are filled: they decide the range; leave them out with mask= of a "
+            "framework's calibrate, or give the others' with clip=(lo, hi)",
+            CalibrationWarning,
+        )

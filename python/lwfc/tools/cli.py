@@ -208,9 +208,14 @@ class _Samples:
 def run_calibrate(args: argparse.Namespace) -> None:
     """lwfc calibrate"""
     outputs = _outputs(args)
-    if outputs.folder or (args.output is None and not args.stdout):
+    if args.output is None and not args.stdout:
         raise ParameterError("where should the codec go? name its file with -o, as in -o x.lwfc")
-    target = outputs.name("the codec", "")
+    if outputs.folder and len(args.input) > 1:
+        raise ParameterError(
+            f"{len(args.input)} inputs make one codec, which has no name of its own in a folder: "
+            f"name its file, as in -o {os.path.join(args.output, 'codec' + SUFFIX)}"
+        )
+    target = outputs.name(args.input[0], os.path.splitext(args.input[0])[0] + SUFFIX)
     check_free(target, args.force)  # before the work
     names = (*DESIGN, *TRANSFORM, *CALIBRATION)
     options = _given(args, names)

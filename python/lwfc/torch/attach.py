@@ -19,6 +19,9 @@ __all__ = ["Hook", "Tap", "attach"]
 
 MODES = ("bitstream", "simulate")
 GRADIENTS = ("ste", "none")
+WITHOUT_VALUES = (
+    "it ran on tensors without values (the meta device, fake tensors), which nothing can code"
+)
 
 
 class Tap:
@@ -54,7 +57,8 @@ class Tap:
     def _silence(self, layer: nn.Module, hook: Hook) -> str:
         """Why the layer's codec has done nothing so far; empty if it has."""
         if hook.fired:
-            return ""
+            empty = hook.abstract and not hook.recorder.by_call
+            return WITHOUT_VALUES if empty else ""
         return self._reasons.get(hook) or why_silent(self._model, layer, hook)
 
     def reset(self) -> None:

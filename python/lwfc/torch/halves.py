@@ -124,7 +124,11 @@ class Edge(Half):
                 found = self.tensors(batch[0] if isinstance(batch, (tuple, list)) else batch)
             for name, batches in kept.items():
                 batches.append(found[name].cpu())
-        return {name: calibrate_samples(batches, **options) for name, batches in kept.items()}
+        axes = {tensor.name: tensor.shape[:1] for tensor in self.cut.tensors}
+        return {
+            name: calibrate_samples(batches, **({"batched": axes[name] == (None,)} | options))
+            for name, batches in kept.items()
+        }
 
 
 class Cloud(Half):

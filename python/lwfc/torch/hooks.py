@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch._subclasses import FakeTensor
 
 from ..base.arrays import torch_like
 from ..base.errors import ParameterError
@@ -106,11 +107,13 @@ class Hook:
         self.straight = grad == "ste"
         self.number = record_under(self.recorder)
         self.call = 0
-        self.fired = False
+        self.fired = self.abstract = False  # abstract: with tensors that hold no values
 
     def __call__(self, module: nn.Module, inputs: Any, output: Any) -> Any:
         self.fired = True
         x = pick(output, self.select)
+        if not torch.compiler.is_compiling() and (x.is_meta or isinstance(x, FakeTensor)):
+            self.abstract = True
         call = 0
         if self.passes.running:
             call = self.call
