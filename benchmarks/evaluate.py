@@ -2,6 +2,8 @@
 
 Usage: python benchmarks/evaluate.py [--quick] [--networks NAME ...] [--codecs NAME ...]
                                      [--rivals MODULE ...] [--jobs N] [--out FOLDER]
+       python benchmarks/evaluate.py --networks resnet50|vgg16|alexnet|yolo --weights FILE
+                                     --data FOLDER [--at LAYER] [--sizes N N N] ...
 
 What a network or a rival needs beyond PyTorch is in ``benchmarks/evaluation.txt`` and
 ``evaluation_files.txt``; what is missing is left out and named. Finished points are kept in
@@ -31,13 +33,24 @@ POINTS = 6  # settings of a codec that meet the test split
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     add = parser.add_argument
-    add("--networks", nargs="+", default=list(networks.NETWORKS), choices=networks.NETWORKS)
+    add("--networks", nargs="+", default=list(networks.NETWORKS),
+        choices=[*networks.NETWORKS, *networks.YOURS])  # fmt: skip
     add("--codecs", nargs="*", default=list(PROFILES), choices=PROFILES, help="of lwfc")
     add("--rivals", nargs="*", default=list(rivals.RIVALS), choices=rivals.RIVALS)
     add("--quick", action="store_true", help="few samples: a check")
     add("--jobs", type=int, default=2, help="networks at a time (default 2)")
     add("--out", type=Path, default=ROOT / "build" / "evaluation")
+    yours = parser.add_argument_group("a network with weights and data of yours")
+    yours.add_argument("--weights", type=Path, help="a state dict; of a YOLO the .onnx file")
+    yours.add_argument("--data", type=Path, help="ImageNet's folder, around val; COCO's")
+    yours.add_argument("--at", help="the layer or tensor to cut at")
+    yours.add_argument("--sizes", type=int, nargs=3, metavar="N",
+                       help="calibration, tune and test images")  # fmt: skip
     chosen = parser.parse_args()
+    needing = [name for name in chosen.networks if name in networks.YOURS]
+    if len(needing) > 1 or needing and not (chosen.weights and chosen.data):
+        parser.error(f"{', '.join(needing)}: one of these at a time, with --weights FILE and "
+                     "--data FOLDER (docs/evaluation.md)")  # fmt: skip
     (chosen.out / "cache").mkdir(parents=True, exist_ok=True)
     missing, parts = {}, []
     with ProcessPoolExecutor(chosen.jobs, multiprocessing.get_context("spawn")) as pool:
@@ -52,6 +65,8 @@ def main() -> None:
             result = merge(parts)
             result.about["failed"] |= missing
             write(result, chosen.out)
+    if not parts:
+        raise SystemExit(1)
 
 
 def one(name: str, chosen: argparse.Namespace) -> Evaluation:
@@ -61,7 +76,9 @@ def one(name: str, chosen: argparse.Namespace) -> Evaluation:
     torch.set_num_threads(1)
     started = time.monotonic()
     others, missing = rivals.load(chosen.rivals)
-    study = networks.load(name, chosen.quick, chosen.out / "cache")
+    given = {key: getattr(chosen, key) for key in ("weights", "data", "at", "sizes")}
+    study = networks.load(name, chosen.quick, chosen.out / "cache",
+                          **(given if name in networks.YOURS else {}))  # fmt: skip
     families = [PROFILES[codec] for codec in chosen.codecs]
     families += [f for f in others if f.group != "input" or study.images is not None]
     log = chosen.out / "cache" / f"{name}{'-quick' * chosen.quick}.jsonl"

@@ -1,10 +1,10 @@
-"""Networks to evaluate on: each module's ``study(quick, cache)`` is an lwfc Study."""
+"""Networks to evaluate on: each module's function of (quick, cache) makes an lwfc Study."""
 
 import importlib
 from pathlib import Path
 from typing import Any
 
-__all__ = ["NETWORKS", "load"]
+__all__ = ["NETWORKS", "YOURS", "load"]
 
 NETWORKS = {
     "classifier": "demo:classifier",
@@ -16,9 +16,18 @@ NETWORKS = {
     "basic-pitch": "music:basic_pitch",
     "rapidocr": "reading:rapidocr",
 }
+YOURS = {  # take weights and data, which nothing here brings
+    "resnet50": "imagenet:resnet50",
+    "vgg16": "imagenet:vgg16",
+    "alexnet": "imagenet:alexnet",
+    "yolo": "coco:yolo",
+}
 
 
-def load(name: str, quick: bool, cache: Path) -> Any:
-    """The study of a network. Errors: ImportError where it needs a package that is missing."""
-    module, function = NETWORKS[name].split(":")
-    return getattr(importlib.import_module(f"networks.{module}"), function)(quick, cache)
+def load(name: str, quick: bool, cache: Path, **given: Any) -> Any:
+    """The study of a network; ``given``: weights, data, at and sizes of YOURS.
+
+    Errors: ImportError, FileNotFoundError naming what is missing.
+    """
+    module, function = (NETWORKS | YOURS)[name].split(":")
+    return getattr(importlib.import_module(f"networks.{module}"), function)(quick, cache, **given)

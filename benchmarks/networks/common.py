@@ -1,18 +1,20 @@
 """What the studies of networks share."""
 
+import hashlib
 import importlib.util
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from lwfc.evaluation.study import Study
+from lwfc.evaluation.study import SPLITS, Study
 
-__all__ = ["cut", "halved", "halves", "kept", "package_file", "run"]
+__all__ = ["crossing", "cut", "dealt", "halved", "halves", "kept", "marked", "package_file", "run"]
 
 BATCH = 100
+SEED = 18
 
 
 def run(function: Callable[[Any], Any], x: Any, batch: int = BATCH) -> np.ndarray:
@@ -32,6 +34,35 @@ def kept(path: Path, make: Callable[[], np.ndarray]) -> np.ndarray:
         np.save(partial, make())
         partial.rename(path)
     return np.load(path)
+
+
+def dealt(files: Sequence[Path], sizes: Sequence[int], layout: str) -> dict[str, list[Path]]:
+    """Files for each split, so many, drawn by a seed; none is in two.
+
+    Errors: FileNotFoundError naming the layout, where there are too few.
+    """
+    if len(files) < sum(sizes):
+        raise FileNotFoundError(
+            f"{len(files)} files {layout}: calibration, tune and test take {sum(sizes)}; "
+            "--sizes takes fewer"
+        )
+    order = np.random.default_rng(SEED).permutation(len(files))
+    ends = np.cumsum(sizes)
+    return {split: [files[i] for i in order[end - size : end]]
+            for split, size, end in zip(SPLITS, sizes, ends, strict=True)}  # fmt: skip
+
+
+def marked(folder: Path, at: str, weights: Path, *files: Path) -> Path:
+    """The folder with a mark of cut, weights and files behind its name, for what is kept of them.
+
+    Errors: FileNotFoundError where there are no weights.
+    """
+    if not weights.is_file():
+        raise FileNotFoundError(f"needs the network's weights: there is no file {weights}")
+    digest = hashlib.sha256(weights.read_bytes() + at.encode())
+    for file in files:
+        digest.update(f"{file.resolve()} {file.stat().st_size}".encode())
+    return folder.with_name(f"{folder.name}-{digest.hexdigest()[:16]}")
 
 
 def package_file(package: str, path: str) -> Path:
@@ -57,6 +88,14 @@ def halves(path: Path, at: str, example: Any, **options: Any) -> tuple[Any, Any]
     settings = onnxruntime.SessionOptions()
     settings.intra_op_num_threads = 1
     return lwfc.onnx.split(path, at, example=example, sess_options=settings, **options)
+
+
+def crossing(edge: Any, at: str) -> str:
+    """The one tensor that crosses behind an edge. Errors: ValueError naming several."""
+    names = [tensor.name for tensor in edge.cut.tensors]
+    if len(names) > 1:
+        raise ValueError(f"--at {at}: {', '.join(names)} cross there; name a place where one does")
+    return names[0]
 
 
 def halved(
