@@ -43,17 +43,18 @@ def calibrate(
         e.g. ``lambda batch: batch["attention_mask"]``.
     ``compare``
         With ``restore``: features restored well may still serve the rest of the model badly. A
-        fifth of the batches judges, by the model's outputs and without labels, a restoration that
-        is fitted on the others; where outputs are closer without, it is left out, with a
-        CalibrationWarning. ``codec.metadata["compared"]`` has both figures. False: no such test.
+        fifth of the batches (a third of fewer than 400 inputs) judges, by the model's outputs and
+        without labels, a restoration that is fitted on the others; where outputs are closer
+        without, it is left out, with a CalibrationWarning. ``codec.metadata["compared"]`` has both
+        figures. False: no such test.
     ``options``
         Those of :func:`lwfc.calibrate`.
 
     With ``transform`` "dct" or "auto" the whole model runs, and then backwards from random
     projections of its outputs: errors go where the outputs hardly move. That needs no labels and
-    leaves the model as it was. A fifth of the inputs, at most 128, is held out to find the step;
-    where that is fewer than 64, the gradients bound it as well, and the profile with levels is
-    taken, with a CalibrationWarning, where it codes smaller:
+    leaves the model as it was. A fifth of the inputs, a third of fewer than 400, at most 128 of
+    them, is held out to find the step; where that is fewer than 80, the gradients bound it as well,
+    and the profile with levels is taken, with a CalibrationWarning, where it codes smaller:
 
     ``outputs``
         Maps what the model returns to what counts, here and for ``compare``; None: every

@@ -15,7 +15,8 @@ from .outputs import MEASURES, Measure, Outputs, flatten
 
 __all__ = ["HELD_MAX", "HeldOut", "held_out_batches"]
 
-HELD_OUT = 5  # every so manieth batch is held out of a fit that is judged
+SHARE, SHARE_OF_FEW = 5, 3  # every so manieth batch is held out of a fit that is judged
+FEW = 400  # inputs, below which it is the larger share: a fifth of more are enough
 HELD_MAX = 128  # arrays of features of them at most
 
 
@@ -76,24 +77,34 @@ class HeldOut:
 
 
 def held_out_batches(loader: Batches) -> Iterator[tuple[Any, bool]]:
-    """(batch, is it held out): every fifth is; few batches are cut into five parts each."""
+    """(batch, is it held out): every fifth is, every third of few inputs.
+
+    Fewer than five batches are cut into as many parts each.
+    """
     first: list[Any] = []
+    count = 0
     rest = iter(batches_of(loader))
     for batch in rest:
         first.append(batch)
-        if len(first) == HELD_OUT:
+        count += _size(batch)
+        if len(first) >= SHARE and count >= FEW:
             break
-    if len(first) < HELD_OUT:
-        first = [part for batch in first for part in _parts(batch)]
+    share = SHARE if count >= FEW else SHARE_OF_FEW
+    if len(first) < SHARE:
+        first = [part for batch in first for part in _parts(batch, share)]
     for index, batch in enumerate(itertools.chain(first, rest)):
-        yield batch, index % HELD_OUT == HELD_OUT // 2
+        yield batch, index % share == share // 2
 
 
-def _parts(batch: Any) -> list[Any]:
-    """A batch in up to HELD_OUT parts, all tensors of its first one's length cut alike."""
-    tensors = [t for _, t in flatten(batch) if t.ndim]
-    size = len(tensors[0]) if tensors else 1
-    step = -(-size // HELD_OUT)
+def _size(batch: Any) -> int:
+    """The length of a batch's first tensor."""
+    return next((len(t) for _, t in flatten(batch) if t.ndim), 1)
+
+
+def _parts(batch: Any, count: int) -> list[Any]:
+    """A batch in up to ``count`` parts, all tensors of its first one's length cut alike."""
+    size = _size(batch)
+    step = -(-size // count)
 
     def cut(value: Any, start: int) -> Any:
         if isinstance(value, Tensor):

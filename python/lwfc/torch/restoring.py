@@ -41,7 +41,7 @@ def calibrate_restored(
 ) -> Codec:
     """:func:`lwfc.torch.calibrate` with ``restore``, left out where outputs are worse for it.
 
-    Every fifth batch judges what is fitted on the others; the choice is fitted on all.
+    Batches held out judge what is fitted on the others; the choice is fitted on all.
     """
     held: list[bool] = []  # of each array of features
 

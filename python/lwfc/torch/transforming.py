@@ -31,7 +31,7 @@ from .heldout import HELD_MAX, HeldOut, held_out_batches
 __all__ = ["calibrate_transform", "collected", "judged", "with_held_out"]
 
 NEAR = 0.03  # relative, of the distortion wished for
-ENOUGH = 64  # inputs held out that find the step by themselves
+ENOUGH = 80  # inputs held out that find the step by themselves
 
 
 class _Joined:
