@@ -162,27 +162,28 @@ def blosc_peers(job: Job) -> list[Peer]:
     ]
 
 
+def openzl_coder(graph: str, kind: str) -> tuple[Callable, Callable]:
+    """(compress, decompress) of arrays, by the names of OpenZL's graph and type of input."""
+    import openzl.ext as zl
+
+    compressor, context, reader = zl.Compressor(), zl.CCtx(), zl.DCtx()
+    compressor.select_starting_graph(getattr(zl.graphs, graph)()(compressor))
+    context.ref_compressor(compressor)
+    context.set_parameter(zl.CParam.StickyParameters, 1)
+    context.set_parameter(zl.CParam.FormatVersion, zl.MAX_FORMAT_VERSION)
+    return (lambda x: context.compress([zl.Input(getattr(zl.Type, kind), x.reshape(-1))]),
+            lambda data: reader.decompress(data)[0].content.as_nparray())  # fmt: skip
+
+
 def openzl_peers(job: Job) -> list[Peer]:
     """OpenZL's entropy stages, FSE and Huffman, and what it chooses for numbers by itself."""
-    zl = load("openzl.ext")
-    if zl is None:
+    if load("openzl.ext") is None:
         return []
-
-    def codec(graph: object, kind: object) -> tuple[Callable, Callable]:
-        compressor, context, reader = zl.Compressor(), zl.CCtx(), zl.DCtx()
-        compressor.select_starting_graph(graph(compressor))
-        context.ref_compressor(compressor)
-        context.set_parameter(zl.CParam.StickyParameters, 1)
-        context.set_parameter(zl.CParam.FormatVersion, zl.MAX_FORMAT_VERSION)
-        return (lambda x: context.compress([zl.Input(kind, x.reshape(-1))]),
-                lambda data: reader.decompress(data)[0].content.as_nparray())  # fmt: skip
-
-    graphs, kinds = zl.graphs, zl.Type
     return [
-        through(job, "OpenZL FSE", *codec(graphs.Fse(), kinds.Serial), False),
-        through(job, "joined + OpenZL FSE", *codec(graphs.Fse(), kinds.Serial), True),
-        through(job, "joined + OpenZL Huffman", *codec(graphs.Huffman(), kinds.Serial), True),
-        through(job, "OpenZL generic", *codec(graphs.Compress(), kinds.Numeric), False),
+        through(job, "OpenZL FSE", *openzl_coder("Fse", "Serial"), False),
+        through(job, "joined + OpenZL FSE", *openzl_coder("Fse", "Serial"), True),
+        through(job, "joined + OpenZL Huffman", *openzl_coder("Huffman", "Serial"), True),
+        through(job, "OpenZL generic", *openzl_coder("Compress", "Numeric"), False),
     ]
 
 

@@ -5,8 +5,6 @@ sample; table coders (CompressAI's rANS, constriction, torchac) have a table a c
 calibration, EntroPack one of its own in each stream.
 """
 
-import shutil
-import subprocess
 from collections.abc import Callable
 from typing import Any
 
@@ -16,7 +14,7 @@ from hevc import tile, untile
 import lwfc
 from lwfc.evaluation.families import Family, settings
 
-from .video import pictures_of
+from .video import ffmpeg, need_ffmpeg, pictures_of
 
 __all__ = ["Symbols", "families"]
 
@@ -79,37 +77,24 @@ def blosc2(_: np.ndarray) -> Pack:
 
 
 def openzl(_: np.ndarray) -> Pack:
-    import openzl.ext as zl
+    from bench.peers import openzl_coder
 
-    compressor, context, reader = zl.Compressor(), zl.CCtx(), zl.DCtx()
-    compressor.select_starting_graph(zl.graphs.Compress()(compressor))
-    context.ref_compressor(compressor)
-    context.set_parameter(zl.CParam.StickyParameters, 1)
-    context.set_parameter(zl.CParam.FormatVersion, zl.MAX_FORMAT_VERSION)
-    return (
-        lambda s: context.compress([zl.Input(zl.Type.Numeric, s.reshape(-1))]),
-        lambda data: reader.decompress(data)[0].content.as_nparray(),
-    )
+    return openzl_coder("Compress", "Numeric")
 
 
 def ffv1(calibration: np.ndarray) -> Pack:
-    if shutil.which("ffmpeg") is None:
-        raise FileNotFoundError("needs the program ffmpeg")
+    need_ffmpeg()
     planes = calibration.shape[1:]
     height, width = tile(calibration[:1]).shape[1:]
 
-    def run(options: list[str], data: bytes) -> bytes:
-        command = ["ffmpeg", "-v", "error", "-threads", "1", *options, "-"]
-        return subprocess.run(command, input=data, capture_output=True, check=True).stdout
-
     def pack(symbols: np.ndarray) -> bytes:
         size = ["-s", f"{width}x{height}", "-r", "25"]
-        return run(["-f", "rawvideo", "-pix_fmt", "gray", *size, "-i", "-", "-c:v", "ffv1",
-                    "-level", "3", "-coder", "1", "-context", "1", "-slices", "4", "-slicecrc",
-                    "0", "-g", "1000", "-f", "nut"], tile(symbols).tobytes())  # fmt: skip
+        return ffmpeg(["-f", "rawvideo", "-pix_fmt", "gray", *size, "-i", "-", "-c:v", "ffv1",
+                       "-level", "3", "-coder", "1", "-context", "1", "-slices", "4", "-slicecrc",
+                       "0", "-g", "1000", "-f", "nut"], tile(symbols).tobytes())  # fmt: skip
 
     def unpack(data: bytes) -> np.ndarray:
-        raw = run(["-f", "nut", "-i", "-", "-f", "rawvideo", "-pix_fmt", "gray"], data)
+        raw = ffmpeg(["-f", "nut", "-i", "-", "-f", "rawvideo", "-pix_fmt", "gray"], data)
         return untile(np.frombuffer(raw, np.uint8).reshape(-1, height, width), planes)
 
     return pack, unpack

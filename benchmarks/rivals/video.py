@@ -12,7 +12,7 @@ from hevc import tile, untile
 
 from lwfc.evaluation.families import Family, settings
 
-__all__ = ["Video", "families", "pictures_of"]
+__all__ = ["Video", "families", "ffmpeg", "need_ffmpeg", "pictures_of"]
 
 X265 = "qp={q}:keyint=1:min-keyint=1:info=0:ipratio=1:scenecut=0:repeat-headers=0:pools=none:" \
        "frame-threads=1:log-level=none"  # fmt: skip
@@ -36,8 +36,7 @@ class Video:
     """8-bit pictures over the calibration features' range through ffmpeg at one quantizer."""
 
     def __init__(self, calibration: np.ndarray, kind: str, quantizer: int) -> None:
-        if shutil.which("ffmpeg") is None:
-            raise FileNotFoundError("needs the program ffmpeg")
+        need_ffmpeg()
         self._low, high = float(calibration.min()), float(calibration.max())
         self._step = (high - self._low) / 255
         self._inner = calibration.shape[1:]
@@ -56,11 +55,11 @@ class Video:
         pictures = np.pad(tile(pictures_of(symbols)), self._pads, mode="edge")
         size = f"{self._shape[1]}x{self._shape[0]}"
         source = ["-f", "rawvideo", "-pix_fmt", "gray", "-s", size, "-r", "25", "-i", "-"]
-        return _run([*source, *self._options, "-f", self._format], pictures.tobytes())
+        return ffmpeg([*source, *self._options, "-f", self._format], pictures.tobytes())
 
     def decode(self, data: bytes) -> np.ndarray:
-        raw = _run(["-f", self._format, "-i", "-", "-f", "rawvideo", "-pix_fmt", "gray",
-                    "-vsync", "passthrough"], data)  # fmt: skip
+        raw = ffmpeg(["-f", self._format, "-i", "-", "-f", "rawvideo", "-pix_fmt", "gray",
+                      "-vsync", "passthrough"], data)  # fmt: skip
         pictures = np.frombuffer(raw, np.uint8).reshape(-1, *self._shape)
         height, width = (side - pad[1] for side, pad in
                          zip(self._shape, self._pads[1:], strict=True))  # fmt: skip
@@ -69,7 +68,14 @@ class Video:
         return values.reshape(-1, *self._inner)
 
 
-def _run(options: list[str], data: bytes) -> bytes:
+def need_ffmpeg() -> None:
+    """Errors: FileNotFoundError."""
+    if shutil.which("ffmpeg") is None:
+        raise FileNotFoundError("needs the program ffmpeg")
+
+
+def ffmpeg(options: list[str], data: bytes) -> bytes:
+    """What ffmpeg writes for ``data``, on one thread. Errors: RuntimeError with what it says."""
     command = ["ffmpeg", "-v", "error", "-threads", "1", *options, "-"]
     done = subprocess.run(command, input=data, capture_output=True)
     if done.returncode or not done.stdout:
@@ -79,8 +85,7 @@ def _run(options: list[str], data: bytes) -> bytes:
 
 def families() -> list[Family]:
     """Two, with quantizers from fine to coarse."""
-    if shutil.which("ffmpeg") is None:
-        raise FileNotFoundError("needs the program ffmpeg")
+    need_ffmpeg()
 
     def make(kind: str) -> Any:
         return lambda study, quantizer: Video(study.x("calibration"), kind, quantizer)

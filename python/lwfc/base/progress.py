@@ -78,25 +78,22 @@ def _in_notebook() -> bool:
 
 def takes_progress(function: Function) -> Function:
     """Lets ``progress=True`` of a function ask for a bar, which is closed at the end."""
-
-    @functools.wraps(function)
-    def call(*arguments: Any, progress: Progress | bool | None = None, **options: Any) -> Any:
-        if progress is not True:
-            return function(*arguments, progress=progress or None, **options)
-        with Bar(always=True) as bar:
-            return function(*arguments, progress=bar, **options)
-
-    return call  # type: ignore[return-value]
+    return _with_bar(function, usual=False)
 
 
 def shows_progress(function: Function) -> Function:
     """The same for functions that take minutes: a bar unless ``progress=False``, where one can be
     seen.
     """
+    return _with_bar(function, usual=True)
+
+
+def _with_bar(function: Function, usual: bool) -> Function:
+    """``usual``: whether None asks for a bar, on a terminal or in a notebook."""
 
     @functools.wraps(function)
     def call(*arguments: Any, progress: Progress | bool | None = None, **options: Any) -> Any:
-        if progress is None or progress is True:
+        if progress is True or (usual and progress is None):
             with Bar(always=progress is True) as bar:
                 return function(*arguments, progress=bar, **options)
         return function(*arguments, progress=progress or None, **options)

@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from typing import Any
 
-from .choice import chosen
-
 __all__ = ["COLOURS", "MOST", "colours", "draw", "outstanding"]
 
 # Ours are strong, the paper's is black, the rest is paler.
@@ -36,23 +34,12 @@ def colours(result: Any) -> dict[str, str]:
     return found
 
 
-def nearest(result: Any, study: str, group: str, count: int) -> list[str]:
-    """The codecs of a group with the fewest bits at the widest bound, by their choices on tune."""
-    bound = result.about["bounds"][-1]
-    bits = {}
-    for codec in result.codecs(study, group):
-        tune = [pair[0] for pair in result.pairs(study, codec)]
-        place = chosen(tune, bound)
-        if place is not None:
-            bits[codec] = tune[place]["bits"]
-    return sorted(bits, key=bits.__getitem__)[:count]
-
-
 def outstanding(result: Any, study: str) -> list[str]:
     """The codecs worth a look first: ours, the paper's, the rivals and inputs of fewest bits."""
+    bound = result.about["bounds"][-1]
     return [*result.codecs(study, "paper"), *result.codecs(study, "ours"),
-            *nearest(result, study, "rival", NEAREST),
-            *nearest(result, study, "input", NEAREST)]  # fmt: skip
+            *result.cheapest(study, "rival", bound)[:NEAREST],
+            *result.cheapest(study, "input", bound)[:NEAREST]]  # fmt: skip
 
 
 def draw(result: Any, studies: Sequence[str], codecs: Sequence[str] | None) -> Any:

@@ -53,10 +53,6 @@ class Evaluation:
         return [codec for (name, codec), pairs in self._pairs.items()
                 if name == study and group in (None, pairs[0][1]["group"])]  # fmt: skip
 
-    def pairs(self, study: str, codec: str) -> list[tuple[Record, Record]]:
-        """(tune record, test record) of each setting of a codec's curve."""
-        return self._pairs[study, codec]
-
     def curve(self, study: str, codec: str) -> list[Record]:
         """A codec's test records, by rising bits."""
         return sorted((test for _, test in self._pairs[study, codec]), key=lambda r: r["bits"])
@@ -91,13 +87,17 @@ class Evaluation:
 
     def best(self, study: str, group: str, bound: float) -> str | None:
         """The codec of a group with the fewest bits within a bound on the tune split."""
+        return next(iter(self.cheapest(study, group, bound)), None)
+
+    def cheapest(self, study: str, group: str, bound: float) -> list[str]:
+        """The codecs of a group within a bound, by the rising bits of their choices on tune."""
         found = []
         for codec in self.codecs(study, group):
             tune = [pair[0] for pair in self._pairs[study, codec]]
             place = chosen(tune, bound)
             if place is not None:
                 found.append((tune[place]["bits"], codec))
-        return min(found)[1] if found else None
+        return [codec for _, codec in sorted(found)]
 
     @property
     def gains(self) -> list[dict[str, Any]]:

@@ -13,10 +13,11 @@ from .layers import Select, nest, pick, replace, unnest
 from .names import one_layer
 from .outputs import MEASURES, Measure, Outputs, flatten
 
-__all__ = ["HELD_MAX", "HeldOut", "held_out_batches"]
+__all__ = ["ENOUGH", "HELD_MAX", "HeldOut", "held_out_batches"]
 
 SHARE, SHARE_OF_FEW = 5, 3  # every so manieth batch is held out of a fit that is judged
-FEW = 400  # inputs, below which it is the larger share: a fifth of more are enough
+ENOUGH = 80  # inputs held out that find a transform's step by themselves
+FEW = SHARE * ENOUGH  # inputs, below which it is the larger share
 HELD_MAX = 128  # arrays of features of them at most
 
 

@@ -26,12 +26,11 @@ from ..transform.clamp import GAIN, ends_of
 from ..transform.trial import Point
 from .features import Batches
 from .gradients import Projections
-from .heldout import HELD_MAX, HeldOut, held_out_batches
+from .heldout import ENOUGH, HELD_MAX, HeldOut, held_out_batches
 
 __all__ = ["calibrate_transform", "collected", "judged", "with_held_out"]
 
 NEAR = 0.03  # relative, of the distortion wished for
-ENOUGH = 80  # inputs held out that find the step by themselves
 
 
 class _Joined:
