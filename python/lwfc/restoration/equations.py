@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from .rows import Rows, feature_rows, row_chunks
@@ -10,28 +12,111 @@ __all__ = ["Dual", "Normal", "equations_of", "joined", "ridge_solve"]
 
 LEAST_ROWS = 256  # the largest rank: rows have as many directions at most
 COLUMNS = 2048  # features scaled at a time
+ROUGH = 1e-2  # the least ridge that single precision is enough for
+SPARE, TURNS = 8, 2  # directions more than asked for, and iterations, for accuracy
 
 
-def ridge_solve(
-    gram: np.ndarray, cross: np.ndarray, ridge: float, rough: bool = False
+def _whitening(matrix: np.ndarray) -> np.ndarray:
+    """The inverse of the lower Cholesky factor, by halves: nearly all of it products."""
+    if len(matrix) <= 128:
+        return np.linalg.inv(np.linalg.cholesky(matrix))
+    half = len(matrix) // 2
+    out = np.zeros_like(matrix)
+    first = out[:half, :half] = _whitening(matrix[:half, :half])
+    below = matrix[half:, :half] @ first.T
+    second = out[half:, half:] = _whitening(matrix[half:, half:] - below @ below.T)
+    out[half:, :half] = -second @ (below @ first)
+    return out
+
+
+class _Factor:
+    """Of a symmetric positive definite matrix, for many solutions."""
+
+    def __init__(self, matrix: np.ndarray) -> None:
+        self._whitening = _whitening(matrix)
+
+    def solve(self, x: np.ndarray) -> np.ndarray:
+        return self._whitening.T @ (self._whitening @ x.astype(self._whitening.dtype))
+
+
+class _Ridge:
+    """Normal equations with penalties in proportion to each feature's own variance."""
+
+    def __init__(self, gram: np.ndarray, ridge: float) -> None:
+        dtype = np.float32 if ridge >= ROUGH else np.float64
+        diagonal = np.diag(gram)
+        scale = 1 / np.sqrt(diagonal + 1.0)
+        self._scale = scale.astype(dtype)[:, None]
+        matrix = gram.astype(dtype)
+        matrix *= self._scale
+        matrix *= self._scale.T
+        matrix.flat[:: len(gram) + 1] += (ridge * diagonal + 1.0) * scale**2
+        self._factor = _Factor(matrix)
+
+    def solve(self, cross: np.ndarray) -> np.ndarray:
+        found = self._scale * self._factor.solve(cross * self._scale)
+        return found.astype(np.float32, copy=False)
+
+
+def ridge_solve(gram: np.ndarray, cross: np.ndarray, ridge: float) -> np.ndarray:
+    """Weights of one regression."""
+    return _Ridge(gram, ridge).solve(cross)
+
+
+def _leading(
+    explain: Callable[[np.ndarray], np.ndarray], channels: int, most: int
 ) -> np.ndarray:
-    """Ridge solution with penalties in proportion to each feature's own variance.
+    """Leading eigenvectors of a symmetric matrix of which products with others are known.
 
-    ``rough``: in single precision, for comparing.
+    Halko, Martinsson, Tropp, "Finding structure with randomness", 2011, algorithm 4.4.
     """
-    penalized = gram.astype(np.float32 if rough else np.float64)
-    penalized.flat[:: len(gram) + 1] += ridge * np.diag(gram) + 1.0
-    return np.linalg.solve(penalized, cross.astype(penalized.dtype, copy=False))
+    count = min(channels, most + SPARE)
+    found = np.random.default_rng(0).normal(size=(channels, count)).astype(np.float32)
+    for _ in range(TURNS):
+        found = np.linalg.qr(explain(found))[0]
+    within = found.T @ explain(found)
+    _, vectors = np.linalg.eigh(within + within.T)
+    return found @ vectors[:, ::-1][:, :most]
 
 
-class Normal:
-    """Normal equations: the centred Gram matrix (F, F) and products with the values (F, C)."""
+def _outputs(x: np.ndarray, outputs: np.ndarray | None) -> np.ndarray:
+    """All columns, those of some numbers, or sums of columns weighted by (C, k)."""
+    if outputs is None:
+        return x
+    return x[:, outputs] if outputs.ndim == 1 else x @ outputs.astype(x.dtype)
+
+
+class _Equations:
+    """What a ridge regression of all channels' values explains, and of sums of them."""
+
+    channels: int
+
+    def explain(self, ridge: float, outputs: np.ndarray) -> np.ndarray:
+        """X' A (A'A + R)^-1 A' X times ``outputs`` (C, k): (C, k)."""
+        raise NotImplementedError
+
+    def directions(self, ridge: float, most: int) -> np.ndarray:
+        """At most ``most`` output directions (C, most) by falling explained variance.
+
+        Mukherjee, Zhu, "Reduced rank ridge regression and its kernel extensions", 2011.
+        """
+        return _leading(lambda u: self.explain(ridge, u), self.channels, most)
+
+    def refined(self, ridge: float, directions: np.ndarray) -> np.ndarray:
+        """The same from those of other rows: a step of subspace iteration."""
+        return np.linalg.qr(self.explain(ridge, directions))[0]
+
+
+class Normal(_Equations):
+    """Normal equations: the centred Gram matrix (2 C, 2 C), products with the values (2 C, C)."""
 
     def __init__(self, rows: Rows, values: np.ndarray) -> None:
-        width, channels = (rows.s.shape[1] + 1) // 2 * 4, rows.s.shape[1]
-        self.gram, self.cross = np.zeros((width, width)), np.zeros((width, channels))
+        channels = rows.s.shape[1]
+        width = 2 * channels
+        self.gram, self.cross = np.zeros((width, width)), np.zeros((width, channels), np.float32)
         self._inputs, self._outputs = np.zeros(width), np.zeros(channels)  # means
-        self._count = len(rows)
+        self.channels, self._count = channels, len(rows)
+        self._known: tuple[float, _Ridge] | None = None
         for part in row_chunks(len(rows)):
             a = feature_rows(rows[part], values)
             x = rows.x[part]
@@ -43,7 +128,7 @@ class Normal:
 
     def _shift(self, factor: float, inputs: np.ndarray, outputs: np.ndarray) -> None:
         self.gram += np.outer(factor * inputs, inputs)
-        self.cross += np.outer(factor * inputs, outputs)
+        self.cross += np.outer(factor * inputs, outputs).astype(np.float32)
 
     def add(self, other: Normal) -> None:
         """From now on the equations of both's rows."""
@@ -54,71 +139,62 @@ class Normal:
         self._shift(self._count * other._count / total, inputs, outputs)
         self._inputs += inputs * (other._count / total)
         self._outputs += outputs * (other._count / total)
-        self._count = total
+        self._count, self._known = total, None
+
+    def _regression(self, ridge: float) -> _Ridge:
+        if self._known is None or self._known[0] != ridge:
+            self._known = ridge, _Ridge(self.gram, ridge)
+        return self._known[1]
 
     def solve(self, ridge: float, outputs: np.ndarray | None = None) -> np.ndarray:
-        """Weights (F, C), with penalties in proportion to each feature's own variance.
+        """Weights (2 C, C), with penalties in proportion to each feature's own variance.
 
-        ``outputs``: of these channels alone, roughly.
+        ``outputs``: of these channels alone, or (C, k), of k sums of channels.
         """
-        if outputs is None:
-            return ridge_solve(self.gram, self.cross, ridge)
-        return ridge_solve(self.gram, self.cross[:, outputs], ridge, rough=True)
+        return self._regression(ridge).solve(_outputs(self.cross, outputs))
 
-    def directions(self, weights: np.ndarray, most: int) -> np.ndarray:
-        """At most ``most`` output directions by falling explained variance.
-
-        Reduced-rank regression: Izenman, "Reduced-rank regression for the multivariate linear
-        model", 1975. In single precision: they are chosen among, and rounded, afterwards.
-        """
-        w = weights.astype(np.float32)
-        _, vectors = np.linalg.eigh(w.T @ (self.gram.astype(np.float32) @ w))
-        return vectors[:, ::-1][:, :most].astype(np.float64)
-
-    def refined(self, weights: np.ndarray, directions: np.ndarray) -> np.ndarray:
-        """The same from those of other rows: a step of subspace iteration."""
-        return np.linalg.qr(weights.T @ (self.gram @ (weights @ directions)))[0]
+    def explain(self, ridge: float, outputs: np.ndarray) -> np.ndarray:
+        """As :meth:`_Equations.explain`."""
+        return self.cross.T @ self._regression(ridge).solve(_outputs(self.cross, outputs))
 
 
-class Dual:
+class Dual(_Equations):
     """The same from fewer rows than features: (A'A + R)^-1 A'X = R^-1 A' (A R^-1 A' + I)^-1 X.
 
     C. Saunders, A. Gammerman, V. Vovk, "Ridge regression learning algorithm in dual variables",
-    1998.
+    1998. Weights of all channels are never formed: they would outweigh everything else.
     """
 
     def __init__(self, rows: Rows, values: np.ndarray) -> None:
+        self.channels = rows.s.shape[1]
         self.a = feature_rows(rows, values)
         self.a -= self.a.mean(0, dtype=np.float64).astype(np.float32)
-        self.x = rows.x - rows.x.mean(0, dtype=np.float64)
+        self.x = rows.x - rows.x.mean(0, dtype=np.float64).astype(np.float32)
         self.diagonal = np.einsum("ij,ij->j", self.a, self.a, dtype=np.float64)
+        self._known: tuple[float, np.ndarray, _Factor] | None = None
 
-    def _parts(self) -> list[slice]:
-        width = self.a.shape[1]
-        return [slice(i, min(i + COLUMNS, width)) for i in range(0, width, COLUMNS)]
+    def _regression(self, ridge: float) -> tuple[np.ndarray, _Factor]:
+        """1 / R of each feature, and A R^-1 A' + I."""
+        if self._known is None or self._known[0] != ridge:
+            penalty = ridge * self.diagonal + 1.0
+            scale, width = (1 / np.sqrt(penalty)).astype(np.float32), len(penalty)
+            kernel = np.eye(len(self.a), dtype=np.float32 if ridge >= ROUGH else np.float64)
+            for i in range(0, width, COLUMNS):
+                a = self.a[:, i : i + COLUMNS] * scale[i : i + COLUMNS]
+                kernel += a @ a.T
+            self._known = ridge, scale * scale, _Factor(kernel)
+        return self._known[1:]
 
     def solve(self, ridge: float, outputs: np.ndarray | None = None) -> np.ndarray:
         """As :meth:`Normal.solve`."""
-        x = self.x if outputs is None else self.x[:, outputs]
-        scale = (1 / np.sqrt(ridge * self.diagonal + 1.0)).astype(np.float32)
-        kernel = np.eye(len(self.a), dtype=np.float64 if outputs is None else np.float32)
-        for part in self._parts():
-            a = self.a[:, part] * scale[part]
-            kernel += a @ a.T
-        solved = np.linalg.solve(kernel, x.astype(kernel.dtype, copy=False)).astype(np.float32)
-        return (self.a.T @ solved) * (scale * scale)[:, None]
+        inverse, factor = self._regression(ridge)
+        solved = factor.solve(_outputs(self.x, outputs)).astype(np.float32, copy=False)
+        return (self.a.T @ solved) * inverse[:, None]
 
-    def directions(self, weights: np.ndarray, most: int) -> np.ndarray:
-        """As :meth:`Normal.directions`, as many as there are rows."""
-        found = self.a @ weights.astype(np.float32)
-        squares, vectors = np.linalg.eigh(found @ found.T)
-        lengths = np.sqrt(np.maximum(squares, 1e-12 * squares[-1] + 1e-30))
-        return (found.T @ (vectors / lengths))[:, ::-1][:, :most].astype(np.float64)
-
-    def refined(self, weights: np.ndarray, directions: np.ndarray) -> np.ndarray:
-        """As :meth:`Normal.refined`."""
-        found = self.a @ weights.astype(np.float32)
-        return np.linalg.qr((found.T @ (found @ directions)).astype(np.float64))[0]
+    def explain(self, ridge: float, outputs: np.ndarray) -> np.ndarray:
+        """As :meth:`_Equations.explain`, which here is X' K (K + I)^-1 X, K = A R^-1 A'."""
+        x = _outputs(self.x, outputs)
+        return self.x.T @ (x - self._regression(ridge)[1].solve(x).astype(np.float32))
 
 
 def _is_dual(count: int, channels: int) -> bool:

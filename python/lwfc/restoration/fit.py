@@ -27,8 +27,8 @@ RANKS = (16, 32, 48, 64, 96, 128, 192, 256)
 RANK_LOSS = 0.05  # of squared error, for a smaller and faster form
 WORTH = 0.004  # of the mean squared error: what a channel must gain by a costlier form
 SOME = 96  # channels on which ridge and rank are tried
-FEW = 16384  # positions that fits of a few numbers per channel are made on
-TRIED = 6144  # positions that ridge and rank are judged on
+WHOLE = 2048  # channels up to which weights may have full rank: their bytes grow as the square
+FEW, LEAST = 2**21, 4096  # values, or at least positions, that fits of a few numbers are made on
 MODES = ("centroid", "local", "linear")
 
 
@@ -56,17 +56,23 @@ class Task:
 
 @dataclass
 class Choice:
-    ridge: float
-    rank: int
+    """``own`` (C, 3): weights of h, v, d without other channels; ``mode`` (C,): of MODES."""
+
+    own: np.ndarray
     mode: np.ndarray
     errors: dict[str, float]
+    ridge: float = 0.0
     equations: Normal | Dual | None = None  # of the rows that are not held out
     directions: np.ndarray | None = None  # (C, rank)
 
+    @property
+    def rank(self) -> int:
+        return 0 if self.directions is None else self.directions.shape[1]
 
-def thin(rows: Rows | np.ndarray, *others: np.ndarray, most: int = FEW) -> tuple:
-    """Every k-th row of ``rows`` and the arrays beside it, at most ``most``."""
-    step = slice(None, None, -(-len(rows) // most))
+
+def thin(rows: Rows, *others: np.ndarray) -> tuple:
+    """Every k-th row of ``rows`` and the arrays beside it, enough for a few numbers a channel."""
+    step = slice(None, None, -(-len(rows) // max(FEW // rows.x.shape[1], LEAST)))
     return rows[step], *(a[step] for a in others)
 
 
@@ -122,8 +128,11 @@ class _Judge:
         return self.of_moments(moments, test_score, self._nothing)
 
 
-def _least(candidates: tuple[float, ...], error: Callable[[float], float]) -> float:
-    """The candidate of least error, which has one minimum: from the middle up, or else down."""
+def _least(
+    candidates: tuple[float, ...], error: Callable[[float], float]
+) -> tuple[float, float]:
+    """The candidate of least error, which has one minimum, and its error: from the middle up, or
+    else down."""
     middle = len(candidates) // 2
     best, at = error(candidates[middle]), middle
     for step in (1, -1):
@@ -134,7 +143,7 @@ def _least(candidates: tuple[float, ...], error: Callable[[float], float]) -> fl
             best, at = found, at + step
         if at != middle:
             break
-    return candidates[at]
+    return candidates[at], best
 
 
 def choose(task: Task, train: Rows, test: Rows, say: Callable[[str], None]) -> Choice:
@@ -149,45 +158,60 @@ def choose(task: Task, train: Rows, test: Rows, say: Callable[[str], None]) -> C
     )
     errors = {"centroid": float(centroid.mean()), "local": float(local.mean())}
     if equations is None:
-        return Choice(0.0, 0, _modes(centroid, local), errors)
-    inputs = feature_rows(train, task.values), feature_rows(test, task.values)
+        return Choice(own, _modes(centroid, local), errors)
+    inputs = [feature_rows(part, task.values) for part in (train, test)]
     some = np.unique(np.linspace(0, task.channels - 1, SOME).astype(int))
-    few = _Judge(task, *thin(train, most=TRIED), *thin(test, most=TRIED), some)
-    tried = *thin(inputs[0], most=TRIED), *thin(inputs[1], most=TRIED)
-
-    def error(weights: np.ndarray) -> float:
-        w = weights.astype(np.float32)
-        return float(few(*(a @ w for a in tried)).mean())
+    few = _Judge(task, train, test, some)
 
     def of_ridge(ridge: float) -> float:
-        found = error(equations.solve(ridge, some))
+        weights = equations.solve(ridge, some)
+        found = float(few(*(a @ weights for a in inputs)).mean())
         say(f"ridge {ridge:g}: held-out squared error {found:.5g}")
         return found
 
-    ridge = _least(RIDGES if task.channels <= WIDE else RIDGES[1::2], of_ridge)
-    weights = equations.solve(ridge)
-    best, rank = error(weights[:, some]), 0
-    ranks = _ranks(task)
-    if ranks:
-        vectors = equations.directions(weights, ranks[-1])
-    for candidate in ranks:
-        u = vectors[:, :candidate]
-        found = error(weights @ u @ u[some].T)
-        say(f"rank {candidate}: held-out squared error {found:.5g}")
-        if task.rank != "auto" or found < (1 + RANK_LOSS) * best:
-            rank = candidate
-            break
-    u = vectors[:, :rank] if rank else None
-    first = (weights if u is None else weights @ u).astype(np.float32)
-    scores = [a @ first for a in inputs]
-    if u is not None:
-        scores = [z @ u.T.astype(np.float32) for z in scores]
+    def enough(rank: int, scores: list[np.ndarray]) -> bool:
+        found = float(few(*scores).mean())
+        say(f"rank {rank}: held-out squared error {found:.5g}")
+        return task.rank != "auto" or found < (1 + RANK_LOSS) * best
+
+    ridge, best = _least(RIDGES if task.channels <= WIDE else RIDGES[1::2], of_ridge)
+    directions = _directions(task, equations, ridge, inputs, some, enough)
+    if directions is None:
+        scores = [a @ equations.solve(ridge) for a in inputs]
+    else:
+        weights = equations.solve(ridge, directions)
+        scores = [a @ weights @ directions.T for a in inputs]
     linear = judge(*scores)
     errors["linear"] = float(linear.mean())
     mode = _modes(centroid, local, linear)
     forms = np.stack([centroid, local, linear])
     errors["chosen"] = float(np.take_along_axis(forms, mode[None], 0).mean())
-    return Choice(ridge, rank, mode, errors, equations, u)
+    return Choice(own, mode, errors, ridge, equations, directions)
+
+
+def _directions(
+    task: Task,
+    equations: Normal | Dual,
+    ridge: float,
+    inputs: list[np.ndarray],
+    some: np.ndarray,
+    enough: Callable[[int, list[np.ndarray]], bool],
+) -> np.ndarray | None:
+    """Output directions (C, rank) of the least rank that is ``enough``; None: all are needed."""
+    ranks = _ranks(task)
+    if not ranks:
+        return None
+    found = equations.directions(ridge, ranks[-1])
+    scores, done = [np.zeros((len(a), len(some)), np.float32) for a in inputs], 0
+    for rank in ranks:
+        more = found[:, done:rank]
+        weights = equations.solve(ridge, more)
+        for a, score in zip(inputs, scores, strict=True):
+            score += a @ weights @ more[some].T
+        if enough(rank, scores):
+            return found[:, :rank]
+        done = rank
+    return found if task.channels > WHOLE else None
 
 
 def _modes(*errors: np.ndarray) -> np.ndarray:

@@ -106,9 +106,10 @@ class CentroidFitter:
 class RestorationFitter:
     """Fits a restoration blob on calibration features in one pass and bounded memory.
 
-    Keeps at most ``rows`` randomly drawn positions, equally many of each sample (default: about
-    16 million values, 65,536 positions at most). ``bounds`` are the activation's (0, inf) for ReLU,
-    (0, 6) for ReLU6. ``rank``: "auto", 0 (one weight per output and feature) or a multiple of 4.
+    Keeps at most ``rows`` randomly drawn positions, equally many of each sample (default: 4 million
+    values or 64 positions a channel, within 16 million values and 65,536 positions). ``bounds`` are
+    the activation's (0, inf) for ReLU, (0, 6) for ReLU6. ``rank``: "auto", 0 (one weight per output
+    and feature) or a multiple of 4.
     ``reference``, (1 or channels, levels): the quantizer's values, of which no channel's estimates
     may have more squared error on the positions kept.
     """
@@ -132,7 +133,8 @@ class RestorationFitter:
             raise ParameterError('rank must be "auto", 0 or a multiple of 4 up to 1024')
         self.levels, self.channels, self.kind, self.bounds = levels, channels, kind, bounds
         self.rank = rank
-        self.rows = rows or int(min(65536, max(2**24 // channels, 12 * channels)))
+        wanted = max(2**22 // channels, 64 * channels)
+        self.rows = rows or min(65536, wanted, 2**24 // channels)
         self.centroids = CentroidFitter(levels, channels)
         self._reference = reference
         self.samples = 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .blob import LATENT_MAX, LINEAR, LOCAL, STRENGTH_ONE, Restoration
+from .blob import LATENT_MAX, LINEAR, LOCAL, STRENGTH_ONE, Restoration, interleave
 from .equations import joined, ridge_solve
 from .fit import Choice, Task, reference_errors, thin, value_limits
 from .rows import Rows, feature_rows
@@ -23,15 +23,14 @@ def _integer_rows(weights: np.ndarray, own: np.ndarray) -> tuple[np.ndarray, np.
     return np.round(weights / unit).astype(np.int8), np.round(own / unit).astype(np.int16)
 
 
-def _latent_rows(weights: np.ndarray, a: np.ndarray):
-    """int8 rows, bias, shift that bring each component of ``a @ weights`` to 0..127.
+def _latent_rows(weights: np.ndarray, spread: np.ndarray, center: np.ndarray):
+    """int8 rows, bias, shift that bring each sum of features by ``weights`` to 0..127.
 
-    The scale of a row is chosen so that +-4.5 standard deviations just fill the 7 bits.
+    ``spread``: the sums' standard deviations, ``center``: the features' means. The scale of a row
+    is chosen so that +-4.5 standard deviations just fill the 7 bits.
     """
     first = np.zeros((weights.shape[1], weights.shape[0]), np.int8)
     bias, shift = np.zeros(weights.shape[1], np.int32), np.zeros(weights.shape[1], np.uint8)
-    z = a @ weights.astype(np.float32)
-    spread, center = z.std(0, dtype=np.float64), a.mean(0, dtype=np.float64)
     for k in range(weights.shape[1]):
         unit = np.abs(weights[:, k]).max() / 127
         if unit == 0:
@@ -53,10 +52,7 @@ def assemble(task: Task, rows: Rows, held: Rows, choice: Choice, strength: float
     """
     channels, levels, values = task.channels, task.levels, task.values
     threads = task.num_threads
-    (few,) = thin(rows)
-    own_alone = np.zeros((channels, 3))
-    if (choice.mode == 1).any():
-        own_alone = fit_own(all_moments(few, None, levels, threads), scored=False)[:, 1:]
+    own_alone = choice.own
     first = np.zeros((0, 0), np.int8)
     bias, shift = np.zeros(0, np.int32), np.zeros(0, np.uint8)
     second = np.zeros((channels, 0), np.int8)
@@ -67,23 +63,21 @@ def assemble(task: Task, rows: Rows, held: Rows, choice: Choice, strength: float
         _, own_int = _integer_rows(np.zeros((channels, 0)), own)
         score = None
     else:
-        a = feature_rows(rows, values)
         equations = joined(choice.equations, rows, held, values)
-        weights = equations.solve(choice.ridge)
-        inputs = a
+        inputs = feature_rows(rows, values)
         if choice.rank:
-            vectors = equations.refined(weights, choice.directions)
-            weights = weights @ vectors
-            first, bias, shift = _latent_rows(weights, a)
-            inputs = np.floor((a @ first.T.astype(np.float32) + bias) / 2.0**shift)
+            vectors = equations.refined(choice.ridge, choice.directions)
+            weights = equations.solve(choice.ridge, vectors)
+            latent = inputs @ weights
+            latent -= latent.mean(0)
+            first, bias, shift = _latent_rows(weights, latent.std(0), inputs.mean(0))
+            inputs = np.floor((inputs @ first.T.astype(np.float32) + bias) / 2.0**shift)
             inputs = np.clip(inputs, 0, LATENT_MAX).astype(np.float32)
             centred = inputs - inputs.mean(0)
-            weights = ridge_solve(
-                (centred.T @ centred).astype(np.float64),
-                centred.T @ (a @ weights.astype(np.float32)),
-                1e-5,
-            )
-            weights = weights @ vectors.T
+            gram = (centred.T @ centred).astype(np.float64)
+            weights = ridge_solve(gram, centred.T @ latent, 1e-5) @ vectors.T
+        else:
+            weights = equations.solve(choice.ridge)
         few, some = thin(rows, inputs)
         moments = all_moments(few, some @ weights.astype(np.float32), levels, threads)
         w = fit_own(moments, scored=True)
@@ -95,6 +89,7 @@ def assemble(task: Task, rows: Rows, held: Rows, choice: Choice, strength: float
             second = rows_int
         else:
             first = rows_int
+        first = interleave(first[:, :channels], first[:, channels:])
     tables = fit_tables(scored_moments(rows, score, own_int, levels, threads), task.towards)
     tables.centroid = task.centroids.astype(np.float64)
     low, high = limits = value_limits(task)

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .blob import interleave
-
 __all__ = ["Rows", "feature_rows", "joined_rows", "row_chunks"]
 
 CHUNK = 4096
@@ -43,9 +41,14 @@ class Rows:
 
 
 def feature_rows(rows: Rows, values: np.ndarray) -> np.ndarray:
-    """float32 (rows, F): level value and 3x3 sum of every channel."""
-    level = values[rows.s]
-    return interleave(level, level + rows.h + rows.v + rows.d).astype(np.float32)
+    """float32 (rows, 2 C): the level values of all channels, then their 3x3 sums."""
+    level, channels = values[rows.s], rows.s.shape[1]
+    out = np.empty((len(rows), 2 * channels), np.float32)
+    out[:, :channels] = level
+    for around in (rows.h, rows.v, rows.d):
+        level += around
+    out[:, channels:] = level
+    return out
 
 
 def joined_rows(parts: list[Rows]) -> Rows:
