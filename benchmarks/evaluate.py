@@ -12,6 +12,7 @@ for each state of the code that codes. A process a network, --jobs of them at a 
 """
 
 import argparse
+import json
 import multiprocessing
 import time
 from concurrent.futures import ProcessPoolExecutor
@@ -19,15 +20,18 @@ from pathlib import Path
 
 import networks
 import rivals
+from rivals.inputs import fits
 from studies.text import table
 
 from lwfc.evaluation.evaluate import evaluate
 from lwfc.evaluation.families import PROFILES
+from lwfc.evaluation.measure import seconds
 from lwfc.evaluation.result import Evaluation, merge
 from lwfc.evaluation.tables import bd_table, compute_table, gain_table, summary, tool_table
 
 ROOT = Path(__file__).parents[1]
-POINTS = 6  # settings of a codec that meet the test split
+POINTS = 4  # settings of a codec that meet the test split, at least where it has so many
+STREAMS, BATCH = 20, 100  # of a test split at least; samples of a stream at most
 
 
 def main() -> None:
@@ -74,21 +78,31 @@ def one(name: str, chosen: argparse.Namespace) -> Evaluation:
     import torch
 
     torch.set_num_threads(1)
-    started = time.monotonic()
+    started, before = time.monotonic(), seconds()
     others, missing = rivals.load(chosen.rivals)
     given = {key: getattr(chosen, key) for key in ("weights", "data", "at", "sizes")}
     study = networks.load(name, chosen.quick, chosen.out / "cache",
                           **(given if name in networks.YOURS else {}))  # fmt: skip
     families = [PROFILES[codec] for codec in chosen.codecs]
-    families += [f for f in others if f.group != "input" or study.images is not None]
+    families += [f for f in others if f.group != "input" or fits(f, study)]
     log = chosen.out / "cache" / f"{name}{'-quick' * chosen.quick}.jsonl"
-    result = evaluate(study, families, points=POINTS, log=log, progress=say)
+    batch = min(BATCH, max(1, len(study.x("test")) // STREAMS))
+    result = evaluate(study, families, points=POINTS, batch=batch, log=log, progress=say)
     result.about["failed"] |= missing
-    spent = sorted(result.seconds.items(), key=lambda item: -item[1])
-    print(f"{name}: {time.monotonic() - started:.0f} s here; all its points took "
-          f"{sum(result.seconds.values()):.0f} s of a processor: "
-          + ", ".join(f"{codec} {t:.0f}" for codec, t in spent), flush=True)  # fmt: skip
+    with log.with_suffix(".spent").open("a") as file:
+        print(json.dumps([name, time.monotonic() - started, seconds() - before]), file=file)
     return result
+
+
+def spent(folder: Path) -> list[list[str]]:
+    """A table of the minutes that each network took, all its runs together."""
+    found: dict[str, list[float]] = {}
+    for file in sorted(folder.glob("*.spent")):
+        for name, *times in map(json.loads, file.read_text().splitlines()):
+            found[name] = [a + b / 60 for a, b in zip(found.get(name, (0, 0)), times, strict=True)]
+    found["all"] = [sum(column) for column in zip(*found.values(), strict=True)]
+    return [["network", "minutes, wall", "minutes of a processor"],
+            *([name, *(f"{v:.1f}" for v in times)] for name, times in found.items())]  # fmt: skip
 
 
 def say(done: int, total: int | None, what: str) -> None:
@@ -106,7 +120,7 @@ def write(result: Evaluation, folder: Path) -> None:
     found += [("Gains", gain_table(result)), ("Chosen settings", result.cells()),
               ("BD-rate at equal squared error", bd_table(result)),
               ("The whole network on the device", compute_table(result)),
-              ("Tools", tool_table(result))]  # fmt: skip
+              ("Tools", tool_table(result)), ("Time", spent(folder / "cache"))]  # fmt: skip
     text = [f"### {title}\n\n{table(head, body)}" for title, (head, *body) in found]
     text += [f"Not measured: {name}: {why}\n" for name, why in result.about["failed"].items()]
     (folder / "evaluation.md").write_text("\n".join(text))

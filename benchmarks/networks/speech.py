@@ -72,9 +72,14 @@ def clip(rng: np.random.Generator, speakers: tuple[str, ...]) -> tuple[np.ndarra
         speech += alone
     loud, below = rng.uniform(0.02, 0.1), rng.uniform(5, 25)  # of full scale; dB
     x = loud * (speech + 10 ** (-below / 20) * noise(rng, count))
-    x = np.concatenate([np.zeros(CONTEXT), x]).astype(np.float32)
+    return stepped(x.astype(np.float32)), speaking
+
+
+def stepped(x: np.ndarray) -> np.ndarray:
+    """Steps with what is before each, (STEPS, CONTEXT + WINDOW), of a clip's samples."""
+    x = np.concatenate([np.zeros(CONTEXT, np.float32), x])
     steps = np.lib.stride_tricks.sliding_window_view(x, CONTEXT + WINDOW)[::WINDOW]
-    return np.ascontiguousarray(steps), speaking
+    return np.ascontiguousarray(steps)
 
 
 def right(outputs: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -105,5 +110,11 @@ def silero(quick: bool, cache: Path) -> Study:
         steps = np.moveaxis(x[0].reshape(len(x[0]), STEPS, -1), 1, 0)
         return cloud({AT: np.ascontiguousarray(steps), **STATE})["speech_probs"][None]
 
+    def whole(sounds: np.ndarray) -> np.ndarray:
+        clips = (stepped(sound / np.float32(1 << 15)) for sound in sounds)
+        return np.concatenate([second(first(steps[None])) for steps in clips])
+
+    sounds = {split: np.rint(x[..., CONTEXT:].reshape(len(x), -1) * (1 << 15)).clip(
+        -(1 << 15), (1 << 15) - 1).astype(np.int16) for split, x in inputs.items()}  # fmt: skip
     return halved("silero", first, second, inputs, cache, batch=1, labels=labels, metric=right,
-                  measure="steps right")  # fmt: skip
+                  measure="steps right", images=sounds, whole=whole)  # fmt: skip

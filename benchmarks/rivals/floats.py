@@ -68,6 +68,6 @@ def families() -> list[Family]:
         return lambda study, tolerance: Floats(study.x("calibration"), kind, tolerance)
 
     # zfp stays far below its tolerance, so its ladder is another one.
-    steps = {"SPERR": (0.6, 0.9, 1.3, 1.8, 2.5), "zfp": (2, 4, 8, 16, 32),
-             "SZ3": (0.3, 0.6, 0.9, 1.3, 1.8)}  # fmt: skip
+    steps = {"SPERR": (0.3, 0.6, 0.9, 1.3, 1.8, 2.5, 3.5), "zfp": (2, 4, 8, 16, 32, 64),
+             "SZ3": (0.15, 0.3, 0.6, 0.9, 1.3, 1.8, 2.5)}  # fmt: skip
     return [Family(kind, make(kind), settings(tolerance=steps[kind])) for kind in steps]

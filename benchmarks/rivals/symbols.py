@@ -1,30 +1,34 @@
-"""Lossless coders on the symbols of the paper's uniform quantizer: the loss is its own.
+"""Lossless coders on the symbols of the paper's quantizers: the loss is theirs.
 
-Image coders see the channels of all samples of a stream below each other, FFV1 one picture a
-sample; table coders (CompressAI's rANS, constriction, torchac) have a table a channel from
-calibration, EntroPack one of its own in each stream.
+Image coders see one picture a stream, as video does; table coders (CompressAI's rANS, constriction,
+torchac) have a table a channel from calibration, EntroPack one of its own in each stream.
 """
 
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from hevc import tile, untile
 
 import lwfc
 from lwfc.evaluation.families import Family, settings
 
-from .video import ffmpeg, need_ffmpeg, pictures_of
+from .video import ffmpeg, mosaic, need_ffmpeg, pictures_of, unmosaic
 
 __all__ = ["Symbols", "families"]
 
 # Where the paper's codec has its best points.
-SETTINGS = settings(levels=(2, 3, 4, 6, 10), clip_scale=(1.4,))
-Pack = tuple[Callable[[np.ndarray], bytes], Callable[[bytes], Any]]
+SETTINGS = (
+    *settings(levels=(2, 3, 4, 6), clip_scale=(1.4, 2.2)),
+    *settings(levels=(10,), clip_scale=(1.4,)),
+    *settings(levels=(4, 6), clip_scale=(1.6,), quantizer=("ecsq",), rate_weight=(0.05, 0.15)),
+)
+Pack = tuple[Callable[[np.ndarray], bytes], Callable[[bytes, int], Any]]
 
 
 class Symbols:
-    """``packer(calibration symbols)`` gives (pack, unpack) of uint8 arrays (n, C, H, W)."""
+    """``packer(calibration symbols)`` gives pack of uint8 arrays (n, C, H, W) and
+    unpack, which is told n.
+    """
 
     def __init__(self, study: Any, packer: Callable[[np.ndarray], Pack], **setting: Any) -> None:
         calibration = study.x("calibration")
@@ -34,36 +38,41 @@ class Symbols:
         self._planes = pictures_of(calibration[:1]).shape[1:]
         self._pack, self._unpack = packer(pictures_of(self._codec.symbols(calibration)))
 
+    def expected(self, x: np.ndarray) -> np.ndarray:
+        """What decoding gives: the coders lose nothing."""
+        return self._valued(self._codec.symbols(x))
+
+    def _valued(self, symbols: np.ndarray) -> np.ndarray:
+        return self._codec.values.reshape(-1)[symbols].astype(np.float32)
+
     def encode(self, x: np.ndarray) -> bytes:
         symbols = np.ascontiguousarray(pictures_of(self._codec.symbols(x)))
         return len(x).to_bytes(4, "little") + bytes(self._pack(symbols))
 
     def decode(self, data: bytes) -> np.ndarray:
         count = int.from_bytes(data[:4], "little")
-        flat = np.asarray(self._unpack(data[4:]), np.uint8).reshape(-1)
-        symbols = flat[: count * int(np.prod(self._inner))].reshape(count, *self._inner)
-        return self._codec.values.reshape(-1)[symbols].astype(np.float32)
+        flat = np.asarray(self._unpack(data[4:], count), np.uint8).reshape(-1)
+        return self._valued(flat[: count * int(np.prod(self._inner))].reshape(count, *self._inner))
 
 
-def jpeg_xl(_: np.ndarray) -> Pack:
+def jpeg_xl(calibration: np.ndarray) -> Pack:
     import imagecodecs
 
+    planes = calibration.shape[1:]
     return (
-        lambda s: imagecodecs.jpegxl_encode(s.reshape(-1, s.shape[-1]), lossless=True, effort=7,
-                                            numthreads=1),
-        lambda data: imagecodecs.jpegxl_decode(data, numthreads=1),
-    )  # fmt: skip
+        lambda s: imagecodecs.jpegxl_encode(mosaic(s), lossless=True, effort=7, numthreads=1),
+        lambda data, n: unmosaic(imagecodecs.jpegxl_decode(data, numthreads=1), n, planes),
+    )
 
 
 def pcodec(calibration: np.ndarray) -> Pack:
     import imagecodecs
 
+    size = int(np.prod(calibration.shape[1:]))
     return (
-        lambda s: len(s.reshape(-1)).to_bytes(8, "little") + imagecodecs.pcodec_encode(
-            s.reshape(-1)),
-        lambda data: imagecodecs.pcodec_decode(data[8:], dtype="u1",
-                                               shape=(int.from_bytes(data[:8], "little"),)),
-    )  # fmt: skip
+        lambda s: imagecodecs.pcodec_encode(s.reshape(-1)),
+        lambda data, n: imagecodecs.pcodec_decode(data, dtype="u1", shape=(n * size,)),
+    )
 
 
 def blosc2(_: np.ndarray) -> Pack:
@@ -72,30 +81,32 @@ def blosc2(_: np.ndarray) -> Pack:
     return (
         lambda s: package.compress2(s, codec=package.Codec.ZSTD, clevel=9, typesize=1,
                                     filters=[package.Filter.BITSHUFFLE]),
-        lambda data: np.frombuffer(package.decompress2(data), np.uint8),
+        lambda data, n: np.frombuffer(package.decompress2(data), np.uint8),
     )  # fmt: skip
 
 
 def openzl(_: np.ndarray) -> Pack:
     from bench.peers import openzl_coder
 
-    return openzl_coder("Compress", "Numeric")
+    pack, unpack = openzl_coder("Compress", "Numeric")
+    return pack, lambda data, n: unpack(data)
 
 
 def ffv1(calibration: np.ndarray) -> Pack:
     need_ffmpeg()
     planes = calibration.shape[1:]
-    height, width = tile(calibration[:1]).shape[1:]
 
     def pack(symbols: np.ndarray) -> bytes:
-        size = ["-s", f"{width}x{height}", "-r", "25"]
+        picture = mosaic(symbols)
+        size = ["-s", f"{picture.shape[1]}x{picture.shape[0]}", "-r", "25"]
         return ffmpeg(["-f", "rawvideo", "-pix_fmt", "gray", *size, "-i", "-", "-c:v", "ffv1",
-                       "-level", "3", "-coder", "1", "-context", "1", "-slices", "4", "-slicecrc",
-                       "0", "-g", "1000", "-f", "nut"], tile(symbols).tobytes())  # fmt: skip
+                       "-level", "1", "-coder", "1", "-context", "1", "-f", "nut"],
+                      picture.tobytes())  # fmt: skip
 
-    def unpack(data: bytes) -> np.ndarray:
+    def unpack(data: bytes, count: int) -> np.ndarray:
         raw = ffmpeg(["-f", "nut", "-i", "-", "-f", "rawvideo", "-pix_fmt", "gray"], data)
-        return untile(np.frombuffer(raw, np.uint8).reshape(-1, height, width), planes)
+        sides = mosaic(np.zeros((count, *planes), np.uint8)).shape
+        return unmosaic(np.frombuffer(raw, np.uint8).reshape(sides), count, planes)
 
     return pack, unpack
 
@@ -118,11 +129,10 @@ def constriction(calibration: np.ndarray) -> Pack:
         coder = stream.queue.RangeEncoder()
         for model, channel in zip(models, np.moveaxis(symbols, 1, 0), strict=True):
             coder.encode(channel.reshape(-1).astype(np.int32), model)
-        return len(symbols).to_bytes(4, "little") + coder.get_compressed().tobytes()
+        return coder.get_compressed().tobytes()
 
-    def unpack(data: bytes) -> np.ndarray:
-        count = int.from_bytes(data[:4], "little")
-        coder = stream.queue.RangeDecoder(np.frombuffer(data[4:], np.uint32))
+    def unpack(data: bytes, count: int) -> np.ndarray:
+        coder = stream.queue.RangeDecoder(np.frombuffer(data, np.uint32))
         rows = np.stack([coder.decode(model, count * plane) for model in models])
         return rows.reshape(channels, count, plane).swapaxes(0, 1)
 
@@ -144,11 +154,10 @@ def torchac(calibration: np.ndarray) -> Pack:
 
     def pack(symbols: np.ndarray) -> bytes:
         flat = torch.from_numpy(symbols.astype(np.int16)).flatten(2)
-        data = package.encode_float_cdf(spread(len(flat)), flat)
-        return len(symbols).to_bytes(4, "little") + data
+        return package.encode_float_cdf(spread(len(flat)), flat)
 
-    def unpack(data: bytes) -> Any:
-        return package.decode_float_cdf(spread(int.from_bytes(data[:4], "little")), data[4:])
+    def unpack(data: bytes, count: int) -> Any:
+        return package.decode_float_cdf(spread(count), data)
 
     return pack, unpack
 
@@ -161,7 +170,7 @@ def entropack(_: np.ndarray) -> Pack:
         found = package.compress(torch.from_numpy(symbols), package.TileANSConfig())
         return found.entropack_quant_state.numpy().tobytes()
 
-    def unpack(data: bytes) -> np.ndarray:
+    def unpack(data: bytes, count: int) -> np.ndarray:
         state = torch.frombuffer(bytearray(data), dtype=torch.uint8)
         found = package.CompressedTensor.unpack(state)
         return package.decompress(found, package.TileANSConfig()).numpy()
@@ -186,19 +195,18 @@ def compressai(calibration: np.ndarray) -> Pack:
     own = np.repeat(np.arange(channels), plane).tolist()
 
     def pack(symbols: np.ndarray) -> bytes:
-        return len(symbols).to_bytes(4, "little") + ans.RansEncoder().encode_with_indexes(
+        return ans.RansEncoder().encode_with_indexes(
             symbols.reshape(-1).tolist(), own * len(symbols), tables, sizes, offsets)  # fmt: skip
 
-    def unpack(data: bytes) -> list[int]:
-        count = int.from_bytes(data[:4], "little")
-        return ans.RansDecoder().decode_with_indexes(data[4:], own * count, tables, sizes, offsets)
+    def unpack(data: bytes, count: int) -> list[int]:
+        return ans.RansDecoder().decode_with_indexes(data, own * count, tables, sizes, offsets)
 
     return pack, unpack
 
 
 PACKERS = {
-    "JPEG XL": (jpeg_xl, "imagecodecs, lossless, effort 7"),
-    "FFV1": (ffv1, "ffmpeg, level 3, range coder, large context"),
+    "JPEG XL": (jpeg_xl, "imagecodecs, lossless, effort 7; channels and samples tiled"),
+    "FFV1": (ffv1, "ffmpeg, version 1, range coder, large context; channels and samples tiled"),
     "pcodec": (pcodec, "imagecodecs"),
     "Blosc2 zstd": (blosc2, "blosc2, bit shuffle, zstd level 9"),
     "OpenZL": (openzl, "openzl, its generic graph for numbers"),
@@ -215,6 +223,6 @@ def families() -> list[Family]:
     def make(packer: Callable[[np.ndarray], Pack]) -> Callable[..., Symbols]:
         return lambda study, **setting: Symbols(study, packer, **setting)
 
-    few = {"EntroPack": settings(levels=(3, 6), clip_scale=(1.4,))}  # slow without a GPU
+    few = {"EntroPack": settings(levels=(2, 3, 4, 6), clip_scale=(1.4,))}  # slow without a GPU
     return [Family(f"symbols, {name}", make(packer), few.get(name, SETTINGS), tool=tool)
             for name, (packer, tool) in PACKERS.items()]  # fmt: skip

@@ -1,6 +1,7 @@
 """HEVC and AV1, lossy: channels tiled into 8-bit monochrome pictures, every picture intra.
 
-One picture a sample, all pictures of a stream through one encoder; x265 without its info message.
+A stream is one picture with all its samples side by side, which takes up to a quarter fewer bits at
+equal squared error than a picture for each; x265 without its info message.
 """
 
 import shutil
@@ -12,7 +13,8 @@ from hevc import tile, untile
 
 from lwfc.evaluation.families import Family, settings
 
-__all__ = ["Video", "families", "ffmpeg", "need_ffmpeg", "pictures_of"]
+__all__ = ["Video", "described", "families", "ffmpeg", "mosaic", "need_ffmpeg", "pictures_of",
+           "unmosaic"]  # fmt: skip
 
 X265 = "qp={q}:keyint=1:min-keyint=1:info=0:ipratio=1:scenecut=0:repeat-headers=0:pools=none:" \
        "frame-threads=1:log-level=none"  # fmt: skip
@@ -32,6 +34,17 @@ def pictures_of(x: np.ndarray) -> np.ndarray:
     return x.reshape(len(x), -1, 1, 1) if x.ndim == 2 else x
 
 
+def mosaic(planes: np.ndarray) -> np.ndarray:
+    """(n, C, H, W) as one picture: channels tiled, then samples."""
+    return tile(tile(planes)[None])[0]
+
+
+def unmosaic(picture: np.ndarray, count: int, planes: tuple[int, ...]) -> np.ndarray:
+    """The inverse, of so many samples of this shape."""
+    sides = tile(np.zeros((1, *planes), np.uint8)).shape[1:]
+    return untile(untile(picture[None], (count, *sides))[0], planes)
+
+
 class Video:
     """8-bit pictures over the calibration features' range through ffmpeg at one quantizer."""
 
@@ -43,27 +56,30 @@ class Video:
         self._planes = pictures_of(calibration[:1]).shape[1:]
         options, self._format = ENCODERS[kind]
         self._options = [option.format(q=quantizer) for option in options]
-        height, width = tile(np.zeros((1, *self._planes), np.uint8)).shape[1:]
-        # Encoders take even sides of 16 pixels at least.
-        self._shape = tuple(max(16, side + side % 2) for side in (height, width))
-        self._pads = [(0, 0), *((0, a - b) for a, b in
-                                zip(self._shape, (height, width), strict=True))]  # fmt: skip
+
+    def _sides(self, count: int) -> tuple[tuple[int, int], tuple[int, int]]:
+        """Of the picture of so many samples, and as encoders take it: even, 16 pixels at least."""
+        sides = mosaic(np.zeros((count, *self._planes), np.uint8)).shape
+        return sides, tuple(max(16, side + side % 2) for side in sides)
 
     def encode(self, x: np.ndarray) -> bytes:
         symbols = np.rint((np.clip(x, self._low, self._low + 255 * self._step) - self._low)
                           / self._step).astype(np.uint8)  # fmt: skip
-        pictures = np.pad(tile(pictures_of(symbols)), self._pads, mode="edge")
-        size = f"{self._shape[1]}x{self._shape[0]}"
-        source = ["-f", "rawvideo", "-pix_fmt", "gray", "-s", size, "-r", "25", "-i", "-"]
-        return ffmpeg([*source, *self._options, "-f", self._format], pictures.tobytes())
+        sides, full = self._sides(len(x))
+        pads = [(0, a - b) for a, b in zip(full, sides, strict=True)]
+        source = ["-f", "rawvideo", "-pix_fmt", "gray", "-s", f"{full[1]}x{full[0]}", "-r", "25",
+                  "-i", "-"]  # fmt: skip
+        picture = np.pad(mosaic(pictures_of(symbols)), pads, mode="edge")
+        data = ffmpeg([*source, *self._options, "-f", self._format], picture.tobytes())
+        return len(x).to_bytes(2, "little") + data
 
     def decode(self, data: bytes) -> np.ndarray:
+        count = int.from_bytes(data[:2], "little")
+        (height, width), full = self._sides(count)
         raw = ffmpeg(["-f", self._format, "-i", "-", "-f", "rawvideo", "-pix_fmt", "gray",
-                      "-vsync", "passthrough"], data)  # fmt: skip
-        pictures = np.frombuffer(raw, np.uint8).reshape(-1, *self._shape)
-        height, width = (side - pad[1] for side, pad in
-                         zip(self._shape, self._pads[1:], strict=True))  # fmt: skip
-        symbols = untile(pictures[:, :height, :width], self._planes)
+                      "-vsync", "passthrough"], data[2:])  # fmt: skip
+        picture = np.frombuffer(raw, np.uint8).reshape(full)[:height, :width]
+        symbols = unmosaic(picture, count, self._planes)
         values = symbols.astype(np.float32) * np.float32(self._step) + np.float32(self._low)
         return values.reshape(-1, *self._inner)
 
@@ -90,11 +106,13 @@ def families() -> list[Family]:
     def make(kind: str) -> Any:
         return lambda study, quantizer: Video(study.x("calibration"), kind, quantizer)
 
-    ladders = {"HEVC": (18, 22, 26, 29, 32, 34, 36, 38), "AV1": (12, 22, 29, 35, 41)}
+    ladders = {"HEVC": (18, 22, 26, 29, 32, 34, 36, 38, 41, 44),
+               "AV1": (12, 22, 29, 35, 41, 47, 53)}
     return [Family(kind, make(kind), settings(quantizer=ladder), tool=described(kind))
             for kind, ladder in ladders.items()]  # fmt: skip
 
 
 def described(kind: str) -> str:
     """The encoder's options, and how features become pictures."""
-    return f"ffmpeg {' '.join(ENCODERS[kind][0])}; channels tiled, 8-bit gray, all intra"
+    return (f"ffmpeg {' '.join(ENCODERS[kind][0])}; channels and samples tiled, 8-bit gray, "
+            "intra")  # fmt: skip

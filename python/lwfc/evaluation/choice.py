@@ -12,7 +12,7 @@ import numpy as np
 from ..base.unbeaten import unbeaten
 from .bootstrap import interval
 
-__all__ = ["chosen", "curve", "frontier", "gain"]
+__all__ = ["between", "chosen", "curve", "frontier", "gain"]
 
 Record = dict[str, Any]
 SLACK = 1e-9
@@ -54,6 +54,17 @@ def curve(records: Sequence[Record], bounds: Sequence[float], most: float, count
     room = max(0, min(len(spare), count - len(picks)))
     spread = {spare[int(i)] for i in np.linspace(0, len(spare) - 1, room)} if room else set()
     return [front[i] for i in sorted(picks | spread)]
+
+
+def between(front: Sequence[Record], tried: Sequence[Record], bound: float) -> Record | None:
+    """The record of ``front`` (by rising bits) to try next for a bound: half way from the choice
+    among those tried down to the next that was; None where nothing lies between.
+    """
+    places = [[r["setting"] for r in front].index(r["setting"]) for r in tried]
+    best = chosen(tried, bound)
+    high = len(front) if best is None else places[best]
+    low = max((place for place in places if place < high), default=-1)
+    return front[(low + high) // 2] if high - low > 1 else None
 
 
 def _redrawn_bits(record: Record, draw: int) -> float:

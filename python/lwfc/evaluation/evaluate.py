@@ -14,7 +14,7 @@ from ..base.checks import check_number
 from ..base.errors import ParameterError
 from ..base.progress import Progress, takes_progress
 from ..split.journal import Journal, fingerprint
-from .choice import chosen, curve
+from .choice import between, chosen, curve
 from .families import Coder, Family, choose_families
 from .measure import BATCH, measure, single_bits
 from .result import Evaluation
@@ -22,8 +22,8 @@ from .study import Study
 
 __all__ = ["BOUNDS", "evaluate"]
 
-VERSION = 2  # of the records in a journal
-SCREENED, LEAST = 4, 100  # one of so many tune samples meets all settings, so many at least
+VERSION = 3  # of the records in a journal
+SCREENED, LEAST = 8, 50  # one of so many tune samples meets all settings, so many at least
 BOUNDS = (0.5, 1.0, 2.0)
 PACKAGE = Path(__file__).parents[1]
 CODING = ("base", "codec", "model", "context", "restoration", "transform", "calibration")
@@ -55,8 +55,9 @@ def evaluate(
         95 % interval*. A bound of half a point takes thousands of tune samples to be reached.
     ``most``, ``points``
         A family's curve: at most so many settings, losing at most so much on the tune split. Only
-        these meet the test split. Of a tune split of 400 samples and more, every fourth one decides
-        which settings are measured on all.
+        these meet the test split. Of a tune split of 100 samples and more, one in two to eight
+        (50 at least) meets all settings; those that no other beats there and that the bounds need
+        are measured on all.
     ``batch``
         Samples a stream. The chosen settings are also measured with a stream for each sample.
     ``log``
@@ -85,7 +86,7 @@ def evaluate(
         "bounds": list(bounds), "measure": {study.name: study.measure}, "failed": {},
         "whole": {study.name: study.reference("test").metric()}, "complete": False,
         "samples": {study.name: {s: len(study.x(s)) for s in study.features}},
-        "shape": {study.name: list(study.x("tune").shape[1:])}, "batch": int(batch),
+        "shape": {study.name: list(study.x("tune").shape[1:])}, "batch": {study.name: int(batch)},
         "tools": {family.name: family.tool for family in families},
         "compute": {study.name: study.compute},
     }  # fmt: skip
@@ -113,7 +114,8 @@ class _Run:
         self.study, self.batch, self.journal, self.progress = study, batch, journal, progress
         self.done, self.total = 0, total
         count = len(study.x("tune"))
-        self.screen = study.thinned(SCREENED) if count >= SCREENED * LEAST else None
+        every = min(SCREENED, count // LEAST)
+        self.screen = study.thinned(every) if every > 1 else None
         self.test = study.fingerprint("test")
         self.coders: dict[str, Coder] = {}
 
@@ -159,11 +161,15 @@ class _Run:
         """All records of settings that are screened or tuned, and the test records of the curve."""
         self.coders.clear()
         first: list[dict[str, Any]] = []
-        settings: Sequence[dict[str, Any]] = family.settings
-        if self.screen is not None and len(settings) > 1:
-            first = [self.point(family, setting, "screen") for setting in settings]
-            settings = [record["setting"] for record in curve(first, bounds, most, points)]
-        tune = [self.point(family, setting, "tune") for setting in settings]
+        if self.screen is not None and len(family.settings) > 1:
+            first = [self.point(family, setting, "screen") for setting in family.settings]
+            front, start = (curve(first, bounds, most, n) for n in (len(first), points))
+            tune = [self.point(family, record["setting"], "tune") for record in start]
+            for bound in bounds:
+                while record := between(front, tune, bound):
+                    tune.append(self.point(family, record["setting"], "tune"))
+        else:
+            tune = [self.point(family, setting, "tune") for setting in family.settings]
         kept = curve(tune, bounds, most, points)
         test = [self.point(family, record["setting"], "test") for record in kept]
         wanted = {chosen(kept, bound) for bound in bounds} - {None}

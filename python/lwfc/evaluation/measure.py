@@ -16,16 +16,25 @@ from .study import Study
 __all__ = ["BATCH", "code", "measure", "single_bits"]
 
 BATCH = 100  # samples a stream
-SINGLES = 100  # samples whose streams are measured one by one
+SINGLES = 32  # samples whose streams are measured one by one
+CODED = 8  # streams of a coder that is known to restore what it is given
 DIGITS = 4  # after the point, of redrawn losses
 
 
 def code(
     coder: Coder, x: np.ndarray, size: int, clock: Callable[[], float] = time.perf_counter
-) -> tuple[list[int], np.ndarray, float, float]:
-    """(bytes of each stream of ``size`` samples, what was decoded, seconds of both ways)."""
-    streams, out, encode, decode = [], np.empty_like(x), 0.0, 0.0
-    for start in range(0, len(x), size):
+) -> tuple[list[int], np.ndarray, float, float, int]:
+    """(bytes of each stream of ``size`` samples, what was decoded, seconds of both ways, how many
+    samples were coded): all, or of a coder with ``expected`` :data:`CODED` streams, evenly spread,
+    whose decoding must give what is expected.
+    """
+    expected = getattr(coder, "expected", None)
+    out = np.empty_like(x) if expected is None else expected(x)
+    starts = np.arange(0, len(x), size)
+    if expected is not None and len(starts) > CODED:
+        starts = starts[np.linspace(0, len(starts) - 1, CODED).astype(int)]
+    streams, encode, decode, coded_samples = [], 0.0, 0.0, 0
+    for start in starts:
         part = x[start : start + size]
         begun = clock()
         data = coder.encode(part)
@@ -39,9 +48,13 @@ def code(
             raise ParameterError(f"decode gave the shape {found.shape} for {part.shape}")
         if not np.isfinite(found).all():
             raise ParameterError("decode gave NaN or infinities")
-        out[start : start + size] = found
+        if expected is None:
+            out[start : start + size] = found
+        elif not np.array_equal(found, out[start : start + size]):
+            raise ParameterError("decode gave other values than the coder's expected() says")
         streams.append(len(data))
-    return streams, out, encode, decode
+        coded_samples += len(part)
+    return streams, out, encode, decode, coded_samples
 
 
 def seconds() -> float:
@@ -72,15 +85,16 @@ def measure(
     Bits count every byte of the streams over the elements of the *features*, also where inputs are
     sent. ``draws`` are losses in the redraws of :mod:`.bootstrap`, ``upper`` the upper end of the
     loss's one-sided 95 % interval, ``error`` the features' mean squared error over their variance
-    (None of constant ones), times milliseconds a sample, ``cpu_s`` the processor time of the point.
-    ``codec_bytes``: the codec's file, which both sides have beforehand, where it has one. ``make``
-    gives the coder where it is made already.
+    (None of constant ones), ``coded`` the samples that were coded (see :func:`code`), on which
+    ``bits`` and ``streams`` rest; times milliseconds a sample, ``cpu_s`` the processor time of the
+    point. ``codec_bytes``: the codec's file, which both sides have beforehand, where it has one.
+    ``make`` gives the coder where it is made already.
     """
     begun = seconds()
     coder = make() if make else family.make(study, **setting)
     x = study.x(split)
     source = _source(study, family, split)
-    streams, decoded, encode, decode = code(coder, source, size)
+    streams, decoded, encode, decode, coded = code(coder, source, size)
     if family.group == "input":
         outcome, error = study.judge(split, study.whole(decoded)), None
     else:
@@ -99,16 +113,17 @@ def measure(
         "split": split,
         "samples": len(x),
         "elements": x[0].size,
-        "bits": 8 * sum(streams) / x.size,
-        "kb_per_sample": sum(streams) / len(x) / 1000,
+        "coded": coded,
+        "bits": 8 * sum(streams) / (coded * x[0].size),
+        "kb_per_sample": sum(streams) / coded / 1000,
         "metric": after,
         "loss": before - after,
         "low": low,
         "high": high,
         "upper": before - after + SURE * float(np.std(draws)),
         "error": error,
-        "encode_ms": 1e3 * encode / len(x),
-        "decode_ms": 1e3 * decode / len(x),
+        "encode_ms": 1e3 * encode / coded,
+        "decode_ms": 1e3 * decode / coded,
         "cpu_s": round(seconds() - begun, 2),
         "codec_bytes": len(to_bytes()) if to_bytes else None,
         "streams": streams,
@@ -119,5 +134,5 @@ def measure(
 def single_bits(study: Study, family: Family, coder: Coder, split: str) -> float:
     """Bits an element of the first samples, each a stream of its own."""
     source = _source(study, family, split)[:SINGLES]
-    streams, _, _, _ = code(coder, source, 1)
-    return 8 * sum(streams) / (len(source) * study.x(split)[0].size)
+    size = sum(len(coder.encode(source[i : i + 1])) for i in range(len(source)))
+    return 8 * size / (len(source) * study.x(split)[0].size)

@@ -80,11 +80,12 @@ def _table(cells: Sequence[Sequence[str]]) -> str:
 def _facts(about: Any) -> str:
     sizes = "; ".join(f"{study}: {', '.join(f'{n} {split}' for split, n in counts.items())}"
                       for study, counts in about["samples"].items())  # fmt: skip
+    batches = " or ".join(map(str, sorted(set(about["batch"].values()))))
     return (
         "Codecs are fitted on calibration samples, points measured once on test samples "
         f"({sizes}). For each bound on the loss a codec has its setting of fewest bits among those "
         "whose loss on tune samples is within it by the upper end of a one-sided 95 % interval. "
-        f"Bits count every byte of streams of {about['batch']} samples, over the elements of the "
+        f"Bits count every byte of streams of {batches} samples, over the elements of the "
         "feature tensor; inputs that are sent instead count over the same elements. Bands and "
         "intervals: 95 %, paired bootstrap against "
         "the uncompressed network."

@@ -237,7 +237,6 @@ def merge(parts: Iterable[Evaluation]) -> Evaluation:
             raise ParameterError(f"merge: bounds {part.about['bounds']} in one part and "
                                  f"{about['bounds']} in another")  # fmt: skip
         about["complete"] = about["complete"] and part.about["complete"]
-        about["batch"] = part.about["batch"]
-        for name in ("measure", "whole", "samples", "shape", "failed", "tools", "compute"):
+        for name in ("batch", "measure", "whole", "samples", "shape", "failed", "tools", "compute"):
             about[name] = about.get(name, {}) | part.about[name]
     return Evaluation([record for part in parts for record in part.records], about)
