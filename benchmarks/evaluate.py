@@ -1,7 +1,7 @@
 """Every codec and rival on every network: the evaluation behind RESULTS.md, as a page and tables.
 
 Usage: python benchmarks/evaluate.py [--quick] [--networks NAME ...] [--codecs NAME ...]
-                                     [--rivals MODULE ...] [--jobs N] [--out FOLDER]
+                                     [--rivals MODULE ...] [--jobs N] [--out FOLDER] [--record]
        python benchmarks/evaluate.py --networks resnet50|vgg16|alexnet|yolo --weights FILE
                                      --data FOLDER [--at LAYER] [--sizes N N N] ...
 
@@ -14,6 +14,7 @@ for each state of the code that codes. A process a network, --jobs of them at a 
 import argparse
 import json
 import multiprocessing
+import shutil
 import time
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -27,10 +28,20 @@ from lwfc.evaluation.evaluate import evaluate
 from lwfc.evaluation.families import PROFILES
 from lwfc.evaluation.measure import seconds
 from lwfc.evaluation.result import Evaluation, merge
-from lwfc.evaluation.tables import bd_table, compute_table, gain_table, summary, tool_table
+from lwfc.evaluation.tables import (
+    bd_table,
+    behind_table,
+    compute_table,
+    gain_table,
+    over_table,
+    summary,
+    tool_table,
+)
 
 ROOT = Path(__file__).parents[1]
 POINTS = 4  # settings of a codec that meet the test split, at least where it has so many
+MARKS = "<!-- by evaluate.py -->", "<!-- to here -->"  # in RESULTS.md
+GIVEN = ("weights", "data", "at", "sizes")  # options that networks.YOURS take
 STREAMS, BATCH = 20, 100  # of a test split at least; samples of a stream at most
 
 
@@ -43,6 +54,7 @@ def main() -> None:
     add("--rivals", nargs="*", default=list(rivals.RIVALS), choices=rivals.RIVALS)
     add("--quick", action="store_true", help="few samples: a check")
     add("--jobs", type=int, default=2, help="networks at a time (default 2)")
+    add("--record", action="store_true", help="put tables and picture into RESULTS.md, section 7")
     add("--out", type=Path, default=ROOT / "build" / "evaluation")
     yours = parser.add_argument_group("a network with weights and data of yours")
     yours.add_argument("--weights", type=Path, help="a state dict; of a YOLO the .onnx file")
@@ -55,6 +67,9 @@ def main() -> None:
     if len(needing) > 1 or needing and not (chosen.weights and chosen.data):
         parser.error(f"{', '.join(needing)}: one of these at a time, with --weights FILE and "
                      "--data FOLDER (docs/evaluation.md)")  # fmt: skip
+    given = [f"--{name}" for name in GIVEN if getattr(chosen, name) is not None]
+    if given and not needing:
+        parser.error(f"{', '.join(given)}: name the network, --networks {'|'.join(networks.YOURS)}")
     (chosen.out / "cache").mkdir(parents=True, exist_ok=True)
     missing, parts = {}, []
     with ProcessPoolExecutor(chosen.jobs, multiprocessing.get_context("spawn")) as pool:
@@ -66,11 +81,17 @@ def main() -> None:
                 missing[name] = str(error)
                 print(f"{name} is left out: {error}", flush=True)
                 continue
+            except ValueError as error:
+                if name not in networks.YOURS:
+                    raise
+                parser.error(f"{name}: {error}")
             result = merge(parts)
             result.about["failed"] |= missing
             write(result, chosen.out)
     if not parts:
         raise SystemExit(1)
+    if chosen.record:
+        record(result, chosen.out)
 
 
 def one(name: str, chosen: argparse.Namespace) -> Evaluation:
@@ -80,7 +101,7 @@ def one(name: str, chosen: argparse.Namespace) -> Evaluation:
     torch.set_num_threads(1)
     started, before = time.monotonic(), seconds()
     others, missing = rivals.load(chosen.rivals)
-    given = {key: getattr(chosen, key) for key in ("weights", "data", "at", "sizes")}
+    given = {key: getattr(chosen, key) for key in GIVEN}
     study = networks.load(name, chosen.quick, chosen.out / "cache",
                           **(given if name in networks.YOURS else {}))  # fmt: skip
     families = [PROFILES[codec] for codec in chosen.codecs]
@@ -116,14 +137,48 @@ def write(result: Evaluation, folder: Path) -> None:
     result.to_html(folder / "evaluation.html")
     result.plot(folder / "evaluation.png")
     (folder / "evaluation.json").write_text(result.to_json())
-    found = [(study, summary(result, study)) for study in result.studies]
-    found += [("Gains", gain_table(result)), ("Chosen settings", result.cells()),
-              ("BD-rate at equal squared error", bd_table(result)),
-              ("The whole network on the device", compute_table(result)),
-              ("Tools", tool_table(result)), ("Time", spent(folder / "cache"))]  # fmt: skip
-    text = [f"### {title}\n\n{table(head, body)}" for title, (head, *body) in found]
+    (folder / "evaluation.md").write_text(markdown([
+        *told(result, folder), ("Chosen settings", result.cells()),
+        ("BD-rate at equal squared error", bd_table(result)),
+    ], result))  # fmt: skip
+
+
+def told(result: Evaluation, folder: Path) -> list[tuple[str, list[list[str]]]]:
+    """(title, table) of what RESULTS.md shows."""
+    found = []
+    for study in result.studies:
+        shape = "x".join(map(str, result.about["shape"][study]))
+        samples = result.about["samples"][study]
+        found.append((
+            f"{study}, {shape}; {samples['tune']} tune and {samples['test']} test samples; "
+            f"{result.about['measure'][study]} {result.about['whole'][study]:.2f} uncompressed",
+            summary(result, study),
+        ))  # fmt: skip
+    return [
+        *found,
+        ("The best of ours against others: bits saved at equal bounds", gain_table(result)),
+        ("Who needs fewer bits than the best of ours", behind_table(result)),
+        ("Choices that lose more on test samples than their bound", over_table(result)),
+        ("The whole network on the device", compute_table(result)),
+        ("Tools and settings", tool_table(result)),
+        ("Time", spent(folder / "cache")),
+    ]
+
+
+def markdown(found: list[tuple[str, list[list[str]]]], result: Evaluation) -> str:
+    text = [f"### {title}\n\n{table(head, body) if body else 'None.'}"
+            for title, (head, *body) in found]  # fmt: skip
     text += [f"Not measured: {name}: {why}\n" for name, why in result.about["failed"].items()]
-    (folder / "evaluation.md").write_text("\n".join(text))
+    return "\n".join(text)
+
+
+def record(result: Evaluation, folder: Path) -> None:
+    """Tables between the marks in RESULTS.md, the picture beside it."""
+    file = Path(__file__).with_name("RESULTS.md")
+    before, rest = file.read_text().split(f"{MARKS[0]}\n")
+    text = markdown(told(result, folder), result)
+    file.write_text(f"{before}{MARKS[0]}\n\n{text}\n{MARKS[1]}{rest.split(MARKS[1])[1]}")
+    shutil.copy(folder / "evaluation.png", file.with_name("evaluation.png"))
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ import numpy as np
 
 from lwfc.evaluation.study import Study
 
-from .common import crossing, dealt, halved, halves, marked
+from .common import asked, crossing, dealt, halved, halves, marked
 
 __all__ = ["decode", "letterbox", "yolo"]
 
@@ -102,7 +102,8 @@ def yolo(
         pictures[split] = np.stack([picture for picture, *_ in boxed])
         labels[split] = [truth(objects[ids[file]], *placed)
                          for file, (_, *placed) in zip(part, boxed, strict=True)]  # fmt: skip
-    edge, cloud = halves(weights, at, inputs(pictures["calibration"][:1]))
+    with asked(at):
+        edge, cloud = halves(weights, at, inputs(pictures["calibration"][:1]))
     name = crossing(edge, at)
 
     def first(x: np.ndarray) -> np.ndarray:

@@ -2,16 +2,19 @@
 
 import hashlib
 import importlib.util
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from lwfc.base.errors import ParameterError
 from lwfc.evaluation.study import SPLITS, Study
 
-__all__ = ["crossing", "cut", "dealt", "halved", "halves", "kept", "marked", "package_file", "run"]
+__all__ = ["asked", "crossing", "cut", "dealt", "halved", "halves", "kept", "marked",
+           "package_file", "run"]  # fmt: skip
 
 BATCH = 100
 SEED = 18
@@ -88,6 +91,15 @@ def halves(path: Path, at: str, example: Any, **options: Any) -> tuple[Any, Any]
     settings = onnxruntime.SessionOptions()
     settings.intra_op_num_threads = 1
     return lwfc.onnx.split(path, at, example=example, sess_options=settings, **options)
+
+
+@contextmanager
+def asked(at: str) -> Iterator[None]:
+    """Names the option in errors of a cut that it asked for: ValueError."""
+    try:
+        yield
+    except ParameterError as error:
+        raise ValueError(f"--at {at}: {error}") from error
 
 
 def crossing(edge: Any, at: str) -> str:

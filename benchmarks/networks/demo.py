@@ -15,7 +15,7 @@ __all__ = ["classifier", "detector", "labelled", "transformer"]
 # Unlabelled calibration samples, labelled tune and test samples. Of the data set's test images the
 # first are the test split, further tune images come from its end; no training saw either.
 SIZES = {"classifier": (500, 3000, 2000), "detector": (200, 300, 300),
-         "transformer": (500, 4000, 2000)}  # fmt: skip
+         "transformer": (500, 3000, 2000)}  # fmt: skip
 QUICK = {"classifier": (250, 300, 1000), "detector": (150, 100, 200),
          "transformer": (250, 300, 1000)}  # fmt: skip
 

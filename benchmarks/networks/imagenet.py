@@ -6,6 +6,7 @@ as https://pytorch.org/vision/stable/models.html links to. The three splits are 
 folder by a seed; no image is in two of them, and no label of the first is used.
 """
 
+import difflib
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -16,7 +17,7 @@ import numpy as np
 
 from lwfc.evaluation.study import Study
 
-from .common import crossing, cut, dealt, marked, run
+from .common import asked, crossing, cut, dealt, marked, run
 
 __all__ = ["alexnet", "read", "resnet50", "vgg16"]
 
@@ -56,7 +57,10 @@ def of_torchvision(name: str) -> Any:
 
 
 def network(bare: Any, weights: Path, at: str, example: Any) -> Any:
-    """A network of uint8 (n, 3, H, W), with its halves as ``edge`` and ``cloud``."""
+    """A network of uint8 (n, 3, H, W), with its halves as ``edge`` and ``cloud``.
+
+    Errors: ValueError for a place that is none, naming those near it.
+    """
     import torch
 
     import lwfc.torch as lt
@@ -66,11 +70,16 @@ def network(bare: Any, weights: Path, at: str, example: Any) -> Any:
             mean, std = (torch.tensor(v, device=x.device)[:, None, None] for v in (MEAN, STD))
             return (x / 255 - mean) / std
 
+    layers = [layer for layer, _ in bare.named_modules() if layer]
+    if at not in layers:
+        near = difflib.get_close_matches(at, layers, 5, 0) or layers[:5]
+        raise ValueError(f"--at {at}: the network has no such layer; near it: {', '.join(near)}")
     bare.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
     whole = torch.nn.Sequential(OrderedDict(normalise=Normalise(), network=bare))
     whole = whole.eval().requires_grad_(False)
     layer = f"network.{at}"
-    edge, cloud = lt.split(whole, layer, example=example)
+    with asked(at):
+        edge, cloud = lt.split(whole, layer, example=example)
     crossing(edge, at)
     # Not as modules: the network's layers would be found twice.
     whole.edge, whole.cloud, whole.split_layer = edge.forward, cloud.forward, layer

@@ -24,7 +24,7 @@ PHOTOGRAPHS = {
     "test": ("chelsea.png", "coffee.png", "china.jpg", "brick.png"),
 }  # fmt: skip
 SURE = 0.5
-SIZES = {"calibration": 100, "tune": 200, "test": 200}
+SIZES = {"calibration": 60, "tune": 150, "test": 150}
 QUICK = {"calibration": 40, "tune": 40, "test": 40}
 FIRST = 9  # blocks of the first half
 

@@ -29,7 +29,7 @@ WORDS = ("window", "banana", "radio", "seven", "garden", "music", "orange", "let
          "river", "dinner", "family", "summer", "doctor", "number", "hotel", "animal", "minute",
          "silver", "visit", "melody", "corner", "planet", "salad")  # fmt: skip
 AUDIBLE = 30  # dB below an utterance's loudest step, where a step still counts as speech
-SIZES, QUICK = (60, 100, 200), (30, 40, 60)  # calibration, tune and test clips
+SIZES, QUICK = (60, 100, 100), (30, 40, 60)  # calibration, tune and test clips
 
 
 def spoken(rng: np.random.Generator, speakers: tuple[str, ...]) -> np.ndarray:

@@ -52,5 +52,5 @@ def families() -> list[Family]:
     def make(study: Any, keep: float, quantizer: int) -> Reduction:
         return Reduction(study.x("calibration"), keep, quantizer)
 
-    ladder = settings(keep=(1.0, 0.75, 0.5, 0.25, 0.125), quantizer=(16, 22, 28, 34))
+    ladder = settings(keep=(1.0, 0.5, 0.25, 0.125), quantizer=(16, 22, 28, 34))
     return [Family("PCA + HEVC", make, ladder, tool=f"NumPy; {described('HEVC')}")]

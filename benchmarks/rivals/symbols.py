@@ -223,6 +223,6 @@ def families() -> list[Family]:
     def make(packer: Callable[[np.ndarray], Pack]) -> Callable[..., Symbols]:
         return lambda study, **setting: Symbols(study, packer, **setting)
 
-    few = {"EntroPack": settings(levels=(2, 3, 4, 6), clip_scale=(1.4,))}  # slow without a GPU
+    few = {"EntroPack": settings(levels=(2, 4), clip_scale=(1.4,))}  # slow without a GPU
     return [Family(f"symbols, {name}", make(packer), few.get(name, SETTINGS), tool=tool)
             for name, (packer, tool) in PACKERS.items()]  # fmt: skip

@@ -32,6 +32,8 @@ def test_a_study_is_coded_and_judged(module, tmp_path, monkeypatch):
     inputs = [study.x(split) for split in ("calibration", "tune", "test")]
     assert len({x.tobytes() for split in inputs for x in split}) == 3 + 4 + 4
     assert study.reference("tune").metric() > 70
+    whole = study.judge("tune", study.whole(study.images["tune"])).metric()
+    assert whole == pytest.approx(study.reference("tune").metric(), abs=0.5)
     record = measure(study, PROFILES["rans"], {"levels": 16, "clip_scale": 2.2}, "tune", 2)
     assert 0 < record["bits"] < 4 and record["loss"] < 20
 
@@ -127,6 +129,9 @@ def test_a_yolo_on_a_folder_of_coco(scenes, tmp_path):
         ({"sizes": (9, 9, 9)}, FileNotFoundError, r"13 files .*val2017/\*.jpg"),
         ({"weights": Path("nowhere.onnx")}, FileNotFoundError, "nowhere.onnx"),
         ({"at": None}, ValueError, "--at TENSOR"),
+        ({"at": "cell"}, ValueError, "--at cell: no tensor .* near: .*cells"),
+        ({"at": "x"}, ValueError, "--at x: .* an input"),
+        ({"at": "y"}, ValueError, "--at y: nothing .* behind"),
     ],
 )
 def test_what_a_yolo_lacks_is_named(scenes, tmp_path, change, error, message):

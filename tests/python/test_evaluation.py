@@ -13,7 +13,8 @@ from lwfc.evaluation import bootstrap, choice, figure, tables
 from lwfc.evaluation.bdrate import bd_rate, decibels
 from lwfc.evaluation.bootstrap import Scores
 from lwfc.evaluation.evaluate import evaluate
-from lwfc.evaluation.families import Family, settings
+from lwfc.evaluation.families import PROFILES, Family, settings
+from lwfc.evaluation.measure import CODED, measure
 from lwfc.evaluation.result import Evaluation, merge
 from lwfc.evaluation.study import Study
 from lwfc.split.journal import Journal
@@ -182,6 +183,56 @@ def test_frontier_and_curve():
     assert [r["bits"] for r in choice.curve(known, (), 4, 9)] == [2, 3, 4, 5, 6]
 
 
+def test_a_bound_is_closed_in_on():
+    front = [{"setting": {"q": q}, "bits": q, "loss": 9 - q, "upper": 9 - q} for q in range(10)]
+    tried, order = [front[0], front[9]], []
+    while record := choice.between(front, tried, 2.5):
+        order.append(record["bits"])
+        tried.append(record)
+    assert order == [4, 6, 7] and tried[choice.chosen(tried, 2.5)]["bits"] == 7
+    # None within the bound: on to what is finer than all tried.
+    assert choice.between(front, front[:6], 0.5)["bits"] == 7
+    assert choice.between(front, front[9:], -1) is None
+
+
+def test_of_a_lossless_coder_a_few_streams_tell_the_bits():
+    class Lossless(Rounder):
+        coded = 0
+
+        def encode(self, x):
+            Lossless.coded += len(x)
+            return super().encode(x)
+
+        def expected(self, x):
+            return self.decode(Rounder.encode(self, x))
+
+    study = make_study()
+    every = [measure(study, Family("x", kind), {"step": 0.5}, "test", 2)
+             for kind in (Rounder, Lossless)]  # fmt: skip
+    assert Lossless.coded == CODED * 2 == every[1]["coded"] and every[0]["coded"] == 40
+    for key in ("loss", "error", "bits", "kb_per_sample", "draws"):
+        assert every[0][key] == every[1][key]
+
+    class Wrong(Lossless):
+        def expected(self, x):
+            return super().expected(x) + 1
+
+    with pytest.raises(lwfc.ParameterError, match=r"expected\(\)"):
+        measure(study, Family("x", Wrong), {"step": 0.5}, "test", 2)
+
+
+def test_ours_may_choose_what_the_paper_may():
+    offered = {name: list(family.settings) for name, family in PROFILES.items()}
+    assert all(setting in offered["rans"] for setting in offered["paper"])
+    designed = [s for s in offered["paper"] if s.get("quantizer") == "ecsq"]
+    assert sum(setting in designed for setting in offered["context"]) >= 4
+    assert sum(setting in designed for setting in offered["context+linear"]) >= 4
+    study = make_study()
+    for name in ("paper", "rans", "context", "context+linear"):
+        for setting in (s for s in offered[name] if "quantizer" in s or "granularity" in s):
+            assert measure(study, PROFILES[name], setting, "tune", 20)["error"] < 1
+
+
 def test_choice_has_a_margin():
     def coded(share, seed):  # loses this share of the samples
         rng = np.random.default_rng(seed)
@@ -276,6 +327,11 @@ def test_tables(result):
     tools = {row[0]: row[2] for row in tables.tool_table(result)[1:]}
     assert tools["rounder"] == "step 0.05, 0.5, 2"
     assert len(tables.gain_table(result)) == 1 + len(result.gains)
+    behind = tables.behind_table(result)[1:]
+    for study, bound, ours, codec, _ in behind:
+        assert ours == "not reached" or result.gain(study, ours, codec, float(bound))["saved"] < 0
+    over = [r for r in result.rows if r["reached"] and r["loss"] > r["bound"]]
+    assert len(tables.over_table(result)) == 1 + len(over)
     assert len(tables.compute_table(result)) == 1
     counted = Evaluation(result.records, result.about | {"compute": {"toy": {"edge": 2e6,
                          "whole": 3.5e6}}})  # fmt: skip

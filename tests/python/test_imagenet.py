@@ -91,10 +91,11 @@ def test_pictures_are_read_as_torchvision_does(tmp_path):
         ({"sizes": (10, 10, 10)}, r"18 files .*take 30; --sizes"),
         ({"weights": Path("nowhere.pth")}, "weights.*nowhere.pth"),
         ({"build": lambda name: Four()}, "3 classes, resnet50 4 outputs"),
+        ({"at": "stge"}, "--at stge: .* no such layer; near it: stage"),
     ],
 )
 def test_what_is_missing_is_named(given, tmp_path, change, message):
-    with pytest.raises(FileNotFoundError, match=message):
+    with pytest.raises((FileNotFoundError, ValueError), match=message):
         networks.load("resnet50", True, tmp_path, **given | change)
 
 
@@ -120,7 +121,14 @@ def test_torchvision_is_named(given, tmp_path, monkeypatch):
         networks.load("alexnet", True, tmp_path, **given)
 
 
-def test_the_command_asks_for_weights_and_data():
-    command = [sys.executable, str(BENCHMARKS / "evaluate.py"), "--networks", "vgg16"]
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--networks", "vgg16"], "vgg16: one of these at a time, with --weights"),
+        (["--at", "layer2"], "--at: name the network, --networks resnet50|vgg16"),
+    ],
+)
+def test_the_command_asks_for_what_it_needs(options, message):
+    command = [sys.executable, str(BENCHMARKS / "evaluate.py"), *options]
     run = subprocess.run(command, capture_output=True, text=True)
-    assert run.returncode == 2 and "vgg16: one of these at a time, with --weights" in run.stderr
+    assert run.returncode == 2 and message in run.stderr

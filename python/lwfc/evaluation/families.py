@@ -77,6 +77,7 @@ def _transform(study: Study, **setting: Any) -> Coder:
 # The paper's pinned entropy-constrained design.
 DESIGNED = settings(levels=(4, 6), clip_scale=(1.0, 1.6), quantizer=("ecsq",),
                     rate_weight=(0.05, 0.15))  # fmt: skip
+WIDE = tuple(setting for setting in DESIGNED if setting["clip_scale"] == 1.6)
 # Ranges of each channel, which the paper does not have.
 CHANNELS = settings(levels=(2, 3, 4, 8), clip_scale=(1.8,), granularity=("channel",))
 # Uniform levels over the model's range or a wider one, and the paper's design.
@@ -86,12 +87,12 @@ PAPER = (
     *DESIGNED,
 )
 PLAIN = (*settings(levels=(2, 3, 4, 6), clip_scale=(1.4, 2.2)),
-         *settings(levels=(10,), clip_scale=(1.0, 1.4)), *DESIGNED, *CHANNELS)  # fmt: skip
+         *settings(levels=(10,), clip_scale=(1.0,)), *WIDE, *CHANNELS)  # fmt: skip
 RESTORED = (
     *settings(levels=(2,), clip_scale=(1.6, 2.2)),
-    *settings(levels=(3, 4), clip_scale=(1.6, 2.2, 2.8)),
+    *settings(levels=(3, 4), clip_scale=(1.6, 2.4)),
     *settings(levels=(6, 10), clip_scale=(1.4,)),
-    *settings(levels=(4, 6), clip_scale=(1.6,), quantizer=("ecsq",), rate_weight=(0.05, 0.15)),
+    *WIDE,
     *CHANNELS,
 )
 # Aimed-at distortions of the outputs; without gradients a share of the features' power.

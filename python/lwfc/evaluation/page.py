@@ -9,7 +9,15 @@ from typing import Any
 from ..base.show import html_table
 from ..split.page import STYLE
 from .figure import MOST, colours, outstanding
-from .tables import bd_table, compute_table, gain_table, summary, tool_table
+from .tables import (
+    bd_table,
+    behind_table,
+    compute_table,
+    gain_table,
+    over_table,
+    summary,
+    tool_table,
+)
 from .text import setting_text
 
 __all__ = ["page"]
@@ -54,6 +62,10 @@ def page(result: Any) -> str:
         f"<div class=panels>{summaries}</div>",
         "<h2>Ours against the paper's codec, the best of the others, and the input sent</h2>",
         _table(gain_table(result)),
+        "<h2>Who needs fewer bits than the best of ours</h2>",
+        _table(behind_table(result)),
+        "<h2>Choices that lose more on test samples than their bound</h2>",
+        _table(over_table(result)),
         "<h2>Chosen settings</h2>",
         _table(result.cells()),
         "<h2>BD-rate over the paper's codec, at equal squared error of the features</h2>",

@@ -5,7 +5,8 @@ from typing import Any
 
 from .text import gain_text, setting_text
 
-__all__ = ["bd_table", "chosen_table", "compute_table", "gain_table", "summary", "tool_table"]
+__all__ = ["bd_table", "behind_table", "chosen_table", "compute_table", "gain_table", "over_table",
+           "summary", "tool_table"]  # fmt: skip
 
 Cells = list[list[str]]
 OTHERS = {"paper": "the paper's codec", "rival": "the best rival", "input": "the input sent"}
@@ -30,6 +31,34 @@ def gain_table(result: Any) -> Cells:
     head = ["study", "loss <", "ours", "against", "which is", "bits saved (95 %)"]
     return [head, *([row["study"], f"{row['bound']:g}", row["ours"], row["against"],
                      OTHERS[row["group"]], gain_text(row)] for row in result.gains)]  # fmt: skip
+
+
+def behind_table(result: Any) -> Cells:
+    """Every codec that needs fewer bits than the best of ours, at each bound, on test samples; and
+    those that reach a bound which none of ours does.
+    """
+    head = ["study", "loss <", "ours", "codec", "bits that ours saves (95 %)"]
+    rows = []
+    for row in result.rows:
+        if row["group"] == "ours" or not row["reached"]:
+            continue
+        start = [row["study"], f"{row['bound']:g}"]
+        ours = result.best(row["study"], "ours", row["bound"])
+        found = ours and result.gain(row["study"], ours, row["codec"], row["bound"])
+        if not found:
+            rows.append([*start, "not reached", row["codec"], f"{row['bits']:.3g} bits"])
+        elif found["saved"] < 0:
+            rows.append([*start, ours, row["codec"], gain_text(found)])
+    return [head, *rows]
+
+
+def over_table(result: Any) -> Cells:
+    """Choices whose loss on test samples is above their bound, and how sure that is."""
+    head = ["study", "codec", "loss <", "loss on test samples (95 %)"]
+    return [head, *([row["study"], row["codec"], f"{row['bound']:g}",
+                     f"{row['loss']:.2f} ({row['low']:.2f} to {row['high']:.2f})"]
+                    for row in result.rows if row["reached"] and row["loss"] > row["bound"])
+            ]  # fmt: skip
 
 
 def chosen_table(result: Any) -> Cells:
