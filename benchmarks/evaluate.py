@@ -12,7 +12,6 @@ for each state of the code that codes. A process a network, --jobs of them at a 
 """
 
 import argparse
-import json
 import multiprocessing
 import shutil
 import time
@@ -110,20 +109,19 @@ def one(name: str, chosen: argparse.Namespace) -> Evaluation:
     batch = min(BATCH, max(1, len(study.x("test")) // STREAMS))
     result = evaluate(study, families, points=POINTS, batch=batch, log=log, progress=say)
     result.about["failed"] |= missing
-    with log.with_suffix(".spent").open("a") as file:
-        print(json.dumps([name, time.monotonic() - started, seconds() - before]), file=file)
+    print(f"{name}: {time.monotonic() - started:.0f} s, {seconds() - before:.0f} s of a processor "
+          "here", flush=True)  # fmt: skip
     return result
 
 
-def spent(folder: Path) -> list[list[str]]:
-    """A table of the minutes that each network took, all its runs together."""
-    found: dict[str, list[float]] = {}
-    for file in sorted(folder.glob("*.spent")):
-        for name, *times in map(json.loads, file.read_text().splitlines()):
-            found[name] = [a + b / 60 for a, b in zip(found.get(name, (0, 0)), times, strict=True)]
-    found["all"] = [sum(column) for column in zip(*found.values(), strict=True)]
-    return [["network", "minutes, wall", "minutes of a processor"],
-            *([name, *(f"{v:.1f}" for v in times)] for name, times in found.items())]  # fmt: skip
+def spent(result: Evaluation) -> list[list[str]]:
+    """A table of the processor time of each network's points, whenever they were measured."""
+    found = dict.fromkeys([*result.studies, "all"], 0.0)
+    for record in result.records:
+        found[record["study"]] += record["cpu_s"] / 60
+    found["all"] = sum(found.values())
+    return [["network", "minutes of a processor"],
+            *([name, f"{minutes:.1f}"] for name, minutes in found.items())]  # fmt: skip
 
 
 def say(done: int, total: int | None, what: str) -> None:
@@ -138,12 +136,12 @@ def write(result: Evaluation, folder: Path) -> None:
     result.plot(folder / "evaluation.png")
     (folder / "evaluation.json").write_text(result.to_json())
     (folder / "evaluation.md").write_text(markdown([
-        *told(result, folder), ("Chosen settings", result.cells()),
+        *told(result), ("Chosen settings", result.cells()),
         ("BD-rate at equal squared error", bd_table(result)),
     ], result))  # fmt: skip
 
 
-def told(result: Evaluation, folder: Path) -> list[tuple[str, list[list[str]]]]:
+def told(result: Evaluation) -> list[tuple[str, list[list[str]]]]:
     """(title, table) of what RESULTS.md shows."""
     found = []
     for study in result.studies:
@@ -161,7 +159,7 @@ def told(result: Evaluation, folder: Path) -> list[tuple[str, list[list[str]]]]:
         ("Choices that lose more on test samples than their bound", over_table(result)),
         ("The whole network on the device", compute_table(result)),
         ("Tools and settings", tool_table(result)),
-        ("Time", spent(folder / "cache")),
+        ("Time", spent(result)),
     ]
 
 
@@ -176,7 +174,7 @@ def record(result: Evaluation, folder: Path) -> None:
     """Tables between the marks in RESULTS.md, the picture beside it."""
     file = Path(__file__).with_name("RESULTS.md")
     before, rest = file.read_text().split(f"{MARKS[0]}\n")
-    text = markdown(told(result, folder), result)
+    text = markdown(told(result), result)
     file.write_text(f"{before}{MARKS[0]}\n\n{text}\n{MARKS[1]}{rest.split(MARKS[1])[1]}")
     shutil.copy(folder / "evaluation.png", file.with_name("evaluation.png"))
 
