@@ -1,5 +1,6 @@
 #include "fit/moments.h"
 
+#include <math.h>
 #include <stddef.h>
 
 #include "par/par.h"
@@ -153,4 +154,39 @@ void lwfc_fit_errors(const struct lwfc_fit_values *rows, const float *own, const
     struct task task = {.rows = rows, .own = own, .offset = offset, .slope = slope,
                         .low = low, .high = high, .out = errors};
     run(&task, num_threads, squares);
+}
+
+static void channel_cells(void *context, int64_t channel, int worker)
+{
+    (void)worker;
+    const struct lwfc_fit_cells *cells = context;
+    const size_t levels = (size_t)cells->levels, first = (size_t)channel * levels;
+    double *counts = cells->counts + first, *sums = cells->sums + first;
+    float *low = cells->low + first, *high = cells->high + first;
+    for (size_t k = 0; k < levels; k++) {
+        counts[k] = sums[k] = 0.0;
+        low[k] = INFINITY;
+        high[k] = -INFINITY;
+    }
+    const size_t count = (size_t)cells->positions;
+    for (int64_t sample = 0; sample < cells->samples; sample++) {
+        const size_t at = (size_t)(sample * cells->channels + channel) * count;
+        const float *values = cells->values + at;
+        const uint8_t *symbols = cells->symbols + at;
+        for (size_t i = 0; i < count; i++) {
+            const size_t k = symbols[i];
+            const float x = values[i];
+            counts[k] += 1.0;
+            sums[k] += x;
+            low[k] = x < low[k] ? x : low[k];
+            high[k] = x > high[k] ? x : high[k];
+        }
+    }
+}
+
+void lwfc_fit_cells(const struct lwfc_fit_cells *cells, int num_threads)
+{
+    struct lwfc_fit_cells task = *cells;
+    lwfc_parallel_for(task.channels, lwfc_parallel_width(task.channels, num_threads),
+                      channel_cells, &task);
 }

@@ -35,4 +35,18 @@ void lwfc_fit_errors(const struct lwfc_fit_values *rows, const float *own, const
                      const float *slope, const float *low, const float *high, int num_threads,
                      double *errors);
 
+/* Values and their symbols, arrays [samples][channels][positions]; of each channel and symbol,
+ * arrays [channels][levels], how many values there are, their sum, the least and the largest
+ * (INFINITY and -INFINITY where there are none). */
+struct lwfc_fit_cells {
+    const float *values;
+    const uint8_t *symbols; /* below `levels` */
+    int64_t samples, channels, positions;
+    int levels;
+    double *counts, *sums;
+    float *low, *high;
+};
+
+void lwfc_fit_cells(const struct lwfc_fit_cells *cells, int num_threads);
+
 #endif

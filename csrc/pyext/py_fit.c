@@ -301,9 +301,57 @@ static PyObject *py_restoration_errors(PyObject *self, PyObject *args)
     return let_go(&held, out);
 }
 
+/* (values, symbols, levels) to counts, sums, least and largest, each (channels, levels). */
+static PyObject *py_restoration_cells(PyObject *self, PyObject *args)
+{
+    (void)self;
+    PyObject *values, *symbols;
+    int levels, num_threads;
+    struct held held = {.count = 0};
+    if (!PyArg_ParseTuple(args, "OOii", &values, &symbols, &levels, &num_threads)) {
+        return NULL;
+    }
+    const int solid = PyArray_Check(values) && PyArray_NDIM((PyArrayObject *)values) == 3;
+    npy_intp shape[3] = {0};
+    for (int i = 0; solid && i < 3; i++) {
+        shape[i] = PyArray_DIM((PyArrayObject *)values, i);
+    }
+    struct lwfc_fit_cells cells = {.samples = shape[0], .channels = shape[1],
+                                   .positions = shape[2], .levels = levels};
+    cells.values = hold(&held, values, NPY_FLOAT32, 3, shape);
+    cells.symbols = hold(&held, symbols, NPY_UINT8, 3, shape);
+    if (!PyErr_Occurred() && (levels < 1 || levels > 256)) {
+        PyErr_SetString(PyExc_ValueError, "levels out of range");
+    }
+    if (PyErr_Occurred()) {
+        return let_go(&held, NULL);
+    }
+    const npy_intp out_shape[] = {shape[1], levels};
+    static const int types[] = {NPY_FLOAT64, NPY_FLOAT64, NPY_FLOAT32, NPY_FLOAT32};
+    PyArrayObject *out[4] = {NULL};
+    for (int i = 0; i < 4; i++) {
+        out[i] = (PyArrayObject *)PyArray_ZEROS(2, out_shape, types[i], 0);
+    }
+    if (out[0] != NULL && out[1] != NULL && out[2] != NULL && out[3] != NULL) {
+        cells.counts = PyArray_DATA(out[0]);
+        cells.sums = PyArray_DATA(out[1]);
+        cells.low = PyArray_DATA(out[2]);
+        cells.high = PyArray_DATA(out[3]);
+        Py_BEGIN_ALLOW_THREADS
+        lwfc_fit_cells(&cells, num_threads);
+        Py_END_ALLOW_THREADS
+        return let_go(&held, Py_BuildValue("NNNN", out[0], out[1], out[2], out[3]));
+    }
+    for (int i = 0; i < 4; i++) {
+        Py_XDECREF((PyObject *)out[i]);
+    }
+    return let_go(&held, NULL);
+}
+
 static PyMethodDef methods[] = {{"context_choose", py_context_choose, METH_VARARGS, NULL},
                                 {"context_fit", py_context_fit, METH_VARARGS, NULL},
                                 {"restoration_moments", py_restoration_moments, METH_VARARGS, NULL},
+                                {"restoration_cells", py_restoration_cells, METH_VARARGS, NULL},
                                 {"restoration_errors", py_restoration_errors, METH_VARARGS, NULL},
                                 {NULL, NULL, 0, NULL}};
 

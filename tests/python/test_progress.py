@@ -1,6 +1,9 @@
 """progress=True and the command line's bar: shown from the start, and gone at the end."""
 
+import os
+import signal
 import sys
+import threading
 
 import pytest
 from common import features
@@ -103,3 +106,30 @@ def test_signatures_are_the_functions_own():
 
     assert "levels" in inspect.signature(lwfc.calibrate).parameters
     assert lwfc.calibrate.__name__ == "calibrate" and lwfc.calibrate.__module__ == "lwfc"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of a process to itself")
+@pytest.mark.parametrize("stage", ["symbols", "context model", "restoration"])
+def test_an_interrupt_is_heard_while_fitting(stage):
+    """It comes while C or BLAS works, ends the call at its next look, and leaves all usable."""
+    x, begun, said = features((16, 96, 7, 7)), threading.Event(), []
+    options = {"levels": 3, "activation": "relu", "coder": "context", "restore": "linear"}
+
+    def interrupt():
+        begun.wait()
+        os.kill(os.getpid(), signal.SIGINT)
+
+    def progress(done, total, what):
+        said.append(what)
+        if what.startswith(stage):
+            begun.set()
+
+    whole = lwfc.calibrate(x, **options)
+    sender = threading.Thread(target=interrupt)
+    sender.start()
+    with pytest.raises(KeyboardInterrupt):
+        for _ in range(1000):  # one call may be over before the signal comes
+            lwfc.calibrate(x, progress=progress, **options)
+    sender.join()
+    assert any(what.startswith(stage) for what in said)
+    assert lwfc.calibrate(x, **options) == whole

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from lwfc.restoration import tables
 from lwfc.restoration.equations import LEAST_ROWS, Dual, Normal, equations_of, joined
+from lwfc.restoration.fitter import CentroidFitter
 from lwfc.restoration.rows import Rows
 
 
@@ -94,3 +95,25 @@ def test_sums_and_errors_are_those_of_numpy(levels, count):
     wanted = np.clip(offset[cell] + slope[cell] * z, limits[0][s], limits[1][s]) - x
     found = tables.squared_errors(rows, score, own, tables.Tables(offset, slope, offset), limits, 2)
     np.testing.assert_allclose(found, np.mean(wanted**2, 0), rtol=1e-4)
+
+
+@pytest.mark.parametrize("levels", [2, 3, 256])
+def test_cells_are_those_of_numpy(levels):
+    rng = np.random.default_rng(levels)
+    x = rng.normal(size=(3, 7, 5, 9)).astype(np.float32)
+    s = rng.integers(0, levels, x.shape).astype(np.uint8)
+    s[:, 2] = 1
+    fitters = [CentroidFitter(levels, 7) for _ in range(2)]
+    fitters[0].update(x, s)
+    fitters[1].update(x[:2, :, ::-1], s[:2, :, ::-1], 2)
+    fitters[1].update(x[:0], s[:0])
+    fitters[1].update(np.ascontiguousarray(x[2:].astype(float)), s[2:])
+    for found in fitters:
+        for k in range(levels):
+            cells = [np.moveaxis(x, 1, 0)[c][np.moveaxis(s, 1, 0)[c] == k] for c in range(7)]
+            assert found.counts[:, k].tolist() == [cell.size for cell in cells]
+            wanted = [cell.sum(dtype=float) for cell in cells]
+            np.testing.assert_allclose(found.sums[:, k], wanted, rtol=1e-9, atol=1e-9)
+            every = np.concatenate(cells)
+            assert found.low[k] == every.min(initial=np.inf)
+            assert found.high[k] == every.max(initial=-np.inf)

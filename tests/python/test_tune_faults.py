@@ -8,6 +8,7 @@ import pytest
 from common import features
 
 import lwfc
+from lwfc.transform import survey
 
 X = features((12, 8, 10, 10))
 GRID = {
@@ -98,18 +99,33 @@ def test_nothing_measured_is_no_rate(measured):
         lwfc.tune(X, lambda codec: (1.0, 0, 0), grid=GRID)
 
 
-def test_memory_does_not_grow():
+PLAIN = {"grid": GRID | {"levels": 2, "clip_scale": (1.0,)}}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        PLAIN,
+        {"grid": PLAIN["grid"] | {"coder": "context"}},
+        {"grid": PLAIN["grid"] | {"coder": "context", "restore": "linear"}},
+        {"transform": "dct", "step": 0.5, "block": 4},
+    ],
+    ids=["plain", "context", "linear", "transform"],
+)
+def test_memory_does_not_grow(options, monkeypatch):
+    monkeypatch.setattr(survey, "KEPT", 1 << 18)  # values, of which there are more
+
     def batches(count):
         for seed in range(count):
             yield features((10, 16, 28, 28), seed)
 
     peaks = []
-    for count in (20, 40):
+    for count in (10, 40):
         tracemalloc.start()
-        lwfc.tune(batches(count), lambda codec: (1.0, 1, 1), grid=GRID | {"levels": 2})
+        lwfc.tune(batches(count), lambda codec: (1.0, 1, 1), **options)
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
-    assert peaks[1] < peaks[0] + 4e6  # 20 batches more are 10 MB
+    assert peaks[1] < peaks[0] + 5e6  # 30 batches more are 15 MB
 
 
 @pytest.mark.parametrize(

@@ -79,10 +79,10 @@ def _walk(codec: Codec, batches: Batches, fitting: Fitting, restore: str) -> dic
                 bounds=fitting.bounds,
                 reference=codec.values,
             )
-            weights.update(values, symbols)
+            weights.update(values, symbols, fitting.num_threads)
         elif restore == "centroid":
             centroids = centroids or CentroidFitter(codec.levels, channels)
-            centroids.update(values, symbols)
+            centroids.update(values, symbols, fitting.num_threads)
     return _finish(codec, fitting, context, weights, weights.centroids if weights else centroids)
 
 

@@ -86,20 +86,23 @@ class ContextFitter:
         """Keep some positions of one sample; thin the older samples when memory is full."""
         positions = sample.shape[1] * sample.shape[2]
         rng = np.random.default_rng((1, self.samples))
-        count = min(positions, max(16, self._most_rows // 4))
         # In random order, so that a prefix of a sample is a fair part of it.
-        picked = rng.permutation(positions)[:count]
+        picked = rng.permutation(positions)[: self._share(1)]
         self._rows.append((self.samples, rows_at(sample, picked)))
-        self._shrink()
-
-    def _shrink(self) -> None:
-        """Equal shares for all samples; every other sample once shares get too small."""
-        share = self._most_rows // len(self._rows)
-        if share < 8 and len(self._rows) > 1:
+        while self._share() < 8 and len(self._rows) > 1:
             self._stride *= 2
             self._rows = [r for r in self._rows if r[0] % self._stride == 0]
-            share = self._most_rows // len(self._rows)
+        if sum(len(r) for _, r in self._rows) > 1.25 * self._most_rows:  # seldom: it copies all
+            self._shrink()
+
+    def _share(self, more: int = 0) -> int:
+        """Rows of each sample, with so many samples more."""
+        return min(max(16, self._most_rows // 4), self._most_rows // (len(self._rows) + more))
+
+    def _shrink(self) -> None:
+        """Equal shares for all samples."""
         if sum(len(r) for _, r in self._rows) > self._most_rows:
+            share = self._share()
             self._rows = [(i, r.head(share) if len(r) > share else r) for i, r in self._rows]
 
     def finish(
@@ -114,6 +117,7 @@ class ContextFitter:
         """
         if not self._rows:
             raise ValueError("no calibration symbols")
+        self._shrink()
         fit = ModelFit(self._rows, self.levels, progress or (lambda share: None), num_threads)
         self._rows = []
         most = min(self.references, 2 + fit.samples)

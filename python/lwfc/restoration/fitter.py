@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from .. import _core
 from ..base.errors import ParameterError
 from .blob import level_values, neighbour_sums
 from .fit import MODES, Task, choose
@@ -35,17 +36,21 @@ class CentroidFitter:
         self.low = np.full(levels, np.inf)
         self.high = np.full(levels, -np.inf)
 
-    def update(self, values: np.ndarray, symbols: np.ndarray) -> None:
+    def update(self, values: np.ndarray, symbols: np.ndarray, num_threads: int = 1) -> None:
         """Adds ``values`` (n, C, H, W) or (n, C) and their ``symbols``, uint8 of the same shape."""
         values, symbols = _checked(values, symbols, self.channels, self.levels)
-        axes = tuple(i for i in range(values.ndim) if i != 1)
-        for s in range(self.levels):
-            mask = symbols == s
-            if mask.any():
-                self.counts[:, s] += mask.sum(axes)
-                self.sums[:, s] += np.sum(values, axes, dtype=np.float64, where=mask)
-                self.low[s] = min(self.low[s], float(np.min(values, initial=np.inf, where=mask)))
-                self.high[s] = max(self.high[s], float(np.max(values, initial=-np.inf, where=mask)))
+        if not values.size:
+            return
+        solid = (*values.shape[:2], -1)
+        values = np.ascontiguousarray(values, np.float32).reshape(solid)
+        symbols = np.ascontiguousarray(symbols).reshape(solid)
+        counts, sums, low, high = _core.restoration_cells(
+            values, symbols, self.levels, num_threads
+        )
+        self.counts += counts
+        self.sums += sums
+        np.minimum(self.low, low.min(0), out=self.low)
+        np.maximum(self.high, high.max(0), out=self.high)
 
     def finish(
         self, per_channel: bool = False, prior: float = PRIOR, values: np.ndarray | None = None
@@ -146,12 +151,12 @@ class RestorationFitter:
         #: after ``finish``: ridge, rank, held-out squared errors, channels per mode
         self.report: dict[str, object] = {}
 
-    def update(self, values: np.ndarray, symbols: np.ndarray) -> None:
+    def update(self, values: np.ndarray, symbols: np.ndarray, num_threads: int = 1) -> None:
         """Adds samples: ``values`` float (n, C, H, W), ``symbols`` uint8 of the same shape."""
         values, symbols = _checked(values, symbols, self.channels, self.levels)
         if values.ndim != 4:
             raise ParameterError("restoration needs 4-D samples: (n, channels, height, width)")
-        self.centroids.update(values, symbols)
+        self.centroids.update(values, symbols, num_threads)
         for x, s in zip(values, symbols, strict=True):
             self._add(x, s)
             self.samples += 1
