@@ -73,6 +73,38 @@ def test_target_bits_are_met_with_every_byte_counted():
     assert bits(codec, maps((60, *SMALL), seed=9)) == pytest.approx(0.7, rel=0.12)
 
 
+@pytest.mark.parametrize("shape", [(64, 8, 8), (16, 7, 7)])
+@pytest.mark.parametrize("wanted", [0.2, 0.5])
+def test_target_bits_are_kept_with_few_samples(shape, wanted):
+    rng = np.random.default_rng(3)
+    x, fresh = (rng.normal(size=(n, *shape)).astype(np.float32) for n in (8, 40))
+    options = {"transform": "dct", "target_bits": wanted, "batched": True, "channel_axis": 1}
+    codec = lwfc.calibrate(x, **options)
+    assert bits(codec, x) <= 1.01 * wanted
+    assert 0.6 * wanted < bits(codec, fresh) < 1.1 * wanted
+
+
+def test_target_bits_of_samples_that_vary_count_whole_streams():
+    rng = np.random.default_rng(3)
+    mix = rng.normal(size=(8, 24))
+    x = [(rng.normal(size=(1, n, 8)) @ mix).astype(np.float32) for n in rng.integers(20, 60, 30)]
+    codec = lwfc.calibrate(x, transform="dct", target_bits=0.4, batched=True, channel_axis=2)
+    real = 8 * sum(len(codec.encode(one)) for one in x) / sum(one.size for one in x)
+    assert 0.3 < real <= 0.4
+
+
+def test_what_no_step_meets_falls_back_and_says_so():
+    rng = np.random.default_rng(4)
+    vectors = np.maximum(rng.normal(size=(8, 64)), 0).astype(np.float32)
+    with pytest.warns(lwfc.CalibrationWarning, match="no step of the transform brings"):
+        codec = lwfc.calibrate(vectors, transform="dct", distortion=0.1, batched=True)
+    assert codec.transform is None
+    errors = np.square(codec.decode(codec.encode(vectors)) - vectors).mean()
+    assert errors < 0.1 * vectors.var()
+    with pytest.warns(lwfc.CalibrationWarning, match="at best, not 0.1"):
+        lwfc.calibrate(vectors[:3], transform="dct", distortion=0.1, batched=True)
+
+
 def test_a_finer_step_costs_bits_and_brings_the_features_back():
     x, test = maps(), maps(seed=3)
     rates, errors = [], []

@@ -7,6 +7,7 @@ import pytest
 from layouts import clips, maps, tokens, video
 
 import lwfc
+from lwfc.calibration.layout import preferred_axis
 
 MAPS, CLIPS, TOKENS, VIDEO = maps(), clips(), tokens(), video()
 # name -> features, channel axis
@@ -153,3 +154,10 @@ def test_restored_video_is_its_restored_frames():
     assert made[0].restore == made[1].restore
     restored = np.moveaxis(made[0].simulate(VIDEO), 1, 2).reshape(frames.shape)
     assert np.array_equal(restored, made[1].simulate(frames))
+
+
+def test_maps_of_few_places_keep_the_usual_axis():
+    # A layer of 256 maps of 4x4: another axis saves 2.3 %, and yet channels differ the most.
+    costs, unlike = {1: 25828, 3: 25240, 2: 26734}, [0.486, 0.603, 0.455, 0.546]
+    assert preferred_axis(costs, unlike) == 1
+    assert preferred_axis({1: 25828, 3: 23240, 2: 26734}, unlike) == 3

@@ -242,6 +242,16 @@ def test_what_cannot_be_measured_says_what_to_do():
         measure.settle()
 
 
+def test_inputs_held_out_have_the_channels_of_the_others():
+    rng = np.random.default_rng(5)  # channels last: measured on all, the last axis
+    x = rng.normal(size=(12, 1, 6, 6, 16)) + 3 * rng.normal(size=16)
+    x = np.repeat(np.repeat(x, 2, 2), 2, 3).astype(np.float32)
+    first = Pairs(Batches([x], batched=True), None, None, stacked=True)
+    assert first.layout.axis == 2
+    usual = Pairs(Batches([x], batched=True), None, None, stacked=True, measured=False)
+    assert usual.layout.axis == 0
+
+
 @pytest.mark.parametrize("measure", ["variance", "kl"])
 def test_the_step_meets_the_distortion_of_the_outputs(measure):
     model = Net(lambda y: 0.3 * y)

@@ -222,3 +222,14 @@ def test_search_meets_its_goal_from_any_start(power, wanted, start):
     found = bisected(at, Goal(distortion=wanted).beyond, start, near=0.02)
     assert 0.97 * wanted <= found.distortion <= wanted * (1 + 1e-9)
     assert len(seen) <= 12
+
+
+@given(floor=st.floats(0.05, 0.8), start=st.floats(1e-2, 1e2))
+def test_search_that_cannot_meet_its_goal_stays_near_what_can_be_had(floor, start):
+    def at(step):
+        distortion = 1.0 if step < 1e-4 else min(1.0, floor + 0.1 * step**1.5)
+        return Point(step, 1.0, distortion)
+
+    found = bisected(at, Goal(distortion=0.01).beyond, start)
+    assert found.distortion <= 1.2 * floor
+    assert found.step > 0.01

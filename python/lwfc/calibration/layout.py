@@ -66,8 +66,15 @@ def axis_costs(x: np.ndarray, codec: Codec, axes: Sequence[int]) -> dict[int, in
 
 def preferred_axis(costs: dict[int, int], unlike: Sequence[float]) -> int:
     """The first axis, in order of likelihood, that codes about as well as any and whose neighbours
-    differ about as much: channels differ more than frames, of which both may be true."""
-    enough = [axis for axis, cost in costs.items() if cost <= min(costs.values()) * (1 + CLEAR)]
+    differ about as much: channels differ more than frames, of which both may be true.
+
+    The axis of most differences may cost a little more: on maps of few places all code alike."""
+    least, unlikest = min(costs.values()), max(unlike[axis] for axis in costs)
+    enough = [
+        axis
+        for axis, cost in costs.items()
+        if cost <= least * (1 + (LIKELY if unlike[axis] == unlikest else CLEAR))
+    ]
     most = max(unlike[axis] for axis in enough)
     return next(axis for axis in enough if unlike[axis] >= ALIKE * most)
 

@@ -1,6 +1,7 @@
 """Samples side by side with the gradients that tell what an error of each value costs."""
 
 import copy
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -58,7 +59,8 @@ class Pairs:
     """A :class:`lwfc.transform.survey.Source` of samples and, if given, of gradients.
 
     ``stacked``: the samples' batches are (n, 1 + draws, ...), each sample before its gradients.
-    ``metric``: gradients as :func:`lwfc.calibrate` takes them.
+    ``metric``: gradients as :func:`lwfc.calibrate` takes them. ``measured``: a ``channel_axis`` of
+    None is to be measured; else it is the usual one, as a Codec takes it.
     """
 
     def __init__(
@@ -68,20 +70,26 @@ class Pairs:
         channel_axis: int | None,
         *,
         stacked: bool = False,
+        measured: bool = True,
     ) -> None:
         self._batches, self._stacked, self._blind = batches, stacked, False
-        if stacked:  # measured on the features alone
+        if not measured:
+            self.channel_axis = channel_axis
+        elif stacked:  # measured on the features alone
             head = [x[:, 0] for x in batches.head()]
             self.channel_axis = find_layout(head, channel_axis, False).channel_axis
         else:
             self.channel_axis = batches.layout(channel_axis).channel_axis
         shapes: set[tuple[int, ...]] = set()
-        self.nsamples = 0
+        self.nsamples = values = 0
         for x in batches.walk("samples"):
-            shapes.add(x.shape[2:] if stacked else x.shape[1:])
+            inner = x.shape[2:] if stacked else x.shape[1:]
+            shapes.add(inner)
             self.nsamples += len(x)
+            values += len(x) * math.prod(inner)
         if not self.nsamples:
             raise ParameterError("there are no samples to calibrate on")
+        self.sample_size = max(1, values // self.nsamples)  # elements, on average
         self.layout, self.inner_shape = _layout(shapes, self.channel_axis)
         self._varies = self.inner_shape != self.layout.inner_shape
         self._metric = metric

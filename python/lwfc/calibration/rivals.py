@@ -9,11 +9,19 @@ import numpy as np
 
 from ..codec.codec import Codec
 from ..transform.basis import Shape
-from ..transform.choice import Halves
+from ..transform.choice import Halves, vectors_of
 from ..transform.survey import Survey
 from ..transform.trial import Point, power
 
-__all__ = ["PLAIN", "STREAM_BYTES", "Rival", "measured_bits", "rival_codec", "smaller_rival"]
+__all__ = [
+    "PLAIN",
+    "STREAM_BYTES",
+    "Rival",
+    "doubtful",
+    "measured_bits",
+    "rival_codec",
+    "smaller_rival",
+]
 
 # The plain profile at few points of its curve, from coarse to fine.
 PLAIN: tuple[dict[str, Any], ...] = tuple(
@@ -22,20 +30,31 @@ PLAIN: tuple[dict[str, Any], ...] = tuple(
 )
 STREAM_BYTES = 11  # of a small stream that are neither symbols nor tables
 TRIAL_VALUES = 1 << 20  # feature values that a rival is fitted to, and that it codes
+BLIND = 3.0  # outputs move so much more by restored features than the features' errors tell
 VECTORS = 8  # coefficient vectors a channel below which a fit of the transform is in doubt
 
 
 @dataclass(frozen=True, slots=True)
 class Rival:
-    """Options of calibrate that code smaller, and bits an element against the transform's."""
+    """Options of calibrate that code smaller, and bits an element against the transform's.
+
+    ``missed``: the distortion that no step of the transform meets, which is why they are taken.
+    """
 
     options: dict[str, Any]
     bits: float
     ours: float
+    missed: float | None = None
 
     @property
     def text(self) -> str:
         """A sentence for the caller."""
+        if self.missed is not None:
+            return (
+                "no step of the transform brings held-out samples' distortion near "
+                f"{self.missed:.3g}, which more samples would: fell back to the plain profile "
+                f"({self.bits:.3g} bits an element)"
+            )
         return (
             "at equal distortion on held-out samples the plain profile codes smaller than the "
             f"transform ({self.bits:.3g} bits an element against {self.ours:.3g}): fell back to it"
@@ -56,30 +75,45 @@ def rival_codec(plain: Callable[..., Codec], samples: Any, options: dict[str, An
 
 
 def smaller_rival(
-    plain: Callable[..., Codec], found: Survey, shape: Shape, point: Point, *, doubtful_only: bool
+    plain: Callable[..., Codec],
+    found: Survey,
+    shape: Shape,
+    point: Point,
+    *,
+    doubtful_only: bool,
+    wanted: float | None = None,
 ) -> Rival | None:
     """The plain settings of fewest bits with no more distortion than ``point``, if fewer.
 
     Both are fitted on one half of the samples and measured on the other; the transform's streams
     are counted with their framing. ``doubtful_only``: skip the work where samples abound.
+    ``wanted``: the distortion that ``point`` misses; settings that meet it may take more bits.
     """
-    kept, geometry = found.kept, shape.geometry
-    matrices = len(np.unique(shape.groups))
-    vectors = found.nsamples * geometry.blocks * geometry.frequencies / matrices
-    if len(kept) < 4 or (doubtful_only and vectors >= VECTORS * geometry.channels):
+    kept, missed = found.kept, wanted is not None
+    if len(kept) < 4 or (doubtful_only and not missed and not doubtful(shape, found.nsamples)):
         return None
     fit, code = Halves(kept).pairs[0]
     fit, code = fit.spread(TRIAL_VALUES), code.spread(TRIAL_VALUES)
     mean = fit.features.mean(0, dtype=np.float64).astype(np.float32)
     whole = power(code, mean)
+    nearer = whole * point.distortion
+    allowed = whole * wanted if missed else nearer
+    if kept.gradients is None and not missed:
+        allowed /= BLIND
     ours = point.bits + 8 * STREAM_BYTES / kept.features[0].size
     for options in PLAIN:
         trial = options | {"channel_axis": 1, "batched": True}
         codec = rival_codec(plain, fit.features, trial)
         bits = measured_bits(codec, [code.features])
-        if bits >= ours:
+        if bits >= ours and not missed:
             return None  # finer ones are larger still
         errors = code.moved(codec.simulate(code.features))
-        if power(errors, np.float32(0)) <= whole * point.distortion:
-            return Rival(options, bits, ours)
+        cost = power(errors, np.float32(0))
+        if cost <= allowed or (missed and options is PLAIN[-1] and cost < nearer):
+            return Rival(options, bits, ours, wanted)
     return None
+
+
+def doubtful(shape: Shape, samples: int) -> bool:
+    """Whether the transform's matrices are fitted to few vectors."""
+    return vectors_of(shape, samples) < VECTORS * shape.geometry.channels

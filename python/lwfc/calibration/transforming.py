@@ -1,9 +1,8 @@
 """calibrate with a transform: what the options mean, and falling back to the plain profile."""
 
 import functools
-import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, ParamSpec
 
@@ -12,15 +11,16 @@ import numpy as np
 from ..base.checks import check_axis, check_number, choose
 from ..base.errors import CalibrationWarning, ParameterError
 from ..base.threads import blas_limit, thread_count
+from ..base.warn import warn_caller
 from ..codec.codec import Codec
 from ..codec.names import NAN_POLICIES
-from ..transform.choice import Goal
+from ..transform.choice import Goal, find_step
 from ..transform.fit import Fitted, finish, fit
 from ..transform.geometry import Geometry, Layout, candidates
 from ..transform.survey import Source, survey
 from ..transform.trial import Point
 from .pairs import Pairs
-from .rivals import STREAM_BYTES, Rival, smaller_rival
+from .rivals import STREAM_BYTES, Rival, doubtful, measured_bits, smaller_rival
 from .samples import Progress, opened
 
 __all__ = [
@@ -31,11 +31,15 @@ __all__ = [
     "decided",
     "fallen_back",
     "prepare",
+    "warn_of_missed",
     "with_transform",
 ]
 
 TRANSFORMS = ("none", "dct", "auto")
 DISTORTION = 0.02  # aimed at where nothing is asked for
+MISSED = 1.2  # times the distortion wished for: no longer nearly met
+CHECKS = 6  # of the bits wished for against those of the codec itself
+MEASURED = 1 << 20  # feature values that it codes for that
 WISHES = ("step", "distortion", "target_bits")
 OWN = ("block", "metric", *WISHES)
 P = ParamSpec("P")
@@ -148,7 +152,33 @@ class Prepared:
 
     def find_step(self) -> Point:
         """The step that meets the goal, by the gradients alone."""
-        return self.fitted.find_step(self.goal)
+        if self.goal.bits is None:
+            return self.fitted.find_step(self.goal)
+        fitted, wanted, goal = self.fitted, self.wishes.target_bits, self.goal
+        few = doubtful(fitted.shape, fitted.survey.nsamples) and len(fitted.survey.kept) > 1
+        trials = fitted.folded() if few else fitted.trials
+        samples = list(self._some())
+        for _ in range(CHECKS):
+            point = find_step(trials, goal)
+            bits = measured_bits(self.codec(point.step), samples)
+            if bits <= wanted:
+                break
+            goal = Goal(bits=goal.bits * 0.99 * wanted / bits)
+        return fitted.find_step(Goal(step=point.step))
+
+    def missed(self, point: Point) -> bool:
+        """Whether a point is far from the distortion wished for."""
+        wanted = self.goal.distortion
+        return wanted is not None and point.distortion > MISSED * wanted
+
+    def _some(self) -> Iterator[np.ndarray]:
+        """The first samples, about ``MEASURED`` values."""
+        count = 0
+        for x in self.pairs.samples():
+            yield x[: max(1, (MEASURED - count) * len(x) // max(1, x.size))]
+            count += x.size
+            if count >= MEASURED:
+                break
 
     def refitted(self, source: Source) -> "Prepared":
         """The same shape, fitted to other samples."""
@@ -179,7 +209,7 @@ class Prepared:
 
 def prepare(pairs: Pairs, wishes: TransformOptions) -> Prepared:
     """Survey, choose, fit. Errors: ParameterError for blocks and samples that cannot be."""
-    goal = wishes.goal(math.prod(pairs.layout.inner_shape))
+    goal = wishes.goal(pairs.sample_size)
     geometries = _geometries(pairs.layout, wishes.block)
     found = survey(pairs)
     if wishes.nan == "raise" and found.nonfinite:
@@ -205,10 +235,22 @@ def decided(plain: Callable[..., Codec], prepared: Prepared, point: Point, **not
         prepared.fitted.shape,
         point,
         doubtful_only=prepared.wishes.transform == "dct",
+        wanted=prepared.goal.distortion if prepared.missed(point) else None,
     )
     if rival is not None:
         return fallen_back(plain, prepared, rival)
+    warn_of_missed(prepared, point)
     return prepared.codec(point.step, **({"distortion": point.distortion} | notes))
+
+
+def warn_of_missed(prepared: Prepared, point: Point) -> None:
+    """Say so where no step meets the distortion wished for."""
+    if prepared.missed(point):
+        warn_caller(
+            f"held-out samples' distortion is {point.distortion:.3g} at best, not "
+            f"{prepared.goal.distortion:.3g}: calibrate on more samples",
+            CalibrationWarning,
+        )
 
 
 def fallen_back(plain: Callable[..., Codec], prepared: Prepared, rival: Rival) -> Codec:

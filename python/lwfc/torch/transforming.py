@@ -19,6 +19,7 @@ from ..calibration.transforming import (
     decided,
     fallen_back,
     prepare,
+    warn_of_missed,
 )
 from ..codec.codec import Codec
 from ..transform.choice import Goal, bisected
@@ -70,7 +71,9 @@ def collected(
             projections.warn()
         own = None
         if held:
-            own = Pairs(Samples(held, batched=True), None, pairs.channel_axis, stacked=True)
+            own = Pairs(
+                Samples(held, batched=True), None, pairs.channel_axis, stacked=True, measured=False
+            )
         yield prepare(pairs, wishes), own
 
 
@@ -92,11 +95,12 @@ def calibrate_transform(
         if own.nsamples < ENOUGH and prepared.fitted.survey.kept.gradients is not None:
             return _of_few(prepared, held_out, own)
         prepared, point = judged(prepared, held_out)
-        rival = None
-        if transform == "auto":
+        rival, missed = None, prepared.missed(point)
+        if transform == "auto" or missed:
             rival = _smaller(prepared, point, held_out, own)
         if rival is not None:
             return fallen_back(calibrate, prepared, rival)
+        warn_of_missed(prepared, point)
         notes = {"distortion": point.distortion, "distortion_measure": held_out.kind}
         return with_held_out(prepared, own).codec(point.step, **notes)
 
@@ -147,15 +151,22 @@ def find_step(prepared: Prepared, held_out: HeldOut, start: float | None = None)
 
 
 def _smaller(prepared: Prepared, point: Point, held_out: HeldOut, own: Pairs) -> Rival | None:
-    """The plain profile if it codes the held-out samples smaller at no more distortion."""
+    """The plain profile if it codes the held-out samples smaller at no more distortion.
+
+    If the transform misses the distortion wished for, the plain settings that meet it.
+    """
     x = list(own.samples())
     ours = measured_bits(prepared.codec(point.step), x)
     samples = prepared.pairs.samples()
+    wanted = prepared.goal.distortion if prepared.missed(point) else None
+    allowed = point.distortion if wanted is None else wanted
     for options in PLAIN:
         codec = rival_codec(calibrate, samples, options | prepared.wishes.common)
         bits = measured_bits(codec, x)
-        if bits >= ours:
+        if bits >= ours and wanted is None:
             return None  # finer ones are larger still
-        if held_out.distortion(codec) <= point.distortion:
-            return Rival(options, bits, ours)
+        moved = held_out.distortion(codec)
+        finest = wanted is not None and options is PLAIN[-1]
+        if moved <= allowed or (finest and moved < point.distortion):
+            return Rival(options, bits, ours, wanted)
     return None

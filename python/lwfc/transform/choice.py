@@ -11,7 +11,7 @@ from .geometry import Geometry
 from .survey import Kept
 from .trial import Coefficients, Point, Trial, coefficients, moments_of, power
 
-__all__ = ["Goal", "Halves", "choose_shape", "find_step"]
+__all__ = ["Goal", "Halves", "choose_shape", "find_step", "folded", "vectors_of"]
 
 SMALL_FILES = 100  # channels from which matrices are shared by bands
 MATRIX_VALUES = 1 << 25  # float64 of one set of second moments
@@ -25,11 +25,14 @@ FINALISTS = 2
 MARGIN = 0.1  # by how much of its bits a finalist may lie behind
 MAP_SHARE = 0.3  # of the codec file: a mean map below it is not questioned
 FEW = 64  # samples up to which both halves take turns
+FOLDS = 8
 EVALUATIONS = 12
 NEAR = 0.005  # relative, of the wanted value
 ROUGHLY = 0.2  # the same where only a neighbourhood is wanted
 EQUAL = 0.3  # log of the ratio of distortions within which SLOPE is good enough
 APPROACHES, FARTHEST = 6, 2.0
+HARDLY, PATIENCE = 0.02, 3  # log: a step that comes no nearer than this; so many, and none will
+FLOOR = 0.15  # log: so far above what no step gets below a search that fails may end
 
 Say = Callable[[str], None]
 
@@ -52,16 +55,24 @@ class Goal:
 class Halves:
     """Two halves of the samples in interleaved runs: one fits, the other is coded.
 
-    ``channels``: of the tensor, where the samples are kept in a subspace.
+    ``channels``: of the tensor, where the samples are kept in a subspace. ``folds``: so many parts
+    in place of halves; each is coded in turn, and the others fit.
     """
 
-    def __init__(self, kept: Kept, channels: int | None = None) -> None:
+    def __init__(self, kept: Kept, channels: int | None = None, folds: int | None = None) -> None:
         self._channels = channels or kept.features.shape[1]
+        self._known: dict[tuple, tuple[Second, Second | None]] = {}
+        if folds is not None:
+            runs = np.arange(len(kept)) * folds // len(kept)
+            self.pairs = [
+                (kept.take(np.flatnonzero(runs != turn)), kept.take(np.flatnonzero(runs == turn)))
+                for turn in np.unique(runs)
+            ]
+            return
         runs = np.arange(len(kept)) * 4 // max(4, len(kept))
         first, second = (kept.take(np.flatnonzero(runs % 2 == turn)) for turn in (0, 1))
         self.pairs = [(first, second)] if len(second) else [(first, first)]
         self.small = max(first.features.size, second.features.size) <= FIRST_VALUES
-        self._known: dict[tuple, tuple[Second, Second | None]] = {}
         if 1 < len(kept) <= FEW:
             self.pairs.append((second, first))
 
@@ -115,6 +126,12 @@ def file_bytes(shape: Shape, columns: np.ndarray, channels: int) -> float:
     return float(2 * most.sum() * channels + 2 * mean)
 
 
+def vectors_of(shape: Shape, samples: int) -> float:
+    """How many coefficient vectors a matrix of so many samples is fitted to, on average."""
+    geometry = shape.geometry
+    return samples * geometry.blocks * geometry.frequencies / len(np.unique(shape.groups))
+
+
 def shapes_of(geometry: Geometry) -> list[Shape]:
     """Every way to fit one geometry."""
     found = [Shape(geometry, False, False)]
@@ -163,6 +180,16 @@ def choose_shape(
         other = _final(halves, replace(best.shape, mean_map=False), aim, channels)
         best = min(best, other, key=lambda final: final.score)
     return best.shape, best.trials
+
+
+def folded(kept: Kept, shape: Shape, channels: int) -> list[Trial]:
+    """Trials of a shape that are fitted to most of the samples, as the codec is to all.
+
+    With few samples a matrix, halves leave as many directions without a column as there are
+    samples fewer, and the codec takes more bits than they do.
+    """
+    parts = Halves(kept, channels, min(FOLDS, len(kept))).transformed(shape, FIRST_VALUES)
+    return [Trial(shape, part) for part in parts]
 
 
 def _final(halves: Halves, shape: Shape, aim: Point, channels: int) -> _Scored:
@@ -225,25 +252,38 @@ def bisected(
 ) -> Point:
     """The point nearest to ``beyond`` = 0 from below; distortion and bits are smooth in the step.
 
-    Regula falsi over log step, kept inside the bracket. Should nothing meet it, the finest point.
+    Regula falsi over log step, kept inside the bracket. Where finer steps stop helping, as with
+    matrices of too few samples, the coarsest point about as good as the finest.
     """
     inside: tuple[float, float, Point] | None = None
-    outside: tuple[float, float] | None = None
-    where = math.log(start)
+    outside: tuple[float, float, Point] | None = None
+    tried: list[tuple[float, float, Point]] = []  # while nothing meets it, from coarse to fine
+    where, given_up, last, idle = math.log(start), 0.0, math.inf, 0
     for _ in range(EVALUATIONS):
         point = at(math.exp(where))
-        far = beyond(point)
+        far = beyond(point) - given_up
+        idle = idle + 1 if (last - far if far > 0 else abs(far - last)) < HARDLY else 0
+        last = far
         if far > 0:
-            outside = where, far
+            outside = where, far, point
         else:
             inside = where, far, point
             if far > -near:
                 break
+        if inside is None:
+            tried.append((where, far, point))
+            if idle == PATIENCE:
+                given_up = min(far for _, far, _ in tried) + FLOOR
+                tried = [(where, far - given_up, point) for where, far, point in tried]
+                first = next(i for i, (_, far, _) in enumerate(tried) if far <= 0)
+                inside, outside = tried[first], tried[first - 1] if first else None
+                where, far, idle = inside[0], inside[1], 0
         if inside is None or outside is None:
-            where -= math.copysign(min(max(0.6 * abs(far), 0.1), 4.0), far)
+            move = min(max(0.6 * abs(far), 0.1) * 2**idle, 4.0)
+            where -= math.copysign(move, far)
             continue
         share = min(max(-inside[1] / (outside[1] - inside[1]), 0.1), 0.9)
         where = inside[0] + share * (outside[0] - inside[0])
         if outside[0] - inside[0] < 1e-3:
             break
-    return inside[2] if inside is not None else point
+    return inside[2] if inside is not None else min(tried, key=lambda one: one[1])[2]

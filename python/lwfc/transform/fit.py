@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .basis import Basis, Second, Shape, make_basis
-from .choice import Goal, Say, choose_shape, find_step
+from .choice import Goal, Say, choose_shape, find_step, folded
 from .clamp import clamp_of
 from .geometry import Geometry, cosines
 from .integer import INT16, fraction_bits, integer_matrix
@@ -44,6 +44,13 @@ class Fitted:
     def find_step(self, goal: Goal) -> Point:
         """The step that meets a goal on held-out samples; bits are symbols alone."""
         return find_step(self.trials, goal)
+
+    def folded(self) -> list[Trial]:
+        """Trials of the same shape that are fitted to most of the samples."""
+        kept = self.survey.kept
+        if self.space is not None:
+            kept = self.space.kept(kept, self.survey.mean.astype(np.float32))
+        return folded(kept, self.shape, len(self.mean))
 
     def clamp(self, step: float) -> tuple[float, float] | None:
         """The decoder's clamp if held-out samples gain by it; see :func:`clamp_of`."""
