@@ -2,6 +2,10 @@
 
 import os
 import re
+import socket
+import subprocess
+import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +23,15 @@ PAGES = ("evaluation.md", "first_hour.md", "howto.md", "splitting.md")
 
 def blocks(page):
     return re.findall(r"^```python\n(.*?)^```", (DOCS / page).read_text(), re.S | re.M)
+
+
+def servers(page):
+    """By the number of Python blocks before it: the command line of a server to start there."""
+    text = (DOCS / page).read_text()
+    return {
+        text[: found.start()].count("```python"): found[1].split()
+        for found in re.finditer(r"^```sh\nlwfc (serve .*)\n```", text, re.M)
+    }
 
 
 @pytest.fixture
@@ -58,11 +71,26 @@ def reader(tmp_path, monkeypatch):
 @pytest.mark.filterwarnings("ignore::lwfc.CalibrationWarning")
 @pytest.mark.parametrize("page", PAGES)
 def test_a_page_runs_as_written(page, reader):
-    found = blocks(page)
-    assert found
-    for number, block in enumerate(found):
-        exec(compile(block, f"{page}, block {number + 1}", "exec"), reader)
-    assert page != "first_hour.md" or os.path.getsize("halves.pt2s")
+    found, serving = blocks(page), servers(page)
+    assert found and (len(serving) == 1) == (page == "first_hour.md")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    with ExitStack() as stack:
+        for number, block in enumerate(found):
+            if number in serving:
+                words = [port if word == "7000" else word for word in serving[number]]
+                command = [sys.executable, "-m", "lwfc", *words]
+                server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+                stack.enter_context(server)
+                stack.callback(server.terminate)
+                assert "listening" in server.stdout.readline() + server.stdout.readline()
+                block = block.replace("7000", port)
+            exec(compile(block, f"{page}, block {number + 1}", "exec"), reader)
+    if page == "first_hour.md":
+        assert os.path.getsize("halves.pt2s")
+        there = reader["outputs"]["output"]
+        assert np.array_equal(there, reader["cloud"](reader["edge"](reader["images"])).numpy())
 
 
 def test_pages_with_python_are_tested():

@@ -190,6 +190,7 @@ def test_ways_out(found, tmp_path):
     assert (tmp_path / "page.html").read_text(encoding="utf-8") == page
     assert page.count("<svg") == 2 and "http" not in page and "src=" not in page
     assert all(row["cut"] in page for row in found.rows)
+    assert found.cells()[0][-1] == "shape"  # which may be long
     assert "<table>" in found._repr_html_() and "total_ms" in str(found)
     nodes = json.loads(json.dumps(found.to_model_explorer("coded_bytes"), allow_nan=False))
     values = nodes["main"]["results"]
@@ -204,6 +205,11 @@ def test_plot(found):
     bars, front = found.plot()
     assert len(bars.get_yticklabels()) == 6 and front.get_xscale() == "log"
     matplotlib.pyplot.close(bars.figure)
+    mine, axes = matplotlib.pyplot.subplots(1, 2)
+    places = [ax.get_position().bounds for ax in axes]
+    found.plot(axes)
+    assert [ax.get_position().bounds for ax in axes] == places  # whose layout is the caller's
+    matplotlib.pyplot.close(mine)
 
 
 def test_names_are_escaped_in_the_page(found):
@@ -253,6 +259,11 @@ def test_transforms_as_own_profiles():
     ]  # fmt: skip
     with pytest.raises(lwfc.ParameterError, match="max_loss"):
         choose_profiles({"mine": {"transform": "dct", "distortion": 0.1}})
+
+
+def test_without_gradients_blocks_are_the_usual_ones():
+    row = explore(Toy(), few=4, shortlist=1, baselines=False, profiles="transform").best
+    assert row["settings"]["block"] == 6
 
 
 def test_a_transform_beside_the_other_profiles(found):

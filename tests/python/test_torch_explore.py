@@ -17,6 +17,7 @@ from lwfc.split import Link  # noqa: E402
 from lwfc.torch.counting import count_macs  # noqa: E402
 from lwfc.torch.explore import TorchNetwork  # noqa: E402
 from lwfc.torch.split import traced  # noqa: E402
+from lwfc.transform.choice import choose_shape  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore:The tensor attributes", "ignore:.*LeafSpec")
 
@@ -90,6 +91,20 @@ def test_gradients_make_the_transform_smaller(found, monkeypatch):
     monkeypatch.setattr("lwfc.torch.network.gradients_of", lambda *_: None)
     (blind,) = lt.explore(model, x, **options).rows
     assert blind["loss"] <= 1e-4 and seen["coded_bytes"] < blind["coded_bytes"]
+
+
+def test_sizes_of_blocks_are_compared_where_gradients_arrive(found, monkeypatch):
+    model, x = found[0], nets.images(40, 16)
+    tried = []
+    monkeypatch.setattr("lwfc.transform.fit.choose_shape", lambda kept, geometries, *rest: (
+        tried.append([(g.block_height, g.block_width) for g in geometries])
+        or choose_shape(kept, geometries, *rest)))  # fmt: skip
+    options = {"layers": ["stem"], "shortlist": 1, "baselines": False, "profiles": "transform"}
+    seen = lt.explore(model, x, **options).best
+    assert len(tried[0]) > 2 and seen["settings"]["block"] in {side for side, _ in tried[0]}
+    monkeypatch.setattr("lwfc.torch.network.gradients_of", lambda *_: None)
+    lt.explore(model, x, **options)
+    assert tried[1:] == [[(8, 8)]]
 
 
 def test_every_legal_cut_of_a_residual_network(found):

@@ -1,7 +1,10 @@
 """No silent nothing: a tap on a layer that never runs is refused, or says so and why."""
 
 import copy
+import gc
 import io
+import subprocess
+import sys
 import warnings
 
 import pytest
@@ -86,6 +89,28 @@ def reloaded(model):
     torch.save(model, file)
     file.seek(0)
     return torch.load(file, weights_only=False)
+
+
+@pytest.mark.parametrize("ran", [False, True])
+def test_a_tap_that_nobody_takes_off(codec, x, ran):
+    """It speaks up with the end of its model; at the program's end as well."""
+    model = Calls(nn.ReLU(), lambda layer, x: x)
+    lt.attach(model, {"layer": codec})
+    if ran:
+        model(x)
+    why = "never called this layer" if ran else "has not run"
+    with pytest.warns(lwfc.UncodedWarning, match=f"'layer'.*{why}"):
+        del model
+        gc.collect()
+    text = """if True:
+        import numpy as np, torch, lwfc, lwfc.torch as lt
+        model = torch.nn.Sequential(torch.nn.ReLU(), torch.nn.ReLU())
+        codec = lwfc.calibrate(np.random.rand(9, 8).astype("f4"), levels=4)
+        tap = lt.attach(model, {"0": codec, "1": codec})
+        model[0](torch.rand(2, 8))
+    """
+    done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=True)
+    assert "layer '1'" in done.stderr and "layer '0'" not in done.stderr
 
 
 def test_nothing_is_said_of_layers_that_ran_or_failed(codec, x):

@@ -121,7 +121,7 @@ def test_what_cannot_be_traced_is_split_by_hooks():
         assert equal(cloud(edge(given)), model(given))
     with pytest.raises(lwfc.ParameterError, match="export: .*fx: .*hooks: .*decides"):
         lt.split(model, "e", example=x)
-    with pytest.raises(lwfc.ParameterError, match="pickled"):
+    with pytest.raises(lwfc.ParameterError, match="by hooks.*pickle the half.*both proc"):
         lt.save_split("unused", edge)
 
 

@@ -15,10 +15,10 @@ __all__ = ["Server"]
 class Server(socketserver.ThreadingTCPServer):
     """Answers streams with what ``half`` makes of them.
 
-    ``half``: called with a stream's bytes, gives a mapping of names to arrays or tensors; calls run
-    one at a time. ``host``, ``port``: 0 takes a free port, ``server.port`` says which;
-    ``max_nbytes``: longest request; ``timeout``: seconds a connection may be silent;
-    ``connections``: how many at once, later ones wait.
+    ``half``: called with a stream's bytes, gives a mapping of names to arrays or tensors, as the
+    ``cloud.answer`` of :func:`lwfc.torch.split` does; calls run one at a time. ``host``, ``port``:
+    0 takes a free port, ``server.port`` says which; ``max_nbytes``: longest request; ``timeout``:
+    seconds a connection may be silent; ``connections``: how many at once, later ones wait.
 
     ``with Server(half) as server: server.serve_forever()``; ``shutdown()`` from another thread ends
     it. Damaged streams are answered with their error and do not end the connection.

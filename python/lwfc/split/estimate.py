@@ -16,6 +16,7 @@ import numpy as np
 
 from ..base.errors import CalibrationWarning
 from ..calibration.calibrate import calibrate
+from ..calibration.rivals import STREAM_BYTES
 from .bundle import pack
 from .cuts import Cut, LiveTensor
 from .outline import outlined_bits
@@ -160,7 +161,7 @@ def _transformed(
             if gain is not None:
                 allowed = share / max(gain, 1e-30)
             bits = outlined_bits(x, allowed, drafts.axes[tensor.name])
-            nbytes += bits / 8 * tensor.elements
+            nbytes += bits / 8 * tensor.elements + STREAM_BYTES
         else:
             nbytes += drafts.costs(tensor, {})[0]
     return None, None, [nbytes, max_loss, *costs[2:].tolist()]

@@ -17,7 +17,8 @@ def draw(result: Any, ax: Any = None) -> Any:
         raise ImportError("Exploration.plot needs matplotlib: pip install 'lwfc[viz]'") from error
     rows = best_rows(result)
     if ax is None:
-        _, ax = plt.subplots(1, 2, figsize=(12, 0.32 * len(rows) + 2), width_ratios=(2, 1))
+        size = 12, 0.32 * len(rows) + 2
+        _, ax = plt.subplots(1, 2, figsize=size, width_ratios=(2, 1), layout="constrained")
     bars, front = ax
     places, left = range(len(rows)), [0.0] * len(rows)
     for name, colour in zip(TIMES, COLOURS, strict=True):
@@ -41,7 +42,6 @@ def draw(result: Any, ax: Any = None) -> Any:
     front.set_xlabel("bytes sent")
     front.set_ylabel("milliseconds on the device")
     front.legend(fontsize=8)
-    bars.figure.tight_layout()
     return ax
 
 

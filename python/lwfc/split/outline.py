@@ -16,7 +16,7 @@ TRIALS = 10
 
 
 def usual_blocks(layout: Layout) -> Geometry:
-    """Blocks nearest to 8x8: the explorer tries no others, which take most of a fit's time."""
+    """Blocks nearest to 8x8."""
     return min(candidates(layout), key=lambda g: abs(math.log(g.frequencies / SIDE**2)))
 
 
@@ -25,7 +25,7 @@ def outlined_bits(x: np.ndarray, allowed: float, channel_axis: int | None = None
 
     ``channel_axis``: None measures it.
     Errors count by frequency, as they do without gradients; each frequency's symbols are coded by
-    their own entropy. At least a byte a sample.
+    their own entropy.
     """
     if x.ndim < 2 or not x.size:
         return 32.0
@@ -45,8 +45,7 @@ def outlined_bits(x: np.ndarray, allowed: float, channel_axis: int | None = None
         error = np.square(symbols * np.float32(math.exp(middle)) - y, dtype=np.float64).mean()
         low, high = (middle, high) if error <= allowed else (low, middle)
     symbols = np.rint(y / math.exp(low))
-    bits = sum(_entropy(row) * row.size for row in symbols) / symbols.size
-    return max(bits, 8 / x[0].size)
+    return sum(_entropy(row) * row.size for row in symbols) / symbols.size
 
 
 def _entropy(symbols: np.ndarray) -> float:

@@ -19,6 +19,9 @@ tr:nth-child(even){background:#f6f6f6}svg text{font:11px system-ui,sans-serif}
 .key span{display:inline-block;margin-right:1.2em}.key i{display:inline-block;width:10px;
 height:10px;margin-right:5px}p.note{color:#555;max-width:60em}
 """
+OWN = """
+.scroll svg{min-width:760px}td:last-child,th:last-child{text-align:left}
+"""
 WIDTH, NAMES, BAR = 1100, 300, 20
 
 
@@ -43,9 +46,9 @@ def page(result: Any) -> str:
     parts = [
         f"<h1>{html.escape(title)}</h1><p class=note>{html.escape('; '.join(facts))}.</p>",
         f"<p>{html.escape(_advice(result))}</p>",
-        f"<h2>A sample's time, by cut</h2>{_key()}{_bars(best_rows(result))}",
-        f"<h2>Bytes sent and time on the device</h2>{_front(result)}",
-        f"<h2>All rows</h2><div class=scroll>{html_table(head, body)}</div>",
+        f"<h2>A sample's time, by cut</h2>{_key()}{_scroll(_bars(best_rows(result)))}",
+        f"<h2>Bytes sent and time on the device</h2>{_scroll(_front(result))}",
+        f"<h2>All rows</h2>{_scroll(html_table(head, body))}",
         "<p class=note>Bytes are those of one sample, headers included. Estimates come from few "
         "samples and the outputs' sensitivity; exact rows were calibrated on half of the samples, "
         "coded and run on the others. The features of a network are not anonymous, and coding them "
@@ -53,8 +56,12 @@ def page(result: Any) -> str:
     ]
     return (
         f"<!doctype html><html lang=en><meta charset=utf-8><title>{html.escape(title)}</title>"
-        f"<style>{STYLE}</style><body>{''.join(parts)}</body></html>"
+        f"<style>{STYLE}{OWN}</style><body>{''.join(parts)}</body></html>"
     )
+
+
+def _scroll(inner: str) -> str:
+    return f"<div class=scroll>{inner}</div>"
 
 
 def _advice(result: Any) -> str:

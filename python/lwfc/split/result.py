@@ -14,9 +14,9 @@ from .link import TIMES, Link, latency
 
 __all__ = ["Exploration", "merge"]
 
-SHOWN = ("cut", "profile", "pass", "live", "shape", "raw_bytes", "coded_bytes", "bits_per_element",
-         "codec_bytes", "head_macs", "tail_macs", *TIMES, "total_ms", "loss", "agreement",
-         "metric")  # fmt: skip
+SHOWN = ("cut", "profile", "pass", "live", "raw_bytes", "coded_bytes", "bits_per_element",
+         "codec_bytes", "head_macs", "tail_macs", *TIMES, "total_ms", "loss", "agreement", "metric",
+         "shape")  # fmt: skip
 
 
 class Exploration:

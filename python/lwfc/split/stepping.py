@@ -48,8 +48,8 @@ def stepped(halves: Samples, profile: Profile, max_loss: float) -> Found:
     """The largest step, or the first of the profile's, whose measured loss is allowed.
 
     Tensors that cross together share one step in units of what their errors cost the outputs; the
-    step and the block named are those of the first. Blocks are the usual ones unless the profile
-    says others.
+    step and the block named are those of the first. Without gradients nothing tells at which
+    distortion to compare sizes of blocks: the usual one is taken unless the profile names one.
     """
     if not any(tensor.coded for tensor in halves.cut.tensors):
         return Found({}, halves.loss({}), profile.options)
@@ -103,7 +103,7 @@ def _fitted(
         samples = Batches(batches, batched=True)
         pairs = Pairs(samples, None, wishes.channel_axis, stacked=True)
         own = wishes
-        if wishes.block is None:
+        if gradients is None and wishes.block is None:
             own = dataclasses.replace(wishes, block=_sides(usual_blocks(pairs.layout)))
         fits[tensor.name] = prepare(pairs, own)
     least = LEAST * max(costs.values()) or 1.0

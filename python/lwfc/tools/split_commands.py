@@ -111,8 +111,6 @@ def run_serve(args: argparse.Namespace) -> None:
     from ..serve import Server
 
     load_split = _torch().load_split
-    from ..torch.halves import named_outputs
-
     cloud = load_split(args.file, "cloud").to(args.device)
 
     def say(text: str) -> None:
@@ -121,7 +119,7 @@ def run_serve(args: argparse.Namespace) -> None:
 
     limits = {"max_nbytes": args.max_nbytes, "timeout": args.timeout}
     limits |= {"connections": args.connections, "log": say}
-    with Server(lambda data: named_outputs(cloud(data)), args.host, args.port, **limits) as server:
+    with Server(cloud.answer, args.host, args.port, **limits) as server:
         where = {"host": args.host, "port": server.port}
         if args.json:
             print(json.dumps(where), flush=True)

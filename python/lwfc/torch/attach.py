@@ -1,7 +1,8 @@
 """attach: put codecs behind layers of a model, as forward hooks that can be taken off again."""
 
 import warnings
-from collections.abc import Mapping
+import weakref
+from collections.abc import Mapping, Sequence
 
 from torch import distributed, nn
 from torch.utils.hooks import RemovableHandle
@@ -42,6 +43,7 @@ class Tap:
             *(layer.register_forward_hook(hook) for layer, hook in attached),
             model.register_forward_hook(passes.end),
         ]
+        self._forgotten = weakref.finalize(model, _forgotten, [hook for _, hook in attached])
 
     def report(self, *, sync: bool = False) -> Report:
         """Rates and times since attaching, or since :meth:`reset`; a row for each layer.
@@ -67,7 +69,8 @@ class Tap:
             hook.recorder.reset()
 
     def remove(self) -> None:
-        """Take the codecs off; an UncodedWarning names each layer that has never run.
+        """Take the codecs off; an UncodedWarning names each layer that has never run. It comes at
+        the end of the model, or of the program, where nobody does.
 
         Models copied or exported meanwhile keep theirs.
         """
@@ -89,6 +92,7 @@ class Tap:
         self._reasons = {hook: self._silence(layer, hook) for layer, hook in self._attached}
         for handle in self._handles:
             handle.remove()
+        self._forgotten.detach()
         self._passes.hooks.clear()
         self._passes.inputs = ()
 
@@ -104,6 +108,19 @@ class Tap:
 
     def _repr_html_(self) -> str:
         return self.report()._repr_html_()
+
+
+def _forgotten(hooks: Sequence[Hook]) -> None:
+    """Name the layers of a tap that nobody took off, at the end of its model or of the program."""
+    for hook in hooks:
+        if not hook.fired and not hook.told:
+            what = "ran, but never called this layer" if hook.passes.ran else "has not run"
+            warnings.warn(
+                f"nothing was coded at layer {hook.name!r}: the model that was given to attach "
+                f"{what}",
+                UncodedWarning,
+                stacklevel=2,
+            )
 
 
 def _sum_of_processes(report: Report) -> Report:

@@ -169,6 +169,12 @@ class Cloud(Half):
             leaves = self.body(*given)
         return pytree.tree_unflatten(list(leaves), self.spec)
 
+    def answer(self, data: Any) -> dict[str, Tensor]:
+        """The outputs by name, as :class:`lwfc.serve.Server` sends them: "output" for one alone,
+        the keys of a dict, the places in a tuple.
+        """
+        return named_outputs(self(data))
+
     def with_codec(self, codec: Any) -> "Cloud":
         """The same half with these codecs: one, or a mapping of tensor names to codecs."""
         return Cloud(self.body, self.cut, self.way, Wire(self.cut, codec), self.spec).to(

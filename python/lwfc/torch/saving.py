@@ -56,7 +56,8 @@ def save_split(path: str | os.PathLike, *halves: Half) -> None:
 
     ``lwfc.torch.load_split`` runs them in a process that knows neither the model's code nor a
     pickle. Replaces an older file only when complete. Errors: ParameterError for halves that were
-    not traced by torch.export (pickle these), and for operators that are not PyTorch's own.
+    not made by torch.export (pickle these, or split in both processes), and for operators that are
+    not PyTorch's own.
     """
     replace_file(path, dumps(*halves))
 
@@ -87,8 +88,9 @@ def dumps(*halves: Half) -> bytes:
             raise ParameterError(f"a {type(half).__name__} is no half of lwfc.torch.split")
         if half.way != "export":
             raise ParameterError(
-                f"this half was traced by {half.way}, not by torch.export: it can be pickled, but "
-                "not be saved apart from the model's code"
+                f"this half was made by {half.way}, not by torch.export, and calls the model's own "
+                "code, which such a file never holds: pickle the half, or call lwfc.torch.split "
+                "where the model's code is, in both processes, with the codec's file"
             )
         made["edge" if isinstance(half, Edge) else "cloud"] = _half(half, tensors, codecs)
     if len(made) != len(halves) or not made:
@@ -201,7 +203,9 @@ def loads(data: bytes) -> dict[str, Half]:
     except LwfcError:
         raise
     except Exception as error:  # whatever the parsers of zip, JSON and tensors say of foreign bytes
-        raise FormatError(f"split file: damaged, or of another kind ({error})") from error
+        raise FormatError(
+            f"split file: damaged, or not one of lwfc.torch.save_split ({error})"
+        ) from error
 
 
 def _read_half(
