@@ -7,6 +7,7 @@ import pytest
 from common import features
 
 import lwfc
+from lwfc.calibration.samples import Batches
 from lwfc.calibration.search import pareto
 
 GRID = {
@@ -90,6 +91,15 @@ def test_own_measure_and_generator(x):
     result = lwfc.tune(iter([x]), evaluate, grid=GRID, activation="relu", coder="rans")
     assert result.best["nbytes"] == 200 and result.best["bits_per_element"] == 2
     assert "coder" not in result.best and result.codec.coder == "rans"
+
+
+def test_statistics_are_taken_once_for_all_settings(x):
+    stages, settings = [], [{"levels": n, "clip_scale": s} for n in (2, 3) for s in (1.0, 2.0)]
+    with Batches(x, lambda done, total, what: stages.append((done, what))) as batches:
+        found = [lwfc.calibrate(batches, **one) for one in settings]
+        lwfc.calibrate(batches, granularity="channel")
+    assert stages.count((1, "statistics")) == 2  # of the tensor, and of its channels
+    assert found == [lwfc.calibrate(x, **one) for one in settings]
 
 
 def test_fixed_options_are_not_searched(x):

@@ -5,7 +5,7 @@ import errno
 import itertools
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from typing import Any
 
 import numpy as np
@@ -63,6 +63,7 @@ class Batches:
 
     def _take(self, source: Source, batched: bool | None) -> None:
         self._source, self._begun = source, None
+        self.known: dict[Hashable, Any] = {}  # what was measured on all samples, for later calls
         self._total = source.total
         if batched is not None:
             source.batched = bool(batched)

@@ -53,7 +53,20 @@ class _Gatherer:
 def measure(
     batches: Batches, *, channels: bool, channel_axis: int | None, num_threads: int = 1
 ) -> Statistics:
-    """Walk the samples once. Errors: ParameterError if channels are asked for and vary or lack."""
+    """Walk the samples, which remember what was found.
+
+    Errors: ParameterError if channels are asked for and vary or lack.
+    """
+    known = getattr(batches, "known", {})  # quantized samples are others with each scale
+    key = "statistics", channels, channel_axis
+    if key not in known:
+        known[key] = _measured(batches, channels, channel_axis, num_threads)
+    return known[key]
+
+
+def _measured(
+    batches: Batches, channels: bool, channel_axis: int | None, num_threads: int
+) -> Statistics:
     whole = _Gatherer(TENSOR_SAMPLE)
     parts: list[_Gatherer] = []
     shapes: set[tuple[int, ...]] = set()
