@@ -199,7 +199,7 @@ static void choose_by_context(const float *x, const struct lwfc_block *b, const 
     t.score[0] = (int8_t *)t.columns + plane * LWFC_LANES;
     t.score[1] = t.score[0] + lwfc_context_score_nbytes(plane);
     const struct lwfc_context_folds folds = lwfc_context_folds_make(
-        model, t.height, width, (uint8_t *)t.score[1] + lwfc_context_score_nbytes(plane));
+        model, t.height, width, 1, (uint8_t *)t.score[1] + lwfc_context_score_nbytes(plane));
     memset(workspace, 0, 2 * width * LWFC_LANES);
     for (int i = 0; i < b->samples * model->groups; i++) {
         const size_t sample = (size_t)(i / model->groups) * (size_t)b->channels * plane;

@@ -59,8 +59,8 @@ static int decode_row(struct context_work *w, const struct context_turn *t, size
         input_reserve(input, w, CONTEXT_PIECE_MOST);
         input->in = w->single
                         ? lwfc_context_single_decode(w, t, &p, input->in)
-                        : w->kernels->decode(w->states, &p, &w->model->group[t->group],
-                                             &w->model->scale, input->in);
+                        : w->kernels->decode(w->states, &p, t->model, &w->model->scale,
+                                             input->in);
         if (input->in > input->end) {
             return -1;
         }
@@ -89,8 +89,8 @@ static int decode_turn(struct context_work *w, const struct lwfc_block *b,
     }
     for (int c = 0; c < t->chains; c++) {
         lwfc_context_scatter(w, b, t, c, symbols);
-        lwfc_context_fold_turn(w, b, t, c, symbols);
     }
+    lwfc_context_fold_turn(w, b, t, symbols);
     return 0;
 }
 
@@ -99,7 +99,7 @@ static int read_head(struct context_work *w, const struct lwfc_block *b,
                      struct context_input *input)
 {
     const int states = most_lanes(w->model);
-    const size_t start = w->single ? SINGLE_STATE : (size_t)(2 * states * w->chains);
+    const size_t start = w->single ? SINGLE_STATE : (size_t)(2 * states * w->samples);
     if (input->in == input->end || *input->in > SILENT) {
         return -1;
     }
@@ -121,14 +121,10 @@ static int read_head(struct context_work *w, const struct lwfc_block *b,
         w->state = (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16;
         return w->state >= CONTEXT_SINGLE_LEAST && w->state < CONTEXT_SINGLE_LEAST * 256 ? 0 : -1;
     }
-    for (int c = 0; c < w->chains; c++) {
-        for (int i = 0; i < LWFC_LANES; i++) {
-            w->states[c][i] = LWFC_LANE_START;
-            if (i < states) {
-                w->states[c][i] = lwfc_load_u16(p);
-                p += 2;
-            }
-            if (w->states[c][i] < LWFC_LANE_START) {
+    for (int s = 0; s < w->samples; s++) {
+        for (int i = 0; i < states; i++, p += 2) {
+            lwfc_context_states(w, s)[i] = lwfc_load_u16(p);
+            if (lwfc_load_u16(p) < LWFC_LANE_START) {
                 return -1;
             }
         }
@@ -142,10 +138,8 @@ static int ended(const struct context_work *w, const struct context_input *input
     if (w->single) {
         return same && w->state == CONTEXT_SINGLE_LEAST;
     }
-    for (int c = 0; c < w->chains; c++) {
-        for (int i = 0; i < LWFC_LANES; i++) {
-            same &= w->states[c][i] == LWFC_LANE_START;
-        }
+    for (int i = 0; i < LWFC_CONTEXT_CHAINS * LWFC_LANES; i++) {
+        same &= w->states[i / LWFC_LANES][i % LWFC_LANES] == LWFC_LANE_START;
     }
     return same;
 }
@@ -201,9 +195,7 @@ static void fold_samples(struct context_work *w, const struct lwfc_block *b, int
 {
     for (int i = last + 1 - w->model->groups; i < last; i++) {
         const struct context_turn t = lwfc_context_turn_at(w, b, i);
-        for (int c = 0; c < t.chains; c++) {
-            lwfc_context_fold_turn(w, b, &t, c, symbols);
-        }
+        lwfc_context_fold_turn(w, b, &t, symbols);
     }
 }
 
@@ -228,14 +220,13 @@ static uint8_t *encode_turn(struct context_work *w, const struct lwfc_block *b,
                 return NULL;
             }
             out = w->single ? lwfc_context_single_encode(w, t, &p, out)
-                            : w->kernels->encode(w->states, &p, &w->model->group[t->group],
-                                                 &w->model->scale, out);
+                            : w->kernels->encode(w->states, &p, t->model, &w->model->scale, out);
         }
     }
     return out;
 }
 
-static uint8_t *write_head(const struct context_work *w, const struct lwfc_block *b, int flags,
+static uint8_t *write_head(struct context_work *w, const struct lwfc_block *b, int flags,
                            uint8_t *out)
 {
     const int states = most_lanes(w->model);
@@ -245,10 +236,10 @@ static uint8_t *write_head(const struct context_work *w, const struct lwfc_block
             out[i] = (uint8_t)(w->state >> 8 * i);
         }
     } else {
-        for (int c = w->chains - 1; c >= 0; c--) {
+        for (int s = w->samples - 1; s >= 0; s--) {
             for (int i = states - 1; i >= 0; i--) {
                 out -= 2;
-                lwfc_store_u16(out, w->states[c][i]);
+                lwfc_store_u16(out, lwfc_context_states(w, s)[i]);
             }
         }
     }
@@ -275,10 +266,6 @@ size_t lwfc_context_encode(const uint8_t *symbols, const struct lwfc_block *bloc
     struct context_work *const w = lwfc_context_work_make(workspace, block, model);
     const int flags = find_silent(w, block, symbols) ? SILENT : 0;
     uint8_t *p = out + capacity;
-    w->state = CONTEXT_SINGLE_LEAST;
-    for (int i = 0; i < LWFC_CONTEXT_CHAINS * LWFC_LANES; i++) {
-        w->states[i / LWFC_LANES][i % LWFC_LANES] = LWFC_LANE_START;
-    }
     for (int i = lwfc_context_turns(w, block); i-- > 0;) {
         const struct context_turn t = lwfc_context_turn_at(w, block, i);
         if (t.group + 1 == model->groups) {

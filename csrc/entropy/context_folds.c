@@ -27,7 +27,8 @@ size_t lwfc_context_folds_nbytes(const struct lwfc_context_model *model, size_t 
 }
 
 struct lwfc_context_folds lwfc_context_folds_make(const struct lwfc_context_model *model,
-                                                  size_t height, size_t width, uint8_t *memory)
+                                                  size_t height, size_t width, int samples,
+                                                  uint8_t *memory)
 {
     struct lwfc_context_folds f = layout(model, height, width);
     f.kernels = lwfc_context_kernels_for(lwfc_cpu_features());
@@ -37,9 +38,13 @@ struct lwfc_context_folds lwfc_context_folds_make(const struct lwfc_context_mode
     const uint32_t stride = (uint32_t)f.stride;
     const uint32_t first = (uint32_t)f.margin;
     const uint32_t row = (uint32_t)width;
+    const uint32_t sample = (uint32_t)(f.count * f.stride);
     for (size_t i = 0; i < model->references; i++) {
         const struct lwfc_context_reference r = model->reference[i];
-        f.offset[i] = first + r.slot * stride + (uint32_t)r.down * row + (uint32_t)r.right;
+        if (r.sample < samples) {
+            f.offset[i] = first + r.sample * sample + r.slot * stride + (uint32_t)r.down * row +
+                          (uint32_t)r.right;
+        }
     }
     return f;
 }

@@ -28,7 +28,8 @@ size_t lwfc_context_folds_nbytes(const struct lwfc_context_model *model, size_t 
 /* Lays them out at `memory`, aligned to 4; sample i's folds begin at slots +
  * i * count * stride. */
 struct lwfc_context_folds lwfc_context_folds_make(const struct lwfc_context_model *model,
-                                                  size_t height, size_t width, uint8_t *memory);
+                                                  size_t height, size_t width, int samples,
+                                                  uint8_t *memory);
 
 /* Folds a plane of the slot, if any group refers to it; slots: a sample's folds. */
 void lwfc_context_fold(const struct lwfc_context_folds *folds, uint8_t *slots, size_t slot,

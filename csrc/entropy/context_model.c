@@ -37,10 +37,16 @@ static size_t groups_of(size_t channels, size_t lanes)
     return (channels + lanes - 1) / lanes;
 }
 
-/* A reference takes at least five bytes of the blob; fours are filled up. */
-static size_t references_most(size_t n, size_t channels)
+/* 2: each group is there alone and as a pair. */
+static size_t copies_of(size_t lanes)
 {
-    return n / 5 + 1 + 3 * channels;
+    return lanes <= LWFC_CONTEXT_PAIR_LANES ? 2 : 1;
+}
+
+/* A reference takes at least five bytes of the blob; fours are filled up. */
+static size_t references_most(size_t n, size_t channels, size_t lanes)
+{
+    return copies_of(lanes) * (n / 5 + 4 + 3 * channels) / 4 * 4;
 }
 
 size_t lwfc_context_model_workspace(const uint8_t *blob, size_t n)
@@ -54,9 +60,10 @@ size_t lwfc_context_model_workspace(const uint8_t *blob, size_t n)
     if (lanes < 8 || n < HEAD + RECORD_LEAST * channels) {
         return 0;
     }
-    const size_t references = references_most(n, channels);
+    const size_t references = references_most(n, channels, lanes);
     return round64(2 * channels) +
-           round64(groups_of(channels, lanes) * sizeof(struct lwfc_context_group)) +
+           round64(copies_of(lanes) * groups_of(channels, lanes) *
+                   sizeof(struct lwfc_context_group)) +
            round64(references * sizeof(struct lwfc_context_reference)) +
            round64(references / 4 * LWFC_CONTEXT_SCORES * lwfc_context_four_nbytes(blob[1]));
 }
@@ -162,6 +169,7 @@ static int read_reference(struct cursor *c, const struct lwfc_context_model *m,
     r->slot = lwfc_load_u16(p);
     r->right = places[p[2]][0];
     r->down = places[p[2]][1];
+    r->sample = 0;
     for (int i = 0; i < m->scale.scores; i++) {
         if (read_table(c, t->score[i], m->scale.levels)) {
             return -1;
@@ -293,6 +301,43 @@ static int read_lane(struct cursor *c, const struct lwfc_context_model *m,
     return 0;
 }
 
+static void pair_rows(int8_t (*rows)[LWFC_LANES], int count)
+{
+    for (int i = 0; i < count; i++) {
+        memcpy(rows[i] + LWFC_CONTEXT_PAIR_LANES, rows[i], LWFC_CONTEXT_PAIR_LANES);
+    }
+}
+
+/* The group for both samples of a pair; its references follow the group's own, which
+ * are the latest. */
+static void pair_group(struct lwfc_context_group *g, const struct lwfc_context_scale *scale,
+                       struct reference_lists *to)
+{
+    enum { HALF = LWFC_CONTEXT_PAIR_LANES };
+    const size_t first = g->first[0], count = to->used - first;
+    const size_t nbytes = count / 4 * (size_t)scale->scores *
+                          lwfc_context_four_nbytes(scale->levels);
+    for (int i = 0; i < LWFC_CONTEXT_SCORES; i++) {
+        struct lwfc_context_weights *const w = &g->score[i];
+        memcpy(w->offset + HALF, w->offset, HALF * sizeof *w->offset);
+        pair_rows(&w->activity, 1);
+        pair_rows(w->above, LWFC_CONTEXT_ABOVE);
+        pair_rows(w->left, LWFC_CONTEXT_LEVELS - 1);
+        pair_rows(w->left2, LWFC_CONTEXT_LEVELS - 1);
+    }
+    pair_rows(g->bias, LWFC_CONTEXT_LEVELS - 1);
+    memcpy(g->prior + HALF, g->prior, HALF);
+    for (int lane = HALF; lane <= LWFC_LANES; lane++) {
+        g->first[lane] = g->first[lane - HALF] + (uint32_t)count;
+    }
+    memcpy(to->table, to->table - nbytes, nbytes);
+    to->table += nbytes;
+    for (size_t i = 0; i < count; i++) {
+        to->reference[to->used] = to->reference[first + i];
+        to->reference[to->used++].sample = 1;
+    }
+}
+
 int lwfc_context_model_read(const uint8_t *blob, size_t n, struct lwfc_context_model *model,
                             void *workspace)
 {
@@ -304,9 +349,12 @@ int lwfc_context_model_read(const uint8_t *blob, size_t n, struct lwfc_context_m
     uint16_t *const order = (uint16_t *)p;
     p += round64(2 * (size_t)model->channels);
     struct lwfc_context_group *const group = (struct lwfc_context_group *)p;
-    p += round64((size_t)model->groups * sizeof *group);
+    struct lwfc_context_group *const pair =
+        model->lanes <= LWFC_CONTEXT_PAIR_LANES ? group + model->groups : NULL;
+    p += round64(copies_of((size_t)model->lanes) * (size_t)model->groups * sizeof *group);
     struct reference_lists lists = {.reference = (struct lwfc_context_reference *)p};
-    p += round64(references_most(n, (size_t)model->channels) * sizeof *lists.reference);
+    p += round64(references_most(n, (size_t)model->channels, (size_t)model->lanes) *
+                 sizeof *lists.reference);
     lists.table = (int8_t *)p;
     if (read_order(&c, order, model->channels)) {
         return -1;
@@ -314,6 +362,7 @@ int lwfc_context_model_read(const uint8_t *blob, size_t n, struct lwfc_context_m
     memset(group, 0, (size_t)model->groups * sizeof *group);
     model->order = order;
     model->group = group;
+    model->pair = pair;
     model->reference = lists.reference;
     model->table = lists.table;
     for (int i = 0; i < model->groups; i++) {
@@ -327,6 +376,10 @@ int lwfc_context_model_read(const uint8_t *blob, size_t n, struct lwfc_context_m
             }
         }
         group[i].first[LWFC_LANES] = (uint32_t)lists.used;
+        if (pair) {
+            pair[i] = group[i];
+            pair_group(&pair[i], &model->scale, &lists);
+        }
     }
     model->references = lists.used;
     return c.at == n ? 0 : -1;

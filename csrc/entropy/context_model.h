@@ -21,7 +21,12 @@
 struct lwfc_context_reference {
     uint16_t slot;
     int8_t right, down;
+    uint8_t sample; /* 1: of the second sample of a pair */
 };
+
+/* Groups of at most so many lanes lie in pairs: the same channels of two samples, in
+ * the halves of the lanes. */
+#define LWFC_CONTEXT_PAIR_LANES (LWFC_LANES / 2)
 
 struct lwfc_context_model {
     struct lwfc_context_scale scale;
@@ -30,6 +35,7 @@ struct lwfc_context_model {
     int groups;
     const uint16_t *order; /* channel of each slot */
     const struct lwfc_context_group *group;
+    const struct lwfc_context_group *pair; /* each group in a pair; NULL: too many lanes */
     const struct lwfc_context_reference *reference;
     const int8_t *table; /* per four references and score, see the kernels */
     size_t references;

@@ -17,7 +17,7 @@ static void single_thresholds(const struct context_work *w, const struct context
     w->kernels->thresholds(threshold, score,
                            column >= 1 ? at - LWFC_LANES : zeros,
                            column >= 2 ? at - 2 * LWFC_LANES : zeros,
-                           &w->model->group[t->group], &w->model->scale);
+                           t->model, &w->model->scale);
 }
 
 const uint8_t *lwfc_context_single_decode(struct context_work *w, const struct context_turn *t,
@@ -31,7 +31,7 @@ const uint8_t *lwfc_context_single_decode(struct context_work *w, const struct c
         single_thresholds(w, t, p, x, threshold);
         memset(column, 0, LWFC_LANES);
         for (int lane = 0; lane < t->lanes; lane++) {
-            if (t->live && !t->live[lane]) {
+            if (!t->live[lane]) {
                 continue;
             }
             const uint32_t slot = state & 255u;
@@ -63,7 +63,7 @@ uint8_t *lwfc_context_single_encode(struct context_work *w, const struct context
         const uint8_t *const column = p->symbols[0] + (size_t)x * LWFC_LANES;
         single_thresholds(w, t, p, x, threshold);
         for (int lane = t->lanes - 1; lane >= 0; lane--) {
-            if (t->live && !t->live[lane]) {
+            if (!t->live[lane]) {
                 continue;
             }
             const int s = column[lane];

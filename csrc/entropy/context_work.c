@@ -15,9 +15,14 @@ static size_t columns_nbytes(size_t plane, size_t width)
     return round64((plane + 2 * width) * LWFC_LANES);
 }
 
-static int chains_of(const struct lwfc_block *b)
+static int samples_of(const struct lwfc_block *b)
 {
     return b->samples > 1 && lwfc_block_size(b) >= LWFC_CONTEXT_PAIRED ? 2 : 1;
+}
+
+static int is_paired(const struct lwfc_block *b, const struct lwfc_context_model *model)
+{
+    return samples_of(b) == 2 && model->pair != NULL;
 }
 
 size_t lwfc_context_workspace(const struct lwfc_block *block,
@@ -25,12 +30,14 @@ size_t lwfc_context_workspace(const struct lwfc_block *block,
 {
     const size_t width = (size_t)block->width;
     const size_t height = (size_t)block->height;
-    const size_t chains = (size_t)chains_of(block);
+    const int samples = samples_of(block);
+    const int paired = is_paired(block, model);
+    const size_t chains = paired ? 1 : (size_t)samples;
     return round64(sizeof(struct context_work)) +
            chains * (columns_nbytes(height * width, width) +
                      (size_t)model->scale.scores * lwfc_context_score_nbytes(height * width)) +
-           (size_t)model->groups * LWFC_LANES +
-           lwfc_context_folds_nbytes(model, height, width, (int)chains);
+           (size_t)model->groups * LWFC_LANES + (paired ? round64(height * width) : 0) +
+           lwfc_context_folds_nbytes(model, height, width, samples);
 }
 
 size_t lwfc_context_live_at(const struct context_work *w, int slot)
@@ -60,8 +67,13 @@ struct context_work *lwfc_context_work_make(void *workspace, const struct lwfc_b
     w->height = (size_t)b->height;
     w->plane = w->width * w->height;
     w->single = size < LWFC_CONTEXT_SINGLE;
-    w->chains = chains_of(b);
-    for (int c = 0; c < w->chains; c++) {
+    w->state = CONTEXT_SINGLE_LEAST;
+    for (int i = 0; i < LWFC_CONTEXT_CHAINS * LWFC_LANES; i++) {
+        w->states[i / LWFC_LANES][i % LWFC_LANES] = LWFC_LANE_START;
+    }
+    w->samples = samples_of(b);
+    w->paired = is_paired(b, model);
+    for (int c = 0; c < (w->paired ? 1 : w->samples); c++) {
         memset(p, 0, 2 * w->width * LWFC_LANES);
         w->columns[c] = p + 2 * w->width * LWFC_LANES;
         p += columns_nbytes(w->plane, w->width);
@@ -72,8 +84,13 @@ struct context_work *lwfc_context_work_make(void *workspace, const struct lwfc_b
     }
     w->live = p;
     p += (size_t)model->groups * LWFC_LANES;
-    w->folds = lwfc_context_folds_make(model, w->height, w->width, p);
-    for (int c = 0; c < w->chains; c++) {
+    w->idle = p;
+    if (w->paired) {
+        memset(p, 0, w->plane);
+        p += round64(w->plane);
+    }
+    w->folds = lwfc_context_folds_make(model, w->height, w->width, w->samples, p);
+    for (int c = 0; c < w->samples; c++) {
         w->folded[c] = w->folds.slots + (size_t)c * w->folds.count * w->folds.stride;
     }
     memset(w->live, 0, (size_t)model->groups * LWFC_LANES);
@@ -83,32 +100,55 @@ struct context_work *lwfc_context_work_make(void *workspace, const struct lwfc_b
 
 int lwfc_context_turns(const struct context_work *w, const struct lwfc_block *b)
 {
-    return (b->samples + w->chains - 1) / w->chains * w->model->groups;
+    return (b->samples + w->samples - 1) / w->samples * w->model->groups;
 }
 
 struct context_turn lwfc_context_turn_at(const struct context_work *w, const struct lwfc_block *b,
                                          int index)
 {
-    struct context_turn t = {.first = index / w->model->groups * w->chains,
+    struct context_turn t = {.first = index / w->model->groups * w->samples,
                              .group = index % w->model->groups};
-    t.chains = b->samples - t.first < w->chains ? b->samples - t.first : w->chains;
+    t.samples = b->samples - t.first < w->samples ? b->samples - t.first : w->samples;
     t.lanes = lwfc_context_lanes(w->model, t.group);
-    const uint8_t *const live = w->live + (size_t)t.group * LWFC_LANES;
-    for (int i = 0; i < t.lanes; i++) {
-        t.coded += live[i] != 0;
+    t.chains = t.samples;
+    t.model = &w->model->group[t.group];
+    memcpy(t.live, w->live + (size_t)t.group * LWFC_LANES, LWFC_LANES);
+    if (w->paired && t.samples == 2) {
+        t.chains = 1;
+        t.model = &w->model->pair[t.group];
+        memcpy(t.live + LWFC_CONTEXT_PAIR_LANES, t.live, LWFC_CONTEXT_PAIR_LANES);
     }
-    t.live = t.coded < LWFC_LANES ? live : NULL;
+    for (int i = 0; i < LWFC_LANES; i++) {
+        t.coded += t.live[i] != 0;
+    }
     return t;
 }
 
-static void turn_planes(size_t offset[LWFC_LANES], const struct context_work *w,
-                        const struct lwfc_block *b, const struct context_turn *t, int chain)
+static void sample_planes(size_t *offset, const struct context_work *w,
+                          const struct lwfc_block *b, const struct context_turn *t, int sample)
 {
-    const size_t sample = (size_t)(t->first + chain) * (size_t)b->channels;
+    const size_t first = (size_t)(t->first + sample) * (size_t)b->channels;
     const uint16_t *const order = w->model->order + lwfc_context_first_slot(w->model, t->group);
     for (int i = 0; i < t->lanes; i++) {
-        offset[i] = (sample + order[i]) * w->plane;
+        offset[i] = (first + order[i]) * w->plane;
     }
+}
+
+enum { IDLE = -1 };
+
+/* The offset of each lane's plane, or IDLE, and how many lanes there are. */
+static int chain_planes(size_t offset[LWFC_LANES], const struct context_work *w,
+                        const struct lwfc_block *b, const struct context_turn *t, int chain)
+{
+    sample_planes(offset, w, b, t, chain);
+    if (t->chains == t->samples) {
+        return t->lanes;
+    }
+    for (int i = t->lanes; i < LWFC_CONTEXT_PAIR_LANES; i++) {
+        offset[i] = (size_t)IDLE;
+    }
+    sample_planes(offset + LWFC_CONTEXT_PAIR_LANES, w, b, t, chain + 1);
+    return LWFC_CONTEXT_PAIR_LANES + t->lanes;
 }
 
 void lwfc_context_gather(const struct context_work *w, const struct lwfc_block *b,
@@ -116,11 +156,11 @@ void lwfc_context_gather(const struct context_work *w, const struct lwfc_block *
 {
     const uint8_t *runs[LWFC_LANES];
     size_t offset[LWFC_LANES];
-    turn_planes(offset, w, b, t, chain);
-    for (int i = 0; i < t->lanes; i++) {
-        runs[i] = symbols + offset[i];
+    const int lanes = chain_planes(offset, w, b, t, chain);
+    for (int i = 0; i < lanes; i++) {
+        runs[i] = offset[i] == (size_t)IDLE ? w->idle : symbols + offset[i];
     }
-    w->lanes->gather(w->columns[chain], runs, t->lanes, w->plane);
+    w->lanes->gather(w->columns[chain], runs, lanes, w->plane);
 }
 
 void lwfc_context_scatter(const struct context_work *w, const struct lwfc_block *b,
@@ -128,21 +168,23 @@ void lwfc_context_scatter(const struct context_work *w, const struct lwfc_block 
 {
     uint8_t *runs[LWFC_LANES];
     size_t offset[LWFC_LANES];
-    turn_planes(offset, w, b, t, chain);
-    for (int i = 0; i < t->lanes; i++) {
-        runs[i] = symbols + offset[i];
+    const int lanes = chain_planes(offset, w, b, t, chain);
+    for (int i = 0; i < lanes; i++) {
+        runs[i] = offset[i] == (size_t)IDLE ? w->idle : symbols + offset[i];
     }
-    w->lanes->scatter(runs, w->columns[chain], t->lanes, w->plane);
+    w->lanes->scatter(runs, w->columns[chain], lanes, w->plane);
 }
 
 void lwfc_context_fold_turn(const struct context_work *w, const struct lwfc_block *b,
-                            const struct context_turn *t, int chain, const uint8_t *symbols)
+                            const struct context_turn *t, const uint8_t *symbols)
 {
     size_t offset[LWFC_LANES];
     const size_t first = (size_t)lwfc_context_first_slot(w->model, t->group);
-    turn_planes(offset, w, b, t, chain);
-    for (int i = 0; i < t->lanes; i++) {
-        lwfc_context_fold(&w->folds, w->folded[chain], first + (size_t)i, symbols + offset[i]);
+    for (int s = 0; s < t->samples; s++) {
+        sample_planes(offset, w, b, t, s);
+        for (int i = 0; i < t->lanes; i++) {
+            lwfc_context_fold(&w->folds, w->folded[s], first + (size_t)i, symbols + offset[i]);
+        }
     }
 }
 
@@ -150,7 +192,7 @@ void lwfc_context_references(const struct context_work *w, const struct context_
                              int chain)
 {
     w->kernels->references(w->score[chain], w->folded[chain], w->folds.half, w->folds.offset,
-                           w->model->table, &w->model->group[t->group], &w->model->scale);
+                           w->model->table, t->model, &w->model->scale);
 }
 
 void lwfc_context_above(struct context_work *w, const struct context_turn *t, int chain, size_t y)
@@ -161,5 +203,5 @@ void lwfc_context_above(struct context_work *w, const struct context_turn *t, in
         score[i] = w->score[chain][i] + at;
     }
     w->kernels->above(score, w->columns[chain] + at, w->width, y, w->sums[chain],
-                      &w->model->group[t->group], &w->model->scale);
+                      t->model, &w->model->scale);
 }
