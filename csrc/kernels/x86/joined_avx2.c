@@ -91,6 +91,33 @@ TARGET static size_t pack_triples(const uint8_t *symbols, size_t count, int leve
     return j;
 }
 
+/* Three levels; groups of five bytes are spread to eight. */
+TARGET static size_t pack_fives(const uint8_t *symbols, size_t count, uint8_t *joined)
+{
+    const __m256i spread = _mm256_setr_epi8(0, 1, 2, 3, 4, -1, -1, -1, 5, 6, 7, 8, 9, -1, -1, -1,
+                                            0, 1, 2, 3, 4, -1, -1, -1, 5, 6, 7, 8, 9, -1, -1, -1);
+    const __m256i weights = _mm256_set1_epi64x(1 | 3 << 8 | 9 << 16 | 27 << 24 | INT64_C(81) << 32);
+    const __m256i ones = _mm256_set1_epi16(1);
+    size_t j = 0;
+    for (; j + 16 <= count; j += 16) {
+        __m256i v[4];
+        for (int i = 0; i < 4; i++) {
+            const uint8_t *const p = symbols + 5 * j + 10 * (size_t)i;
+            const __m128i low = _mm_loadu_si128((const __m128i *)p);
+            const __m128i high = _mm_loadu_si128((const __m128i *)(p + 40));
+            const __m256i s = _mm256_inserti128_si256(_mm256_castsi128_si256(low), high, 1);
+            v[i] = _mm256_madd_epi16(
+                _mm256_maddubs_epi16(_mm256_shuffle_epi8(s, spread), weights), ones);
+        }
+        const __m256i words = _mm256_packus_epi32(_mm256_hadd_epi32(v[0], v[1]),
+                                                  _mm256_hadd_epi32(v[2], v[3]));
+        _mm_storeu_si128((__m128i *)(joined + j),
+                         _mm_packus_epi16(_mm256_castsi256_si128(words),
+                                          _mm256_extracti128_si256(words, 1)));
+    }
+    return j;
+}
+
 TARGET static void pack(const uint8_t *symbols, size_t count, int levels, int k, uint8_t *joined)
 {
     size_t done = 0;
@@ -100,6 +127,8 @@ TARGET static void pack(const uint8_t *symbols, size_t count, int levels, int k,
         done = pack_triples(symbols, count, levels, joined);
     } else if (k == 4 && levels == 4) {
         done = pack_quads(symbols, count, joined);
+    } else if (k == 5) {
+        done = pack_fives(symbols, count, joined);
     } else if (k == 8) {
         done = pack_bits(symbols, count, joined);
     }
