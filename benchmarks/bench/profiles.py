@@ -22,7 +22,7 @@ from .data import DataSet, clustered, features
 from .native import library
 from .timing import Task, interleave
 
-__all__ = ["profile_suite"]
+__all__ = ["codecs", "profile_suite"]
 
 SHAPE = (8, 256, 28, 28)
 CALLS = ("lwfc_encode", "lwfc_trace_symbols", "lwfc_trace_coefficients", "lwfc_encode_symbols",

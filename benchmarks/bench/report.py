@@ -113,11 +113,11 @@ def calibrated_table(rows: list[dict]) -> list[str]:
 
 
 def threads_table(rows: list[dict]) -> list[str]:
-    single = {row["chain"].split(",")[0]: row for row in rows if ", 1 thread" in row["chain"]}
+    single = {row["chain"].rsplit(",", 1)[0]: row for row in rows if ", 1 thread" in row["chain"]}
     out = ["", *head("chain", "encode ms (wall)", "decode ms (wall)", "x one thread",
                      "x one thread")]  # fmt: skip
     for row in rows:
-        base = single.get(row["chain"].split(",")[0])
+        base = single.get(row["chain"].rsplit(",", 1)[0])
         if row["chain"].startswith("two Python"):
             base = single["lwfc rans"]
         cells = [row["chain"], f"{1e3 * row['encode_wall_s']:.2f}",
@@ -190,6 +190,7 @@ TABLES = {
     "calibrated": calibrated_table,
     "coders": calibrated_table,
     "threads": threads_table,
+    "batches": threads_table,
     "profile": profile_table,
 }
 

@@ -22,7 +22,7 @@ from .chains import (
 from .data import DataSet, clustered, features, synthetic
 from .native import CABAC, CONTEXT, RANS, address, aligned, library
 from .peers import MISSING, peers
-from .profiles import profile_suite
+from .profiles import codecs, profile_suite
 from .timing import Task, interleave
 
 __all__ = ["SUITES"]
@@ -169,6 +169,17 @@ def threads_suite(seconds: float, folder: Path) -> dict[str, Any]:
     return {"rows": rows}
 
 
+def batches_suite(seconds: float, folder: Path) -> dict[str, Any]:
+    """Batches of 64x24x24 by profile, one thread against two; wall time counts."""
+    data, rows = clustered((64, 64, 24, 24)), []
+    for name, codec in codecs(data).items():
+        for batch in (8, 64):
+            x = np.ascontiguousarray(data.x[:batch])
+            chains = [codec_chain(f"{name} x{batch}, {n} threads", codec, x, n) for n in (1, 2)]
+            rows += timed(chains, x.size, seconds / 4, data="B")
+    return {"rows": rows}
+
+
 def small_suite(seconds: float, folder: Path) -> dict[str, Any]:
     """One small tensor from Python: data B's first channels, N = 4."""
     whole = clustered((32, 256, 28, 28)).x
@@ -245,6 +256,7 @@ SUITES = {
     "calibrated": calibrated_suite,
     "coders": coders_suite,
     "threads": threads_suite,
+    "batches": batches_suite,
     "small": small_suite,
     "sizes": sizes_suite,
     "profile": profile_suite,

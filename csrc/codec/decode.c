@@ -6,6 +6,7 @@
 #include "codec/symbols.h"
 #include "codec/transform_codec.h"
 #include "container/header.h"
+#include "par/par.h"
 
 #include <string.h>
 
@@ -16,26 +17,88 @@ struct job {
     struct lwfc_extent *extents;
     float *values; /* of a self-contained stream */
     uint8_t *symbols; /* where they are wanted instead of values, or NULL */
+    uint8_t *gathered; /* the symbols of all blocks, until samples are restored */
     const struct lwfc_header *header;
 };
+
+/* A block's symbols, to scratch->symbols. */
+static enum lwfc_status decode_symbols(const struct job *job, int64_t block,
+                                       const struct lwfc_region *region,
+                                       struct lwfc_scratch *scratch)
+{
+    const struct lwfc_extent *extent = &job->extents[block];
+    if (job->plan.view.geometry.nblocks > 1 &&
+        lwfc_crc32c(0, extent->data, extent->nbytes) != extent->crc) {
+        return LWFC_ERROR_CHECKSUM;
+    }
+    return lwfc_block_decode(job->codec, extent->data, extent->nbytes, &region->extent,
+                             job->plan.tables.levels, scratch->symbols, scratch->workspace);
+}
 
 static enum lwfc_status decode_block(void *context, int64_t block, struct lwfc_scratch *scratch)
 {
     const struct job *job = context;
     const struct lwfc_geometry *geometry = &job->plan.view.geometry;
     const struct lwfc_region region = lwfc_geometry_region(geometry, block);
-    const struct lwfc_extent *extent = &job->extents[block];
-    if (geometry->nblocks > 1 && lwfc_crc32c(0, extent->data, extent->nbytes) != extent->crc) {
-        return LWFC_ERROR_CHECKSUM;
-    }
-    const enum lwfc_status status =
-        lwfc_block_decode(job->codec, extent->data, extent->nbytes, &region.extent,
-                          job->plan.tables.levels, scratch->symbols, scratch->workspace);
+    const enum lwfc_status status = decode_symbols(job, block, &region, scratch);
     if (status == LWFC_OK && job->symbols != NULL) {
         lwfc_order_scatter(geometry, &region, scratch->symbols, job->symbols);
     } else if (status == LWFC_OK) {
         lwfc_symbols_restore(job->codec, &job->plan, &region, scratch);
     }
+    return status;
+}
+
+static enum lwfc_status gather_block(void *context, int64_t block, struct lwfc_scratch *scratch)
+{
+    const struct job *job = context;
+    const struct lwfc_region region = lwfc_geometry_region(&job->plan.view.geometry, block);
+    const size_t size = lwfc_block_size(&region.extent);
+    const size_t sample = size / (size_t)region.extent.samples;
+    const enum lwfc_status status = decode_symbols(job, block, &region, scratch);
+    if (status == LWFC_OK) {
+        memcpy(job->gathered + (size_t)region.sample * sample, scratch->symbols, size);
+    }
+    return status;
+}
+
+static enum lwfc_status restore_sample(void *context, int64_t index, struct lwfc_scratch *scratch)
+{
+    const struct job *job = context;
+    const struct lwfc_region region = lwfc_geometry_region(&job->plan.view.geometry, index);
+    struct lwfc_scratch own = *scratch;
+    own.symbols = job->gathered + (size_t)index * lwfc_block_size(&region.extent);
+    lwfc_symbols_restore(job->codec, &job->plan, &region, &own);
+    return LWFC_OK;
+}
+
+/* Whether blocks are too few to keep the threads busy with their restoration, which
+ * takes longest: samples are more. */
+static int restores_apart(const struct job *job, int num_threads)
+{
+    const struct lwfc_geometry *const g = &job->plan.view.geometry;
+    const int width = lwfc_parallel_width(g->samples, num_threads);
+    return job->symbols == NULL && job->codec != NULL && job->codec->options.restore_nbytes > 0 &&
+           width > 1 && g->nblocks < g->samples && g->nblocks < 4 * width;
+}
+
+/* All symbols first, then each sample's restoration by itself. */
+static enum lwfc_status decode_apart(struct job *job, int num_threads)
+{
+    struct lwfc_geometry *const g = &job->plan.view.geometry;
+    const size_t size = (size_t)(g->samples * g->channels * g->height * g->width);
+    job->gathered = lwfc_alloc(size + 64); /* vectors read past the end */
+    if (job->gathered == NULL) {
+        return LWFC_ERROR_MEMORY;
+    }
+    enum lwfc_status status = lwfc_blocks_run(job->codec, &job->plan, gather_block, job);
+    if (status == LWFC_OK) {
+        g->samples_step = 1;
+        g->nblocks = g->samples;
+        job->plan.width = lwfc_parallel_width(g->nblocks, num_threads);
+        status = lwfc_blocks_run(job->codec, &job->plan, restore_sample, job);
+    }
+    lwfc_free(job->gathered);
     return status;
 }
 
@@ -249,6 +312,8 @@ static enum lwfc_status decode_tensor(const uint8_t *data, size_t nbytes,
         const struct lwfc_scratch_sizes sizes =
             lwfc_transform_sizes(job.codec->transform, &job.plan, LWFC_TRANSFORM_DECODE);
         status = lwfc_blocks_run_sized(&sizes, &job.plan, transform_block, &job);
+    } else if (status == LWFC_OK && restores_apart(&job, num_threads)) {
+        status = decode_apart(&job, num_threads);
     } else if (status == LWFC_OK) {
         status = lwfc_blocks_run(job.codec, &job.plan, decode_block, &job);
     }

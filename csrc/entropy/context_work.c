@@ -134,7 +134,7 @@ static void sample_planes(size_t *offset, const struct context_work *w,
     }
 }
 
-enum { IDLE = -1 };
+#define IDLE SIZE_MAX
 
 /* The offset of each lane's plane, or IDLE, and how many lanes there are. */
 static int chain_planes(size_t offset[LWFC_LANES], const struct context_work *w,
@@ -145,7 +145,7 @@ static int chain_planes(size_t offset[LWFC_LANES], const struct context_work *w,
         return t->lanes;
     }
     for (int i = t->lanes; i < LWFC_CONTEXT_PAIR_LANES; i++) {
-        offset[i] = (size_t)IDLE;
+        offset[i] = IDLE;
     }
     sample_planes(offset + LWFC_CONTEXT_PAIR_LANES, w, b, t, chain + 1);
     return LWFC_CONTEXT_PAIR_LANES + t->lanes;
@@ -158,7 +158,7 @@ void lwfc_context_gather(const struct context_work *w, const struct lwfc_block *
     size_t offset[LWFC_LANES];
     const int lanes = chain_planes(offset, w, b, t, chain);
     for (int i = 0; i < lanes; i++) {
-        runs[i] = offset[i] == (size_t)IDLE ? w->idle : symbols + offset[i];
+        runs[i] = offset[i] == IDLE ? w->idle : symbols + offset[i];
     }
     w->lanes->gather(w->columns[chain], runs, lanes, w->plane);
 }
@@ -170,7 +170,7 @@ void lwfc_context_scatter(const struct context_work *w, const struct lwfc_block 
     size_t offset[LWFC_LANES];
     const int lanes = chain_planes(offset, w, b, t, chain);
     for (int i = 0; i < lanes; i++) {
-        runs[i] = offset[i] == (size_t)IDLE ? w->idle : symbols + offset[i];
+        runs[i] = offset[i] == IDLE ? w->idle : symbols + offset[i];
     }
     w->lanes->scatter(runs, w->columns[chain], lanes, w->plane);
 }

@@ -42,6 +42,23 @@ def test_thread_count_changes_no_bit(x, codec, coder, num_threads):
     assert lwfc.moments(x, num_threads=num_threads) == lwfc.moments(x)
 
 
+@pytest.mark.parametrize("samples", [3, 9])  # one block, two
+@pytest.mark.parametrize("kind", ["float32", "float16", "last"])
+def test_samples_of_few_blocks_are_restored_on_any_thread(samples, kind):
+    x = features((samples, 64, 24, 24))
+    codec = lwfc.calibrate(x, levels=3, coder="context", restore="linear")
+    x = np.moveaxis(np.ascontiguousarray(np.moveaxis(x, 1, 3)), 3, 1) if kind == "last" else x
+    x = x.astype("float16") if kind == "float16" else x
+    data = codec.encode(x)
+    want = codec.decode(data, num_threads=1)
+    for num_threads in (2, 3, 64):
+        out = np.empty_like(x)
+        codec.decode(data, out=out, num_threads=num_threads)
+        assert np.array_equal(out, want)
+        with pytest.raises(lwfc.FormatError):
+            codec.decode(data[:-1], num_threads=num_threads)
+
+
 @pytest.mark.parametrize("num_threads", [-1, 1.5, "2"])
 def test_thread_count_is_checked(x, codec, num_threads):
     with pytest.raises(lwfc.ParameterError, match="num_threads"):
