@@ -19,7 +19,7 @@ __all__ = ["Symbols", "families"]
 # Where the paper's codec has its best points.
 SETTINGS = (
     *settings(levels=(2, 3, 4, 6), clip_scale=(1.4, 2.2)),
-    *settings(levels=(10,), clip_scale=(1.4,)),
+    *settings(levels=(10,), clip_scale=(1.4, 2.2)),
     *settings(levels=(4, 6), clip_scale=(1.6,), quantizer=("ecsq",), rate_weight=(0.05, 0.15)),
 )
 Pack = tuple[Callable[[np.ndarray], bytes], Callable[[bytes, int], Any]]

@@ -341,6 +341,15 @@ def test_wrong_splits(splits, about, message):
         evaluate(study, "rans")
 
 
+def test_samples_of_two_splits_are_told():
+    study = make_study()
+    study.features["test"][:3] = study.features["tune"][:3]
+    study.labels["test"][:3] = study.labels["tune"][:3]
+    with pytest.warns(lwfc.OptionWarning, match="3 samples of 'test' .* split before"):
+        study.check()
+    assert make_study().shared() == {}
+
+
 def test_a_share_for_points_is_told():
     study = make_study(metric=lambda y, labels: y.argmax(1) == labels)
     with pytest.warns(lwfc.OptionWarning, match="times 100"):
@@ -368,7 +377,8 @@ def test_constant_features():
     study = make_study()
     study.features = {split: 0 * x for split, x in study.features.items()}
     pair = (lambda x: bytes(len(x)), lambda data: np.zeros((len(data), 6, 8, 8), np.float32))
-    found = evaluate(study, {"nothing": pair}, batch=8)
+    with pytest.warns(lwfc.OptionWarning, match="split before"):
+        found = evaluate(study, {"nothing": pair}, batch=8)
     assert found.curve("toy", "nothing")[0]["error"] is None
     assert Evaluation.from_json(found.to_json()).rows == found.rows
 

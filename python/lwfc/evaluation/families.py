@@ -82,16 +82,15 @@ WIDE = tuple(setting for setting in DESIGNED if setting["clip_scale"] == 1.6)
 CHANNELS = settings(levels=(2, 3, 4, 8), clip_scale=(1.8,), granularity=("channel",))
 # Uniform levels over the model's range or a wider one, and the paper's design.
 PAPER = (
-    *settings(levels=(2, 3, 4, 6), clip_scale=(1.0, 1.4, 1.8, 2.2)),
-    *settings(levels=(8, 10), clip_scale=(1.0, 1.4)),
+    *settings(levels=(2, 3, 4, 6, 8, 10), clip_scale=(1.0, 1.4, 1.8, 2.2)),
     *DESIGNED,
 )
 PLAIN = (*settings(levels=(2, 3, 4, 6), clip_scale=(1.4, 2.2)),
-         *settings(levels=(10,), clip_scale=(1.0,)), *WIDE, *CHANNELS)  # fmt: skip
+         *settings(levels=(10,), clip_scale=(1.0, 2.2)), *WIDE, *CHANNELS)  # fmt: skip
 RESTORED = (
     *settings(levels=(2,), clip_scale=(1.6, 2.2)),
     *settings(levels=(3, 4), clip_scale=(1.6, 2.4)),
-    *settings(levels=(6, 10), clip_scale=(1.4,)),
+    *settings(levels=(6, 10), clip_scale=(1.4, 2.2)),
     *WIDE,
     *CHANNELS,
 )

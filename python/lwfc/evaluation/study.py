@@ -49,8 +49,8 @@ class Study:
         ``transform(**options)`` calibrates the transform profile with the gradients of this
         network, as :func:`lwfc.torch.calibrate` does; None: without gradients.
     ``images``, ``whole``
-        uint8 inputs by split and the uncut network's outputs for them, for the rows in which the
-        input is sent instead.
+        Inputs by split as they would be sent, such as uint8 pictures, and the uncut network's
+        outputs for them, for the rows in which the input is sent instead.
     ``measure``
         What the metric is called.
     ``compute``
@@ -106,6 +106,12 @@ class Study:
             if not np.isfinite(reached):
                 raise ParameterError(f"metric of study {self.name!r} is {reached} on the "
                                      f"uncompressed features of {split!r}")  # fmt: skip
+        for split, count in self.shared().items():
+            warn_caller(
+                f"{count} samples of {split!r} of study {self.name!r} are also in a split before "
+                "it: what is chosen or fitted on a sample must not be judged on it",
+                OptionWarning,
+            )
         if 0 < self.reference("tune").metric() <= 1:
             warn_caller(
                 f"the metric of study {self.name!r} is {reached:.3g} without any codec: scores are "
@@ -123,6 +129,16 @@ class Study:
                                      f"{array.shape}: axis 0 must count samples")  # fmt: skip
             self._known[split] = array
         return self._known[split]
+
+    def shared(self) -> dict[str, int]:
+        """How many samples of a split have the features of one of an earlier split."""
+        found, seen = {}, set[bytes]()
+        for split in SPLITS:
+            own = [hashlib.sha256(sample).digest() for sample in self.x(split)]
+            if count := sum(digest in seen for digest in own):
+                found[split] = count
+            seen.update(own)
+        return found
 
     def thinned(self, every: int) -> "Study":
         """The same with one of so many tune samples."""
