@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from typing import Any
 
-__all__ = ["COLOURS", "MOST", "colours", "draw", "outstanding"]
+__all__ = ["MOST", "colours", "draw", "outstanding"]
 
 # Ours are strong, the paper's is black, the rest is paler.
 OURS = ("#d62728", "#ff7f0e", "#e377c2", "#9467bd", "#8c564b")
 COLOURS = ("#1f77b4", "#17becf", "#2ca02c", "#bcbd22", "#7f7f7f", "#6b8ba4", "#a1c45a", "#4b8f8c",
            "#b59f3b", "#5a6fb0", "#93b7be", "#8a9a5b", "#3d7a99", "#c2a878", "#66b2a0",
-           "#9aa3ad")  # fmt: skip
+           "#9aa3ad", "#2f6f4f", "#7b8cde", "#b0b36a")  # fmt: skip
+INPUTS = ("#0b5345", "#1a5276", "#00a3a3", "#4a7c0f", "#6d4c41", "#3f51b5", "#9e9d24")
 PAPER = "#111111"
 MOST = 4.0  # points of loss on the axis
 WIDE = 3  # panels in a row
@@ -19,19 +20,14 @@ NEAREST = 2  # rivals, and ways to send the input, of each panel
 def colours(result: Any) -> dict[str, str]:
     """A colour for each codec, the same in every study."""
     found: dict[str, str] = {}
-    counts = {"ours": 0, "rest": 0}
-    for study in result.studies:
+    for group, palette in (("ours", OURS), ("rival", COLOURS), ("input", INPUTS)):
         # Ours from the smallest on, which stands last.
-        for codec in result.codecs(study, "ours")[::-1]:
-            if codec not in found:
-                found[codec] = OURS[counts["ours"] % len(OURS)]
-                counts["ours"] += 1
-        for codec in [*result.codecs(study, "rival"), *result.codecs(study, "input")]:
-            if codec not in found:
-                found[codec] = COLOURS[counts["rest"] % len(COLOURS)]
-                counts["rest"] += 1
-        found |= dict.fromkeys(result.codecs(study, "paper"), PAPER)
-    return found
+        names = [codec for study in result.studies
+                 for codec in result.codecs(study, group)[:: -1 if group == "ours" else 1]]
+        for i, codec in enumerate(dict.fromkeys(names)):
+            found[codec] = palette[i % len(palette)]
+    papers = [codec for study in result.studies for codec in result.codecs(study, "paper")]
+    return found | dict.fromkeys(papers, PAPER)
 
 
 def outstanding(result: Any, study: str) -> list[str]:

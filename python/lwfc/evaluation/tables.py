@@ -100,15 +100,20 @@ def bd_table(result: Any) -> Cells:
 
 def tool_table(result: Any) -> Cells:
     """What runs as each codec, and the values measured of the options that it may choose."""
-    options: dict[str, dict[str, dict[str, None]]] = {}
+    options: dict[str, dict[str, set[Any]]] = {}
     for record in result.records:
         own = options.setdefault(record["codec"], {})
         for name, value in record["setting"].items():
-            text = f"{value:g}" if isinstance(value, (int, float)) else str(value)
-            own.setdefault(name, {})[text] = None
+            own.setdefault(name, set()).add(value)
+
+    def listed(values: set[Any]) -> str:
+        if all(isinstance(value, (int, float)) for value in values):
+            return ", ".join(f"{value:g}" for value in sorted(values))
+        return ", ".join(sorted(map(str, values)))
+
     return [["codec", "tool", "settings to choose from"], *(
         [codec, result.about["tools"].get(codec, ""),
-         "; ".join(f"{name} {', '.join(values)}" for name, values in own.items()) or "one"]
+         "; ".join(f"{name} {listed(values)}" for name, values in own.items()) or "one"]
         for codec, own in options.items())]  # fmt: skip
 
 
