@@ -15,7 +15,7 @@ PACKAGE = "rapidocr-onnxruntime==1.4.4"
 MODEL = "models/ch_PP-OCRv4_rec_infer.onnx"
 AT = "p2o.Add.79"
 HEIGHT, WIDTH = 48, 160  # of the network's input
-SIZES, QUICK = (60, 150, 150), (30, 40, 60)  # calibration, tune and test lines
+SIZES, QUICK = (60, 150, 100), (30, 40, 60)  # calibration, tune and test lines
 
 
 def line(rng: np.random.Generator) -> tuple[np.ndarray, str]:

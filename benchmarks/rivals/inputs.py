@@ -3,6 +3,9 @@ ends (magika's tokens) by zstd. Three bytes say how long each file is.
 """
 
 import io
+import subprocess
+import tempfile
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,7 +13,7 @@ from networks import music, speech
 
 from lwfc.evaluation.families import Family, settings
 
-from .video import ffmpeg, need_ffmpeg
+from .video import need_ffmpeg
 
 __all__ = ["Packed", "Pictures", "Sounds", "families", "fits"]
 
@@ -50,14 +53,28 @@ class Sounds:
         self._length, self._options = length, options
 
     def encode(self, x: np.ndarray) -> bytes:
-        return joined([ffmpeg([*self._raw, "-i", "-", "-fflags", "+bitexact", *self._options],
-                              sound.tobytes()) for sound in x])  # fmt: skip
+        how = ["-fflags", "+bitexact", *self._options]
+        return joined(self._through([sound.tobytes() for sound in x], self._raw, how))
 
     def decode(self, data: bytes) -> np.ndarray:
-        found = [np.frombuffer(ffmpeg(["-i", "-", *self._raw], file), np.int16)
-                 for file in parted(data)]  # fmt: skip
+        found = [np.frombuffer(raw, np.int16)
+                 for raw in self._through(parted(data), [], self._raw)]  # fmt: skip
         return np.stack([np.pad(x, (0, max(0, self._length - len(x))))[: self._length]
                          for x in found])  # fmt: skip
+
+    def _through(self, files: list[bytes], source: list[str], target: list[str]) -> list[bytes]:
+        """Each file through ffmpeg, all by one process."""
+        with tempfile.TemporaryDirectory() as folder:
+            places = [(Path(folder) / f"{i}.in", Path(folder) / f"{i}.out")
+                      for i in range(len(files))]  # fmt: skip
+            command = ["ffmpeg", "-v", "error", "-threads", "1"]
+            for (place, _), file in zip(places, files, strict=True):
+                place.write_bytes(file)
+                command += [*source, "-i", str(place)]
+            for i, (_, place) in enumerate(places):
+                command += ["-map", f"{i}:a", *target, str(place)]
+            subprocess.run(command, check=True, capture_output=True)
+            return [place.read_bytes() for _, place in places]
 
 
 class Packed:
