@@ -45,7 +45,7 @@ def draw(result: Any, studies: Sequence[str], codecs: Sequence[str] | None) -> A
         from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
     except ImportError as error:
         raise ImportError("Evaluation.plot needs matplotlib: pip install 'lwfc[viz]'") from error
-    wide = min(WIDE, len(studies))
+    wide = 2 if len(studies) == 4 else min(WIDE, len(studies))
     tall = -(-len(studies) // wide)
     figure, panels = plt.subplots(tall, wide, figsize=(4.4 * wide, 3.7 * tall + 0.9),
                                   squeeze=False, layout="constrained")  # fmt: skip
