@@ -25,6 +25,7 @@ STUDIES = {
     "calibration": "ablation:calibration_sizes",
     "decoding": "decoding:study",
     "transform": "transform:study",
+    "transform_cuts": "transform_cuts:study",
     "transform_photographs": "transform_photographs:study",
     "transform_tokens": "transform_tokens:study",
 }

@@ -86,7 +86,8 @@ def calibrate(
         One of them: the transform's step in units of the features; the share of the outputs'
         power that errors may have, by the gradients of held-out samples (without gradients: of
         the features' power by frequency), 0.02 unless given; bits per element of one stream a
-        sample, every byte counted.
+        sample, every byte counted. A distortion that no step meets, as of few samples, is left to
+        the profile with levels, with a CalibrationWarning.
     ``block``
         Of the transform: None (chosen on held-out samples), "map", a side, or (height, width);
         sides divide the map's. Features must then always have the calibrated inner shape.
