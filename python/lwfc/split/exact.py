@@ -192,39 +192,45 @@ def exact(
 
 def exact_image(
     network: Any, pixels: Pixels, kind: str, wholes: Sequence[Any], fitted: int, max_loss: float,
-    metric: Callable[..., float] | None,
+    metric: Callable[..., float] | None, clock: Callable[[], float],
 ) -> dict[str, Any]:  # fmt: skip
     """The lowest quality of an image format whose loss is allowed, as fields of an entry."""
     batches = network.batches[fitted:]
-    tried: dict[int, tuple[Loss, list[dict[str, Any]]]] = {}
+    tried: dict[int, tuple[Loss, int]] = {}
+
+    def encode(image: np.ndarray, rung: int) -> bytes:
+        return pixels.encode(image, kind, QUALITIES[rung])
 
     def allowed(rung: int) -> bool:
-        coded = [pixels.code(network.image(b), kind, QUALITIES[rung]) for b in batches]
+        coded = [[encode(image, rung) for image in network.image(b)] for b in batches]
         outputs = (
-            network.whole(network.with_image(b, x))
-            for b, (x, _) in zip(batches, coded, strict=True)
+            network.whole(network.with_image(b, np.stack([pixels.decode(data) for data in files])))
+            for b, files in zip(batches, coded, strict=True)
         )
-        tried[rung] = total_loss(zip(outputs, wholes, strict=True)), [cost for _, cost in coded]
-        return tried[rung][0].relative <= max_loss
+        loss = total_loss(zip(outputs, wholes, strict=True))
+        tried[rung] = loss, sum(len(data) for files in coded for data in files)
+        return loss.relative <= max_loss
 
     rung = first_allowed(len(QUALITIES), len(QUALITIES) // 2, allowed)
     if rung not in tried:
         allowed(rung)
-    loss, costs = tried[rung]
-    sizes = [network.size(b) for b in batches]
-
-    def mean(name: str) -> float:
-        return sum(c[name] * n for c, n in zip(costs, sizes, strict=True)) / sum(sizes)
-
+    loss, nbytes = tried[rung]
+    image = network.image(batches[0])[0]
+    data = encode(image, rung)
     entry = {
         "settings": {"quality": QUALITIES[rung]},
-        "coded_bytes": mean("nbytes"),
+        "coded_bytes": nbytes / sum(network.size(b) for b in batches),
         "loss": loss.relative,
         "agreement": loss.agreement,
-        "measured": {"encode": mean("encode"), "decode": mean("decode")},
+        "measured": {
+            "encode": timed(lambda: encode(image, rung), clock),
+            "decode": timed(lambda: pixels.decode(data), clock),
+        },
     }
     if metric is not None:
         entry["metric"] = network.evaluate(
-            metric, None, lambda x: pixels.code(x, kind, QUALITIES[rung])[0]
+            metric,
+            None,
+            lambda x: np.stack([pixels.decode(encode(image, rung)) for image in x]),
         )
     return entry

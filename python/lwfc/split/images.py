@@ -2,7 +2,6 @@
 
 import importlib.util
 import io
-import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,29 +56,25 @@ class Pixels:
                 ) from None
         return cls(np.float32(lo), np.maximum(np.float32(hi), np.float32(lo) + np.float32(1e-12)))
 
-    def code(
-        self, inputs: np.ndarray, kind: str, quality: int
-    ) -> tuple[np.ndarray, dict[str, Any]]:
-        """(what arrives, {"nbytes", "encode", "decode": milliseconds}), per sample."""
+    def encode(self, image: np.ndarray, kind: str, quality: int) -> bytes:
+        """One input (C, H, W) as a file of that kind."""
         from PIL import Image
 
-        lo, width = self.lo[:, None, None], (self.hi - self.lo)[:, None, None]
-        out = np.empty(inputs.shape, np.float32)
-        nbytes = encode = decode = 0.0
-        for i, x in enumerate(inputs):
-            values = np.clip(np.rint((x - lo) / width * 255), 0, 255).astype(np.uint8)
-            values = values[0] if len(values) == 1 else values.transpose(1, 2, 0)
-            started = time.perf_counter()
-            file = io.BytesIO()
-            Image.fromarray(values).save(file, kind, quality=quality)
-            coded = time.perf_counter()
-            file.seek(0)
-            mode = "L" if values.ndim == 2 else "RGB"
-            back = np.asarray(Image.open(file).convert(mode), np.float32)
-            decode += time.perf_counter() - coded
-            encode += coded - started
-            nbytes += len(file.getvalue())
-            back = back[None] if back.ndim == 2 else back.transpose(2, 0, 1)
-            out[i] = back / 255 * width + lo
-        n = max(1, len(inputs))
-        return out, {"nbytes": nbytes / n, "encode": encode / n * 1e3, "decode": decode / n * 1e3}
+        lo, width = self._scale()
+        values = np.clip(np.rint((image - lo) / width * 255), 0, 255).astype(np.uint8)
+        values = values[0] if len(values) == 1 else values.transpose(1, 2, 0)
+        file = io.BytesIO()
+        Image.fromarray(values).save(file, kind, quality=quality)
+        return file.getvalue()
+
+    def decode(self, data: bytes) -> np.ndarray:
+        """The input (C, H, W) that arrives, float32."""
+        from PIL import Image
+
+        lo, width = self._scale()
+        mode = "L" if len(lo) == 1 else "RGB"
+        back = np.asarray(Image.open(io.BytesIO(data)).convert(mode), np.float32)
+        return (back[None] if back.ndim == 2 else back.transpose(2, 0, 1)) / 255 * width + lo
+
+    def _scale(self) -> tuple[np.ndarray, np.ndarray]:
+        return self.lo[:, None, None], (self.hi - self.lo)[:, None, None]

@@ -86,7 +86,8 @@ class Passes:
         for kind in FORMATS:
             row = {"kind": "cloud", "cut": "input", "profile": kind, "pass": "exact"}
             entry = self._kept(f"cloud:{kind}", lambda kind=kind: exact_image(
-                self.network, pixels, kind, self.wholes, self.fitted, self.max_loss, self.metric
+                self.network, pixels, kind, self.wholes, self.fitted, self.max_loss, self.metric,
+                self.clock
             ))  # fmt: skip
             entries.append(row | entry | {"measured": entry["measured"] | {"tail": whole_ms}})
         return entries

@@ -70,7 +70,7 @@ def explore(
         "auto", names among "paper", "rans", "context", "transform", or a mapping of names to
         options of :func:`lwfc.calibrate`. The transform is fitted to what stands behind the cut,
         with the best size of blocks where gradients arrive, else the one nearest to 8x8, which its
-        estimates take; these know no channel matrices and lie above most of its exact numbers.
+        estimates take; these are first-order, and may lie several times under its exact numbers.
     ``link``, ``edge_speed``, ``cloud_speed``
         The link; how many times as fast as this machine the two sides are. ``result.through`` shows
         the same measurements over others.
