@@ -18,6 +18,7 @@ from torch.nn import functional  # noqa: E402
 
 import lwfc.torch as lt  # noqa: E402
 from lwfc.calibration.pairs import Pairs  # noqa: E402
+from lwfc.calibration.rivals import PLAIN, Rival  # noqa: E402
 from lwfc.calibration.samples import Batches  # noqa: E402
 from lwfc.calibration.transforming import TransformOptions, prepare  # noqa: E402
 from lwfc.torch.features import feed  # noqa: E402
@@ -306,6 +307,16 @@ def test_auto_compares_by_the_outputs():
         warnings.simplefilter("ignore", lwfc.CalibrationWarning)
         codec = lt.calibrate(model, "middle", images(60), transform="auto", distortion=0.02)
     assert codec.transform is not None  # a sum over places: nothing is smaller than that
+
+
+@pytest.mark.parametrize("count", [30, 300])
+def test_the_plain_profile_is_fitted_to_the_held_out_inputs_too(count, monkeypatch):
+    smaller = Rival(PLAIN[0], 0.1, 0.2)
+    for place in ("calibration.transforming.smaller_rival", "torch.transforming._smaller"):
+        monkeypatch.setattr(f"lwfc.{place}", lambda *_, **__: smaller)
+    with pytest.warns(lwfc.CalibrationWarning, match="fell back"):
+        codec = lt.calibrate(Net(), "middle", images(count), transform="auto", distortion=0.02)
+    assert codec.transform is None and codec.metadata["samples"] == count
 
 
 @pytest.mark.parametrize(

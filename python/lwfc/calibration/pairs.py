@@ -1,6 +1,7 @@
 """Samples side by side with the gradients that tell what an error of each value costs."""
 
 import copy
+import itertools
 import math
 from collections.abc import Iterator
 from typing import Any
@@ -55,6 +56,21 @@ class Samples:
             yield x[:, 0] if self._stacked else x
 
 
+class _Joined:
+    """Batches, one after the other."""
+
+    def __init__(self, *parts: Batches) -> None:
+        self._parts = parts
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        return itertools.chain(*self._parts)
+
+    def walk(self, what: str) -> Iterator[np.ndarray]:
+        """See :meth:`Batches.walk`."""
+        for part in self._parts:
+            yield from part.walk(what)
+
+
 class Pairs:
     """A :class:`lwfc.transform.survey.Source` of samples and, if given, of gradients.
 
@@ -104,6 +120,13 @@ class Pairs:
     def samples(self) -> "Samples":
         """The samples alone, as they came."""
         return Samples(self._batches, self._stacked)
+
+    def joined(self, other: "Pairs") -> "Pairs":
+        """These samples, then the other's; both stacked or both without gradients."""
+        both = copy.copy(self)
+        both._batches = _Joined(self._batches, other._batches)
+        both.nsamples = self.nsamples + other.nsamples
+        return both
 
     def without_metric(self) -> "Pairs":
         """The same, gradients forgotten."""

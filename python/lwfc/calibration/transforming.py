@@ -17,7 +17,7 @@ from ..codec.names import NAN_POLICIES
 from ..transform.choice import Goal, find_step
 from ..transform.fit import Fitted, finish, fit
 from ..transform.geometry import Geometry, Layout, candidates
-from ..transform.survey import Source, survey
+from ..transform.survey import survey
 from ..transform.trial import Point
 from .pairs import Pairs
 from .rivals import STREAM_BYTES, Rival, doubtful, measured_bits, smaller_rival
@@ -180,11 +180,11 @@ class Prepared:
             if count >= MEASURED:
                 break
 
-    def refitted(self, source: Source) -> "Prepared":
+    def refitted(self, pairs: Pairs) -> "Prepared":
         """The same shape, fitted to other samples."""
         old = self.fitted
-        fitted = finish(source, survey(source), old.shape, old.trials, old.space)
-        return replace(self, fitted=fitted)
+        fitted = finish(pairs, survey(pairs), old.shape, old.trials, old.space)
+        return replace(self, pairs=pairs, fitted=fitted)
 
     def codec(self, step: float, **notes: Any) -> Codec:
         """The codec at a step; ``notes`` go to its metadata."""

@@ -34,17 +34,6 @@ __all__ = ["calibrate_transform", "collected", "judged", "with_held_out"]
 NEAR = 0.03  # relative, of the distortion wished for
 
 
-class _Joined:
-    """The samples of the fit and those held out, one after the other."""
-
-    def __init__(self, *parts: Pairs) -> None:
-        self._parts = parts
-
-    def walk(self, what: str) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
-        for part in self._parts:
-            yield from part.walk(what)
-
-
 @contextlib.contextmanager
 def collected(
     loader: Batches,
@@ -99,7 +88,8 @@ def calibrate_transform(
         if transform == "auto" or missed:
             rival = _smaller(prepared, point, held_out, own)
         if rival is not None:
-            return fallen_back(calibrate, prepared, rival)
+            everything = dataclasses.replace(prepared, pairs=prepared.pairs.joined(own))
+            return fallen_back(calibrate, everything, rival)
         warn_of_missed(prepared, point)
         notes = {"distortion": point.distortion, "distortion_measure": held_out.kind}
         return with_held_out(prepared, own).codec(point.step, **notes)
@@ -107,7 +97,7 @@ def calibrate_transform(
 
 def with_held_out(prepared: Prepared, own: Pairs | None) -> Prepared:
     """The same shape fitted to all samples."""
-    return prepared if own is None else prepared.refitted(_Joined(prepared.pairs, own))
+    return prepared if own is None else prepared.refitted(prepared.pairs.joined(own))
 
 
 def _of_few(prepared: Prepared, held_out: HeldOut, own: Pairs) -> Codec:
