@@ -13,6 +13,7 @@ from torch.utils import _pytree as pytree
 from ..base.errors import ParameterError
 from ..calibration.samples import Progress
 from ..split.cuts import Cut
+from ..split.exact import timed
 from ..split.explore import Survey
 from ..split.journal import fingerprint
 from .counting import count_macs
@@ -22,7 +23,7 @@ from .graph import batch_of, resize
 from .halves import Cloud, Edge
 from .projecting import gradients_of
 from .split import arguments, make_halves, traced
-from .survey import PROJECTED, outputs_of, survey
+from .survey import PROJECTED, RUNS, outputs_of, survey
 
 __all__ = ["Opened", "TorchNetwork"]
 
@@ -100,7 +101,9 @@ class TorchNetwork:
         count = min(PROJECTED, self.size(batch))
         together = pytree.tree_leaves(resize(batch, self.size(batch), count))
         plans = {cut.name: self.plans[cut.name] for cut in cuts}
-        return survey(self.cutter.found, plans, chosen, together, progress, clock)
+        one = self.first(batch)
+        whole_ms = timed(lambda: self.whole(one), clock, RUNS)
+        return survey(self.cutter.found, plans, chosen, together, progress, clock, whole_ms)
 
     def _one(self, batch: Any, i: int) -> Any:
         size = self.size(batch)

@@ -16,7 +16,7 @@ from .graph import Trace, Watch
 
 __all__ = ["outputs_of", "survey"]
 
-RUNS = 5  # samples that are timed, one by one; each operation's shortest time counts
+RUNS = 3  # samples that are timed, one by one; each operation's shortest time counts
 KEPT = 2  # samples whose features are kept
 PROJECTED = 2  # samples that gradients are taken for, all at once
 DRAWS = 1  # random projections of their outputs
@@ -74,8 +74,13 @@ def survey(
     together: Sequence[Any],
     progress: Progress | None,
     clock: Callable[[], float],
+    whole_ms: float,
 ) -> Survey:
-    """Run the first of ``samples`` (flattened inputs), and ``together`` once with gradients."""
+    """Run the first of ``samples`` (flattened inputs), and ``together`` once with gradients.
+
+    ``whole_ms``: what the whole network takes for one sample. Operation by operation everything
+    takes longer, and the heads' times are shares of it.
+    """
     names = {node: tensor.name for plan in plans.values()
              for node, tensor in zip(plan.live, plan.cut.tensors, strict=True)}  # fmt: skip
     aliases = {tensor.name: node for plan in plans.values()
@@ -100,10 +105,11 @@ def survey(
                                if t.name == name)[:1]  # fmt: skip
         value = torch.cat(values) if batched else values[0]
         features[name] = (value.float() if value.dtype == torch.bfloat16 else value).numpy()
-    heads = {name: sum(typical[n] for n in plan.head if n in typical)
+    share = whole_ms / sum(typical.values())
+    heads = {name: sum(typical[n] for n in plan.head if n in typical) * share
              for name, plan in plans.items()}  # fmt: skip
     gain = {name: gains.get(node) for name, node in aliases.items()}
-    return Survey(sum(typical.values()), heads, features, gain)
+    return Survey(whole_ms, heads, features, gain)
 
 
 def _gains(found: Trace, wanted: set[fx.Node], leaves: Sequence[Any]) -> dict[fx.Node, float]:
