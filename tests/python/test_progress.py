@@ -108,9 +108,17 @@ def test_signatures_are_the_functions_own():
     assert lwfc.calibrate.__name__ == "calibrate" and lwfc.calibrate.__module__ == "lwfc"
 
 
+@pytest.fixture
+def ctrl_c():
+    """What Python does of itself, but not in the background of a shell, where it is ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of a process to itself")
 @pytest.mark.parametrize("stage", ["symbols", "context model", "restoration"])
-def test_an_interrupt_is_heard_while_fitting(stage):
+def test_an_interrupt_is_heard_while_fitting(stage, ctrl_c):
     """It comes while C or BLAS works, ends the call at its next look, and leaves all usable."""
     x, begun, said = features((16, 96, 7, 7)), threading.Event(), []
     options = {"levels": 3, "activation": "relu", "coder": "context", "restore": "linear"}

@@ -128,5 +128,5 @@ def test_lossless_rivals_give_symbols_back():
             pack, unpack = packer(calibration)
         except (ImportError, FileNotFoundError, RuntimeError):
             continue  # not installed here
-        found = np.asarray(unpack(bytes(pack(x))), np.uint8).reshape(-1)[: x.size]
+        found = np.asarray(unpack(bytes(pack(x)), len(x)), np.uint8).reshape(-1)[: x.size]
         assert np.array_equal(found, x.reshape(-1)), name
