@@ -22,6 +22,14 @@ def with_rival():
 
 def wrong():
     return 3
+
+def other():
+    return {"study": study(), "codec": "rans"}
+
+def takes(study):
+    return study
+
+number = 3
 """
 
 
@@ -51,7 +59,14 @@ def test_rivals_come_with_the_source(source, capsys):
     assert "half" in out and "16" in out
 
 
-@pytest.mark.parametrize("name", ["wrong", "missing"])
+@pytest.mark.parametrize("name", ["wrong", "missing", "other", "takes", "number"])
 def test_wrong_sources(source, name, capsys):
     assert main(["evaluate", f"{source}:{name}"]) == 2
     assert name in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["--html", "--plot", "--log", "-o"])
+def test_outputs_without_a_place_are_told_before_the_work(option, tmp_path, capsys):
+    for place, text in ((tmp_path / "none" / "x", "no folder"), (tmp_path, "is a folder")):
+        assert main(["evaluate", str(tmp_path / "not read.py:study"), option, str(place)]) == 1
+        assert text in capsys.readouterr().err

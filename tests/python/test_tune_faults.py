@@ -1,5 +1,6 @@
 """Searches that users set up wrongly, or whose logs and samples belong elsewhere."""
 
+import json
 import tracemalloc
 import warnings
 
@@ -285,3 +286,37 @@ def test_channel_axis_of_vectors():
         lwfc.encode(X.ravel(), channel_axis=1)
     with pytest.warns(lwfc.OptionWarning, match="channel_axis"):
         lwfc.calibrate(X.ravel(), channel_axis=0)
+
+
+def test_a_metric_of_nan_is_the_worst(tmp_path):
+    def broken(codec):  # with two levels, the cheapest of all
+        return 1.0 if codec is None else float("nan") if codec.levels == 2 else 0.9
+
+    grid = {"levels": (2, 4, 8), "clip_scale": (1.0,), "coder": ("rans",), "restore": ("none",)}
+    log = tmp_path / "log.jsonl"
+    for _ in range(2):
+        found = lwfc.tune(X, broken, grid=grid, max_loss=0.2, log=log)
+        assert found.best["levels"] == 4 and [r["levels"] for r in found.pareto] == [4]
+        assert found.rows[0]["loss"] == np.inf
+        assert json.loads(found.to_json())["rows"][0]["metric"] is None
+    found = lwfc.tune(X, lambda codec: 1.0 if codec is None else float("nan"), transform="dct")
+    assert found.codec is None and {r["upper"] for r in found.rows} == {np.inf}
+
+
+@pytest.mark.parametrize("counts", [(12, 11), (12, 1), (1, 12)])
+def test_scores_of_other_samples(counts):
+    with pytest.raises(lwfc.ParameterError, match=f"{counts[1]} scores.*{counts[0]} without"):
+        lwfc.tune(X, lambda codec: np.ones(counts[codec is not None]), transform="dct")
+
+
+def test_a_folder_for_the_log_and_numbers_as_text(tmp_path):
+    calls = Counted()
+    with pytest.raises(lwfc.ParameterError, match="folder"):
+        lwfc.tune(X, calls, grid=GRID, log=tmp_path / "none" / "log.jsonl")
+    for name in ("max_loss", "trials"):
+        with pytest.raises(lwfc.ParameterError, match=name):
+            lwfc.tune(X, calls, grid=GRID, **{name: "few"})
+    with pytest.raises(lwfc.ParameterError, match="trials=0"):
+        lwfc.tune(X, calls, grid=GRID, search="optuna", trials=0)
+    with pytest.raises(lwfc.ParameterError, match="-5 bytes"):
+        lwfc.tune(X, lambda codec: (1.0, -5, 10), grid=GRID)

@@ -30,6 +30,7 @@ from .errors import ParameterError
 __all__ = [
     "Tensor",
     "as_float32",
+    "as_float64",
     "as_tensor",
     "from_bits",
     "is_array",
@@ -199,6 +200,12 @@ def as_float32(x: Any) -> np.ndarray:
     """x as a float32 array; copied only where its type is another."""
     array, bfloat16 = as_tensor(x)
     return widen(array) if bfloat16 else array.astype(np.float32, copy=False)
+
+
+def as_float64(x: Any) -> np.ndarray:
+    """x as a float64 array: scores and other measured numbers, of whatever library."""
+    array, bfloat16 = as_tensor(x)
+    return (widen(array) if bfloat16 else array).astype(np.float64, copy=False)
 
 
 def saturate(values: Any, dtype: np.dtype) -> Any:

@@ -1,4 +1,4 @@
-"""Writing files that others may read or write at the same moment."""
+"""Reading and writing files that others may read or write at the same moment."""
 
 import os
 import secrets
@@ -6,20 +6,32 @@ from pathlib import Path
 
 from .errors import ParameterError
 
-__all__ = ["read_log", "replace_file"]
+__all__ = ["append_line", "read_log", "replace_file"]
 
 
 def read_log(path: str | os.PathLike, beginning: str) -> str:
-    """The text of a log that is to be added to; empty if there is none yet.
+    """The text of a log that is to be added to; empty if there is none yet. A last line that was
+    cut off is ended, so that the next one is whole; others may be writing.
 
-    Errors: ParameterError for a file that does not have a log's beginning, which is somebody's.
+    Errors: ParameterError for a file that does not have a log's beginning, which is somebody's, and
+    for one without a folder.
     """
+    if not Path(path).absolute().parent.is_dir():
+        raise ParameterError(f"log={os.fspath(path)!r}: its folder does not exist")
     if not Path(path).exists():
         return ""
     text = Path(path).read_bytes().decode(errors="replace")
     if not text.startswith(beginning) and not beginning.startswith(text):
         raise ParameterError(f"log={os.fspath(path)!r} is no log of this search: name another file")
+    if text and not text.endswith("\n"):
+        append_line(path, "")
     return text
+
+
+def append_line(path: str | os.PathLike, line: str) -> None:
+    """Add a line to a log by one write, unbuffered: lines of several processes do not mix."""
+    with Path(path).open("ab", buffering=0) as file:
+        file.write(f"{line}\n".encode())
 
 
 def replace_file(path: str | os.PathLike, data: bytes) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..base.files import read_log
+from ..base.files import append_line, read_log
 
 __all__ = ["Fingerprint", "Log"]
 
@@ -65,7 +65,7 @@ def _agree(a: Mapping[str, Any], b: Mapping[str, Any]) -> bool:
 
 
 class Log:
-    """One JSON object a line; a cut-off last line is dropped."""
+    """One JSON object a line; one that was cut off is passed over."""
 
     def __init__(
         self,
@@ -79,16 +79,13 @@ class Log:
         self._known: dict[str, dict[str, Any]] = {}
         if self._path is None:
             return
-        lines = read_log(self._path, '{"fixed": ').splitlines(keepends=True)
-        for line in lines:
+        for line in read_log(self._path, '{"fixed": ').splitlines():
             try:
                 entry = json.loads(line)
                 if entry["fixed"] == self._fixed and _same(entry["samples"], samples):
                     self._known[entry["key"]] = entry["row"]
             except (ValueError, KeyError, TypeError):
                 continue
-        if lines and not lines[-1].endswith("\n"):
-            self._path.write_text("".join(lines[:-1]))
 
     def get(self, key: str) -> dict[str, Any] | None:
         """What was put under a key, for these options and samples."""
@@ -99,5 +96,4 @@ class Log:
         self._known[key] = row
         if self._path is not None:
             entry = {"fixed": self._fixed, "samples": self._samples, "key": key, "row": row}
-            with self._path.open("a") as file:
-                file.write(json.dumps(entry) + "\n")
+            append_line(self._path, json.dumps(entry))

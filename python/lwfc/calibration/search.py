@@ -22,7 +22,8 @@ STAGES = (("levels", "clip_scale"), ("restore", "restore_strength"), ("rate_weig
 def pareto(rows: Iterable[Row], mode: str = "max") -> list[Row]:
     """The rows no other beats in both bytes per element and metric, by falling bytes."""
     sign = 1 if mode == "max" else -1
-    front = unbeaten(rows, lambda row: row["bits_per_element"], lambda row: -sign * row["metric"])
+    known = [row for row in rows if not math.isnan(row["metric"])]
+    front = unbeaten(known, lambda row: row["bits_per_element"], lambda row: -sign * row["metric"])
     return front[::-1]
 
 

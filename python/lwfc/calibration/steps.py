@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..base.arrays import as_float64
 from ..base.errors import ParameterError
 from ..codec.codec import Codec
 from .calibrate import calibrate
@@ -50,7 +51,7 @@ class Judge:
         result = self._evaluate(codec)
         metric, *rate = result if isinstance(result, tuple) else (result,)
         try:
-            scores = np.asarray(metric, np.float64).reshape(-1)
+            scores = as_float64(metric).reshape(-1)
             known = tuple(map(int, rate)) if rate else None
         except (TypeError, ValueError):
             scores, known = np.empty(0), None
@@ -65,16 +66,24 @@ class Judge:
         """Everything about one codec."""
         scores, rate = self._outcome(codec)
         nbytes, elements = checked_rate(*(self._measure(codec) if rate is None else rate))
+        count = len(scores)
+        if count != len(self._before):
+            raise ParameterError(
+                f"evaluate returned {count} scores with a codec and {len(self._before)} without "
+                "one: must be those of the same samples"
+            )
         lost = self._sign * (self._before - scores)
-        count = len(lost)
+        loss = float(lost.mean())
+        if math.isnan(loss):
+            loss = math.inf
         error = float(lost.std(ddof=1)) / math.sqrt(count) if count > 1 else 0.0
         return settings | {
             "nbytes": nbytes,
             "elements": elements,
             "bits_per_element": 8 * nbytes / elements,
             "metric": float(scores.mean()),
-            "loss": float(lost.mean()),
-            "upper": float(lost.mean()) + SURE * error,
+            "loss": loss,
+            "upper": loss + SURE * error if math.isfinite(loss) else math.inf,
         }
 
 

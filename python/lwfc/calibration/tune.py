@@ -62,7 +62,8 @@ def tune(
         "max" if a larger metric is better (accuracy), "min" if a smaller one is (loss, error,
         perplexity). An OptionWarning says where the rows look like the other.
     ``max_loss``
-        Largest loss allowed, in the metric's units: how much worse than without a codec.
+        Largest loss allowed, in the metric's units: how much worse than without a codec. A metric
+        of NaN with a codec loses without bound.
     ``transform``
         "dct": the transform profile at ten steps at most, bracketed from the one of its
         ``distortion``; "auto": the profile with levels as well, where it codes smaller. A step is
@@ -91,7 +92,9 @@ def tune(
         )
     choose("search", search, tuple(SEARCHES))
     choose("mode", mode, ("max", "min"))
-    check_number("max_loss", max_loss, -math.inf, math.inf)
+    max_loss = check_number("max_loss", max_loss, -math.inf, math.inf)
+    if trials is not None:
+        check_number("trials", trials, 1, math.inf)
     choose("transform", transform, TRANSFORMS)
     if transform != "none":
         for name, value in {"grid": grid, "trials": trials, "log": log}.items():
@@ -243,8 +246,8 @@ class _Trial:
         if found is None:
             found = self._measure(effective)
             self._records.put(key, found)
-        loss = self._sign * (self._reference - found["metric"])
-        return settings | found | {"loss": loss}
+        lost = self._sign * (self._reference - found["metric"])
+        return settings | found | {"loss": math.inf if math.isnan(lost) else lost}
 
     def _measure(self, settings: dict[str, Any]) -> dict[str, Any]:
         started = time.perf_counter()

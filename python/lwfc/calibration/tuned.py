@@ -1,6 +1,7 @@
 """What a search for settings found, and the bytes it goes by."""
 
 import json
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,10 +39,11 @@ class TuneResult:
         return pareto(self.rows, self.mode)
 
     def to_json(self) -> str:
-        """Everything but the codec, as JSON."""
+        """Everything but the codec, as JSON; what is no finite number as null."""
         return json.dumps(
-            {"reference": self.reference, "max_loss": self.max_loss, "mode": self.mode}
-            | {"best": self.best, "rows": self.rows}
+            {"reference": self.reference, "max_loss": _finite(self.max_loss), "mode": self.mode}
+            | {"best": _plain(self.best), "rows": list(map(_plain, self.rows))},
+            allow_nan=False,
         )
 
     def _cells(self) -> list[list[str]]:
@@ -62,9 +64,17 @@ class TuneResult:
         return html_table(head, body)
 
 
+def _finite(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _plain(row: dict[str, Any] | None) -> dict[str, Any] | None:
+    return row and {name: _finite(value) for name, value in row.items()}
+
+
 def checked_rate(nbytes: int, elements: int) -> tuple[int, int]:
     """The same; nothing coded is no rate of 0 bits. Errors: ParameterError."""
-    if elements <= 0:
+    if elements <= 0 or nbytes < 0:
         raise ParameterError(
             f"{nbytes} bytes for {elements} elements: evaluate(codec) must return the elements "
             "that were coded, or measured= must hold some"

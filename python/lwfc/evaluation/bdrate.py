@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from ..base.checks import choose
+from ..base.arrays import as_float64
+from ..base.checks import check_number, choose
 from ..base.errors import ParameterError
 
 __all__ = ["bd_rate", "decibels"]
@@ -41,6 +42,7 @@ def bd_rate(
     noise, as accuracy does near its limit: compare rates at a bound on the loss there.
     """
     choose("method", method, ("akima", "pchip"))
+    check_number("noise", noise, 0, np.inf)
     try:
         from scipy import interpolate
     except ImportError as error:
@@ -63,7 +65,7 @@ def bd_rate(
 
 def _curve(which: str, rate: Any, quality: Any, noise: float) -> tuple[np.ndarray, np.ndarray]:
     """(rising qualities, logarithms of rates), or why there is no such curve."""
-    rates, qualities = (np.asarray(v, np.float64).reshape(-1) for v in (rate, quality))
+    rates, qualities = (as_float64(v).reshape(-1) for v in (rate, quality))
     if len(rates) != len(qualities) or len(rates) < LEAST:
         raise ParameterError(f"the {which} curve has {len(rates)} rates and {len(qualities)} "
                              f"qualities: it takes {LEAST} points at least")  # fmt: skip

@@ -8,6 +8,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from ..base.arrays import as_float64
+
 __all__ = ["DRAWS", "Outcome", "Scores", "indices", "interval", "redrawn"]
 
 DRAWS = 400
@@ -28,7 +30,7 @@ class Scores:
     """An outcome that is a mean: one score a sample, in points."""
 
     def __init__(self, scores: Any) -> None:
-        self.scores = np.asarray(scores, np.float64).reshape(-1)
+        self.scores = as_float64(scores).reshape(-1)
 
     def __len__(self) -> int:
         return len(self.scores)

@@ -69,6 +69,8 @@ def between(front: Sequence[Record], tried: Sequence[Record], bound: float) -> R
 
 def _redrawn_bits(record: Record, draw: int) -> float:
     streams = np.asarray(record["streams"], np.float64)
+    if not streams.any():
+        return 0.0
     drawn = np.random.default_rng([draw, len(streams)]).integers(len(streams), size=len(streams))
     return record["bits"] * streams[drawn].sum() / streams.sum()
 
@@ -82,7 +84,7 @@ def gain(
 
     Both are (tune record, test record) of the same settings. The choice is made again in every
     redraw of the tune samples, and the streams of the test split are redrawn: the interval covers
-    the luck of both. None where either has no setting within the bound.
+    the luck of both. None where either has no setting within the bound, or the other sends nothing.
     """
     sides = [list(zip(*side, strict=True)) for side in (mine, theirs)]
     if not all(sides):
@@ -91,6 +93,8 @@ def gain(
     if None in places:
         return None
     here, there = (test[i]["bits"] for (_, test), i in zip(sides, places, strict=True))
+    if not there:
+        return None
     saved = []
     for draw in range(len(sides[0][0][0]["draws"])):
         picks = [chosen(tune, bound, draw) for tune, _ in sides]

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..base.checks import check_number
-from ..base.errors import ParameterError
+from ..base.errors import LwfcError, ParameterError
 from ..base.progress import Progress, takes_progress
 from ..split.journal import Journal, fingerprint
 from .choice import between, chosen, curve
@@ -19,6 +19,7 @@ from .families import Coder, Family, choose_families
 from .measure import BATCH, measure, single_bits
 from .result import Evaluation
 from .study import Study
+from .text import setting_text
 
 __all__ = ["BOUNDS", "evaluate"]
 
@@ -62,18 +63,19 @@ def evaluate(
         Samples a stream. The chosen settings are also measured with a stream for each sample.
     ``log``
         A JSON-lines file, one line a point; an evaluation that was cut off goes on from it, and
-        the test split is read once for each state of the code that codes.
+        the test split is read once for each state of the code that codes. Points of pairs and of
+        others' codecs, of which nothing tells one from the next, are measured anew: a family with a
+        ``tool`` keeps them.
 
     Ctrl-C gives what is known, with a warning. A family that fails is left out, its error in
     ``result.about``. Errors: ParameterError for wrong arguments.
     """
     if not isinstance(study, Study):
         raise ParameterError(f"study is a {type(study).__name__}: must be a Study")
-    bounds = tuple(sorted(set(map(float, np.ravel(max_loss)))))
+    listed = np.ravel(np.asarray(max_loss, object))
+    bounds = tuple(sorted({check_number("max_loss", bound, 0, 1e9) for bound in listed}))
     if not bounds:
         raise ParameterError("max_loss=(): name one bound at least")
-    for bound in bounds:
-        check_number("max_loss", bound, 0, 1e9)
     check_number("most", most, 0, 1e9)
     check_number("points", points, 1, 1e6)
     check_number("batch", batch, 1, 1e9)
@@ -96,11 +98,12 @@ def evaluate(
             try:
                 records += run.family(family, bounds, max(float(most), bounds[-1]), int(points))
             except Exception as error:
-                why = str(error)[:300] or type(error).__name__
+                why = run.why(error)
                 about["failed"][f"{study.name}: {family.name}"] = why
                 warnings.warn(f"{family.name} is left out: {why}", stacklevel=2)
     except KeyboardInterrupt:
-        warnings.warn("interrupted: run again with the same log= to go on", stacklevel=2)
+        on = "run again with the same log= to go on" if log else "log= would keep what is measured"
+        warnings.warn(f"interrupted: {on}", stacklevel=2)
         return Evaluation(records, about)
     return Evaluation(records, about | {"complete": True})
 
@@ -118,13 +121,24 @@ class _Run:
         self.screen = study.thinned(every) if every > 1 else None
         self.test = study.fingerprint("test")
         self.coders: dict[str, Coder] = {}
+        self.at: dict[str, Any] = {}
 
-    def _kept(self, key: str, make: Any) -> Any:
+    def _kept(self, family: Family, setting: dict[str, Any], what: str, make: Any) -> Any:
+        self.at = setting
+        if not family.logged:
+            return make()
+        key = self._key(family, setting, what)
         found = self.journal.get(key)
         if found is None:
             found = make()
             self.journal.put(key, found)
         return found
+
+    def why(self, error: Exception) -> str:
+        """What failed, at which setting."""
+        plain = isinstance(error, (LwfcError, OSError)) and str(error)
+        text = str(error) if plain else f"{type(error).__name__}: {error}"
+        return f"{setting_text(self.at)}: {text}"[:300] if self.at else text[:300]
 
     def _step(self, family: Family) -> None:
         self.done += 1
@@ -151,7 +165,7 @@ class _Run:
             return measure(study, family, setting, split, self.batch,
                            lambda: self._coder(family, setting)) | {"split": what}  # fmt: skip
 
-        found = self._kept(self._key(family, setting, what), make)
+        found = self._kept(family, setting, what, make)
         self._step(family)
         return found
 
@@ -160,6 +174,7 @@ class _Run:
     ) -> list[dict[str, Any]]:
         """All records of settings that are screened or tuned, and the test records of the curve."""
         self.coders.clear()
+        self.at = {}
         first: list[dict[str, Any]] = []
         if self.screen is not None and len(family.settings) > 1:
             first = [self.point(family, setting, "screen") for setting in family.settings]
@@ -175,7 +190,7 @@ class _Run:
         wanted = {chosen(kept, bound) for bound in bounds} - {None}
         for i in sorted(wanted):
             setting = test[i]["setting"]
-            bits = self._kept(self._key(family, setting, "single"), lambda s=setting: single_bits(
+            bits = self._kept(family, setting, "single", lambda s=setting: single_bits(
                 self.study, family, self._coder(family, s), "test"))  # fmt: skip
             test[i] = test[i] | {"bits_single": bits}
         return first + tune + test

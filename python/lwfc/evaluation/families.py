@@ -1,6 +1,9 @@
 """Families of codecs: a way to code features, and the settings it may choose from."""
 
+import hashlib
 import itertools
+import json
+import reprlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -37,7 +40,8 @@ class Family:
 
     ``group``: "paper", the codec that gains are counted against; "ours"; "rival"; "input", which
     codes ``study.images`` instead of features. ``settings``: candidates, JSON-able. ``tool``: what
-    runs, in words, with all that is fixed; a log's points belong to it.
+    runs, in words, with all that is fixed; a log's points belong to it. ``logged``: whether points
+    are kept in a log; not where nothing tells one coder from the next of that name.
     """
 
     name: str
@@ -45,12 +49,21 @@ class Family:
     settings: tuple[Setting, ...] = ({},)
     group: str = "rival"
     tool: str = ""
+    logged: bool = True
 
     def __post_init__(self) -> None:
+        if not isinstance(self.name, str):
+            raise ParameterError(f"codec {self.name!r}: must be a name, a string")
         if self.group not in GROUPS:
             raise ParameterError(f"group={self.group!r}: must be one of {', '.join(GROUPS)}")
         if not self.settings:
             raise ParameterError(f"family {self.name!r} has no settings to choose from")
+        for setting in self.settings:
+            try:
+                json.dumps(dict(setting), allow_nan=False)
+            except (TypeError, ValueError):
+                raise ParameterError(f"family {self.name!r} has the setting {setting!r}: must be "
+                                     "a dict of plain Python values") from None  # fmt: skip
 
 
 def settings(**lists: Iterable[Any]) -> tuple[Setting, ...]:
@@ -127,12 +140,15 @@ def choose_families(codecs: Any) -> list[Family]:
         codecs = [codecs]
     if isinstance(codecs, Mapping):
         codecs = [_named(name, given) for name, given in codecs.items()]
+    if not isinstance(codecs, Iterable):
+        raise ParameterError(f"codecs is a {type(codecs).__name__}: must be names or families, or "
+                             'a mapping, as {"mine": codec}')  # fmt: skip
     found = []
     for given in codecs:
-        if not isinstance(given, Family) and given not in PROFILES:
+        if not isinstance(given, Family) and not (isinstance(given, str) and given in PROFILES):
             known = ", ".join(map(repr, PROFILES))
-            raise ParameterError(f"codecs names {given!r}: must be among {known}, a Family, or a "
-                                 "mapping of names to codecs")  # fmt: skip
+            raise ParameterError(f"codecs names {reprlib.repr(given)}: must be among {known}, a "
+                                 "Family, or a mapping of names to codecs")  # fmt: skip
         found.append(given if isinstance(given, Family) else PROFILES[given])
     names = [family.name for family in found]
     if len(set(names)) < len(names) or not names:
@@ -144,9 +160,11 @@ def _named(name: str, given: Any) -> Family:
     if isinstance(given, Family):
         return given
     if isinstance(given, tuple) and len(given) == 2 and all(map(callable, given)):
-        return Family(name, lambda study: _Pair(*given))
+        return Family(name, lambda study: _Pair(*given), logged=False)
+    if isinstance(given, Codec):
+        tool = f"codec {hashlib.sha256(given.to_bytes()).hexdigest()[:16]}"
+        return Family(name, lambda study: given, group="ours", tool=tool)
     if hasattr(given, "encode") and hasattr(given, "decode"):
-        return Family(name, lambda study: given, group="ours" if isinstance(given, Codec) else
-                      "rival")  # fmt: skip
+        return Family(name, lambda study: given, logged=False)
     raise ParameterError(f"codecs[{name!r}] is a {type(given).__name__}: must be a codec, a pair "
                          "(encode, decode), or a Family")  # fmt: skip

@@ -35,7 +35,7 @@ def code(
         starts = starts[np.linspace(0, len(starts) - 1, CODED).astype(int)]
     streams, encode, decode, coded_samples = [], 0.0, 0.0, 0
     for start in starts:
-        part = x[start : start + size]
+        part = x[start : start + size].copy()  # whatever encode does to it
         begun = clock()
         data = coder.encode(part)
         coded = clock()
@@ -66,9 +66,9 @@ def _source(study: Study, family: Family, split: str) -> np.ndarray:
     """What the family codes."""
     if family.group != "input":
         return study.x(split)
-    if study.images is None or study.whole is None:
+    if study.images is None or study.whole is None or split not in study.images:
         raise ParameterError(f"{family.name} codes inputs, and study {study.name!r} has no images "
-                             "or no whole network")  # fmt: skip
+                             f"of the split {split!r} or no whole network")  # fmt: skip
     return np.ascontiguousarray(study.images[split])
 
 
@@ -96,13 +96,16 @@ def measure(
     source = _source(study, family, split)
     streams, decoded, encode, decode, coded = code(coder, source, size)
     if family.group == "input":
-        outcome, error = study.judge(split, study.whole(decoded)), None
+        outcome, error = study.judge(split, study.whole(decoded.copy())), None
     else:
         outcome = study.decoded(split, decoded)
         power = float(x.var(dtype=np.float64))
         error = float(np.square(x - decoded, dtype=np.float64).mean()) / power if power else None
     before, after = study.reference(split).metric(), outcome.metric()
     draws = study.losses(split, outcome)
+    if not np.isfinite([after, *draws]).all():
+        raise ParameterError(f"metric of study {study.name!r} is {after} of what was decoded, or "
+                             "not finite in redraws of it: scores must be finite")  # fmt: skip
     low, high = interval(draws)
     to_bytes = getattr(coder, "to_bytes", None)
     return {
@@ -134,5 +137,5 @@ def measure(
 def single_bits(study: Study, family: Family, coder: Coder, split: str) -> float:
     """Bits an element of the first samples, each a stream of its own."""
     source = _source(study, family, split)[:SINGLES]
-    size = sum(len(coder.encode(source[i : i + 1])) for i in range(len(source)))
+    size = sum(len(coder.encode(source[i : i + 1].copy())) for i in range(len(source)))
     return 8 * size / (len(source) * study.x(split)[0].size)

@@ -118,7 +118,7 @@ def _told(record: dict[str, Any]) -> str:
 def _panel(result: Any, study: str, paint: dict[str, str], shown: Collection[str]) -> str:
     curves = {codec: result.curve(study, codec) for codec in result.codecs(study)}
     every = [r["bits"] for curve in curves.values() for r in curve if r["bits"] > 0]
-    low, high = math.log10(min(every) * 0.9), math.log10(max(every) * 1.1)
+    low, high = (math.log10(f(every, default=1) * s) for f, s in ((min, 0.9), (max, 1.1)))
     floor = HEIGHT - BOTTOM
 
     def at(bits: float, loss: float) -> tuple[float, float]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..base.errors import ParameterError
+from ..base.errors import FormatError, ParameterError
 from ..base.show import html_table, text_table
 from .bdrate import bd_rate, decibels
 from .choice import Record, chosen, frontier, gain
@@ -55,7 +55,15 @@ class Evaluation:
 
     def curve(self, study: str, codec: str) -> list[Record]:
         """A codec's test records, by rising bits."""
-        return sorted((test for _, test in self._pairs[study, codec]), key=lambda r: r["bits"])
+        return sorted((test for _, test in self._measured(study, codec)), key=lambda r: r["bits"])
+
+    def _measured(self, study: str, codec: str) -> list[tuple[Record, Record]]:
+        """The pairs of a codec. Errors: ParameterError for one that was not measured."""
+        if (study, codec) not in self._pairs:
+            known = self.codecs(study) if study in self.studies else self.studies
+            raise ParameterError(f"codec {codec!r} was not measured on study {study!r}; there are "
+                                 f"{', '.join(map(repr, known)) or 'none'}")  # fmt: skip
+        return self._pairs[study, codec]
 
     def _rows(self, study: str, codec: str) -> list[dict[str, Any]]:
         pairs = self._pairs[study, codec]
@@ -83,7 +91,7 @@ class Evaluation:
         """
         if other is None or other == codec:
             return None
-        return gain(self._pairs[study, codec], self._pairs[study, other], bound)
+        return gain(self._measured(study, codec), self._measured(study, other), bound)
 
     def best(self, study: str, group: str, bound: float) -> str | None:
         """The codec of a group with the fewest bits within a bound on the tune split."""
@@ -112,8 +120,8 @@ class Evaluation:
                     other = self.best(study, group, bound)
                     row = {"study": study, "bound": bound, "ours": ours, "against": other,
                            "group": group}  # fmt: skip
-                    if ours and other:
-                        rows.append(row | self.gain(study, ours, other, bound))
+                    if ours and other and (found := self.gain(study, ours, other, bound)):
+                        rows.append(row | found)
         return rows
 
     def bd_rates(self, method: str = "akima") -> list[dict[str, Any]]:
@@ -156,9 +164,13 @@ class Evaluation:
 
     @classmethod
     def from_json(cls, text: str) -> "Evaluation":
-        """The evaluation of a :meth:`to_json`."""
-        config = json.loads(text)
-        return cls(config["records"], config["about"])
+        """The evaluation of a :meth:`to_json`. Errors: FormatError for other text."""
+        try:
+            config = json.loads(text)
+            return cls(config["records"], config["about"])
+        except (ValueError, LookupError, TypeError) as error:
+            raise FormatError(f"no evaluation as to_json writes it: {type(error).__name__}: {error}"
+                              ) from error  # fmt: skip
 
     def to_pandas(self) -> Any:
         """Every point as a row of a pandas DataFrame; needs pandas."""
@@ -183,11 +195,22 @@ class Evaluation:
         """
         from .figure import draw
 
-        if not (studies or self.studies):
+        if not self.studies:
             raise ParameterError(f"nothing was measured: {self.about['failed']}")
-        figure = draw(self, studies or self.studies, codecs)
+        studies, codecs = ([v] if isinstance(v, str) else v for v in (studies, codecs))
+        studies = studies or self.studies
+        every = dict.fromkeys(codec for study in studies for codec in self.codecs(study))
+        for names, known in ((studies, self.studies), (codecs or (), every)):
+            for name in names:
+                if name not in known:
+                    raise ParameterError(f"{name!r} was not measured; there are "
+                                         f"{', '.join(map(repr, known))}")  # fmt: skip
+        figure = draw(self, studies, codecs)
         if path is not None:
-            figure.savefig(path, dpi=144)
+            try:
+                figure.savefig(path, dpi=144)
+            except ValueError as error:  # a format that it does not know
+                raise ParameterError(f"path={os.fspath(path)!r}: {error}") from None
         return figure
 
     def to_html(self, path: str | os.PathLike | None = None) -> str:
@@ -204,7 +227,9 @@ class Evaluation:
         return chosen_table(self)
 
     def __str__(self) -> str:
-        return text_table(self.cells(), left=(0, 1, 3))
+        lines = [text_table(self.cells(), left=(0, 1, 3))]
+        lines += [f"{what} is left out: {why}" for what, why in self.about["failed"].items()]
+        return "\n".join(lines + ["not complete"] * (not self.about.get("complete", True)))
 
     __repr__ = __str__
 
@@ -226,16 +251,22 @@ def _decibels(records: Iterable[Record]) -> tuple[list[float], list[float]]:
 def merge(parts: Iterable[Evaluation]) -> Evaluation:
     """One evaluation of several, of other studies or other codecs.
 
-    Errors: ParameterError for parts whose bounds on the loss differ.
+    Errors: ParameterError for parts whose bounds on the loss differ, or with the same in two.
     """
     parts = list(parts)
     if not parts:
         raise ParameterError("merge: no evaluations given")
+    seen: set[tuple[str, str]] = set()
     about: dict[str, Any] = {"bounds": parts[0].about["bounds"], "complete": True}
     for part in parts:
         if part.about["bounds"] != about["bounds"]:
             raise ParameterError(f"merge: bounds {part.about['bounds']} in one part and "
                                  f"{about['bounds']} in another")  # fmt: skip
+        twice = seen.intersection(part._pairs)
+        if twice:
+            raise ParameterError(f"merge: (study, codec) {', '.join(map(str, sorted(twice)))} in "
+                                 "two parts")  # fmt: skip
+        seen.update(part._pairs)
         about["complete"] = about["complete"] and part.about["complete"]
         for name in ("batch", "measure", "whole", "samples", "shape", "failed", "tools", "compute"):
             about[name] = about.get(name, {}) | part.about[name]

@@ -1,12 +1,14 @@
 """Study: a network cut in two, with labelled samples, and how its outputs are judged."""
 
+import contextlib
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
 
+from ..base.arrays import as_float32
 from ..base.errors import OptionWarning, ParameterError
 from ..base.warn import warn_caller
 from ..codec.codec import Codec
@@ -15,16 +17,25 @@ from .bootstrap import Outcome, Scores, redrawn
 __all__ = ["SPLITS", "Study", "agreement", "top1"]
 
 SPLITS = ("calibration", "tune", "test")
+KINDS = {
+    str: ("a string", ("name", "measure")),
+    Mapping: ("a mapping", ("features", "labels", "options", "images", "compute")),
+    Callable: ("a function", ("tail", "metric", "transform", "whole")),
+}
 
 
 def top1(outputs: Any, labels: Any) -> np.ndarray:
     """100 where the largest output of a row of (samples, classes) is the label's, else 0."""
-    return 100.0 * (np.asarray(outputs).argmax(-1) == np.asarray(labels))
+    largest, labels = as_float32(outputs).argmax(-1), np.asarray(labels)
+    if largest.shape != labels.shape:
+        raise ParameterError(f"outputs' classes of shape {largest.shape} for labels of shape "
+                             f"{labels.shape}: top1 takes a class number for each")  # fmt: skip
+    return 100.0 * (largest == labels)
 
 
 def agreement(outputs: Any, whole: Any) -> np.ndarray:
     """100 where the largest output is that of the uncompressed network, else 0."""
-    return top1(outputs, np.asarray(whole).argmax(-1))
+    return top1(outputs, as_float32(whole).argmax(-1))
 
 
 @dataclass
@@ -36,7 +47,7 @@ class Study:
         without arguments that give them. Codecs are fitted to the first, settings chosen on the
         second, both blind to the third.
     ``tail``
-        ``tail(features)`` is the second half's output for an array of features.
+        ``tail(features)`` is the second half's output for an array of features, its own to change.
     ``metric``
         ``metric(outputs, labels)`` gives a score for each sample, in points, larger is better:
         their mean is the metric. Or an :class:`Outcome`, where it is no mean (mAP). Default:
@@ -76,6 +87,15 @@ class Study:
         self._outputs: dict[str, Any] = {}
         self._redrawn: dict[str, np.ndarray] = {}
         self._decoded: dict[str, Outcome] = {}
+        self._traces: dict[str, str] = {}
+        self._traces: dict[str, bytes] = {}
+        optional = [one.name for one in fields(self) if one.default is None]
+        for kind, (words, names) in KINDS.items():
+            for name in names:
+                given = getattr(self, name)
+                if not isinstance(given, kind) and not (given is None and name in optional):
+                    raise ParameterError(f"{name} of study {self.name!r} is a "
+                                         f"{type(given).__name__}: must be {words}")  # fmt: skip
         for split in SPLITS:
             if split not in self.features:
                 raise ParameterError(f"features of study {self.name!r} lack the split {split!r}: "
@@ -95,7 +115,7 @@ class Study:
         for split in SPLITS[1:]:
             if self.labels is not None:
                 given = self.labels.get(split)
-                count = "no" if given is None else len(given)
+                count = len(given) if hasattr(given, "__len__") else "no"
                 if count != len(self.x(split)):
                     raise ParameterError(
                         f"labels[{split!r}] of study {self.name!r}: {count} labels for "
@@ -123,7 +143,11 @@ class Study:
         """The features of a split, contiguous float32."""
         if split not in self._known:
             given = self.features[split]
-            array = np.ascontiguousarray(given() if callable(given) else given, np.float32)
+            try:
+                array = np.ascontiguousarray(as_float32(given() if callable(given) else given))
+            except ParameterError as error:
+                raise ParameterError(f"features[{split!r}] of study {self.name!r}: {error}"
+                                     ) from None  # fmt: skip
             if array.ndim < 2 or not array.size:
                 raise ParameterError(f"features[{split!r}] of study {self.name!r} have the shape "
                                      f"{array.shape}: axis 0 must count samples")  # fmt: skip
@@ -155,18 +179,23 @@ class Study:
         """The outcome of decoded features; lossless coders of the same symbols share it."""
         key = f"{split} {hashlib.sha256(features).hexdigest()}"
         if key not in self._decoded:
-            self._decoded[key] = self.judge(split, self.tail(features))
+            self._decoded[key] = self.judge(split, self.tail(features.copy()))
         return self._decoded[key]
 
     def judge(self, split: str, outputs: Any) -> Outcome:
         """The outcome of network outputs for a split's samples."""
         if self.labels is None:
             if split not in self._outputs:
-                self._outputs[split] = self.tail(self.x(split))
+                self._outputs[split] = self.tail(self.x(split).copy())
             found = (self.metric or agreement)(outputs, self._outputs[split])
         else:
             found = (self.metric or top1)(outputs, self.labels[split])
-        outcome = found if hasattr(found, "metric") else Scores(found)
+        try:
+            whole = callable(getattr(found, "metric", None)) and hasattr(found, "__len__")
+            outcome = found if whole else Scores(found)
+        except ParameterError as error:
+            raise ParameterError(f"metric of study {self.name!r} must give a score for each "
+                                 f"sample: {error}") from None  # fmt: skip
         if len(outcome) != len(self.x(split)):
             raise ParameterError(f"metric of study {self.name!r} judged {len(outcome)} samples of "
                                  f"{len(self.x(split))}: it must give one score each")  # fmt: skip
@@ -175,8 +204,24 @@ class Study:
     def reference(self, split: str) -> Outcome:
         """The outcome of the uncompressed features."""
         if split not in self._outcomes:
-            self._outcomes[split] = self.judge(split, self.tail(self.x(split)))
+            outputs = self.tail(self.x(split).copy())
+            if self.labels is None:
+                self._outputs.setdefault(split, outputs)
+            self._outcomes[split] = self.judge(split, outputs)
+            self._traces[split] = self._trace(split, outputs)
         return self._outcomes[split]
+
+    def _trace(self, split: str, outputs: Any) -> str:
+        """What the metric makes of outputs, and of the same in the wrong order: without labels the
+        right ones score the same, whatever the network and the metric.
+        """
+        found = [self._outcomes[split]]
+        if isinstance(outputs, list) or hasattr(outputs, "shape"):
+            with contextlib.suppress(Exception):  # a metric that cannot take them
+                turned = _taken(outputs, np.arange(len(outputs))[::-1].copy())
+                found.append(self.judge(split, turned))
+        return repr([one.scores.tolist() if isinstance(one, Scores) else one.metric()
+                     for one in found])  # fmt: skip
 
     def losses(self, split: str, outcome: Outcome) -> np.ndarray:
         """What the metric loses against the uncompressed features, redraw by redraw."""
@@ -185,14 +230,15 @@ class Study:
         return self._redrawn[split] - redrawn(outcome)
 
     def fingerprint(self, *splits: str) -> str:
-        """Of the features of these splits, by default of all but "test", and of what the
-        uncompressed network does on the last.
+        """Of the features of these splits, by default of all but "test", and of what the second
+        half and the metric make of the last.
         """
         splits = splits or ("calibration", "tune")
         digest = hashlib.sha256(f"{self.name} {sorted(self.options.items())!r}".encode())
         for split in splits:
             digest.update(repr(self.x(split).shape).encode() + self.x(split).tobytes())
-        digest.update(repr(self.reference(splits[-1]).metric()).encode())
+        self.reference(splits[-1])
+        digest.update(self._traces[splits[-1]].encode())
         return digest.hexdigest()[:16]
 
 

@@ -6,8 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from ..base.errors import ParameterError
-from ..base.files import read_log
+from ..base.files import append_line, read_log
 
 __all__ = ["Journal", "fingerprint"]
 
@@ -34,19 +33,13 @@ class Journal:
         self._known: dict[str, Any] = {}
         if self._path is None:
             return
-        if not self._path.absolute().parent.is_dir():
-            raise ParameterError(f"log={os.fspath(self._path)!r}: its folder does not exist")
-        text = read_log(self._path, '{"mark": ')
-        for line in text.splitlines():
+        for line in read_log(self._path, '{"mark": ').splitlines():
             try:
                 entry = json.loads(line)
                 if entry["mark"] == mark:
                     self._known[entry["key"]] = entry["value"]
             except (ValueError, KeyError, TypeError):
                 continue
-        if text and not text.endswith("\n"):
-            with self._path.open("a") as file:
-                file.write("\n")
 
     def get(self, key: str) -> Any:
         """The value kept under this key, or None."""
@@ -57,6 +50,4 @@ class Journal:
         self._known[key] = value
         if self._path is not None:
             line = json.dumps({"mark": self._mark, "key": key, "value": value}, allow_nan=False)
-            # One write, unbuffered: lines of several processes do not mix.
-            with self._path.open("ab", buffering=0) as file:
-                file.write(f"{line}\n".encode())
+            append_line(self._path, line)

@@ -2,13 +2,15 @@
 
 import importlib
 import importlib.util
+import inspect
 import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from ..base.errors import ParameterError
 
-__all__ = ["called"]
+__all__ = ["called", "check_arguments"]
 
 
 def called(text: str) -> Any:
@@ -28,4 +30,21 @@ def called(text: str) -> Any:
         function = getattr(module, name)
     except (ModuleNotFoundError, FileNotFoundError, AttributeError) as error:
         raise ParameterError(f"{text!r}: {error}") from error
+    if not callable(function):
+        raise ParameterError(f"{text!r} is a {type(function).__name__}: must be a function")
+    try:
+        inspect.signature(function).bind()
+    except TypeError as error:
+        raise ParameterError(f"{text!r} takes arguments: {error}; it is called with none") from None
+    except ValueError:  # a builtin without a signature
+        pass
     return function()
+
+
+def check_arguments(text: str, function: Callable[..., Any], given: Mapping[str, Any]) -> None:
+    """Refuse arguments for ``function`` that it does not have. Errors: ParameterError."""
+    try:
+        inspect.signature(function).bind(**given)
+    except TypeError as error:
+        raise ParameterError(f"{text!r} returns a dict that does not fit lwfc."
+                             f"{function.__name__}: {error}") from None  # fmt: skip

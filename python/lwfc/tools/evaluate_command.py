@@ -12,7 +12,8 @@ from ..evaluation.evaluate import evaluate
 from ..evaluation.families import PROFILES
 from ..evaluation.measure import BATCH
 from ..evaluation.study import Study
-from .called import called
+from .called import called, check_arguments
+from .files import check_place
 
 __all__ = ["add_evaluate", "run_evaluate"]
 
@@ -50,18 +51,21 @@ def _arguments(text: str) -> dict[str, Any]:
 
 def run_evaluate(args: argparse.Namespace) -> None:
     """lwfc evaluate"""
+    for name in filter(None, (args.html, args.plot, args.output, args.log)):
+        check_place(name)
     options = _arguments(args.source)
+    check_arguments(args.source, evaluate, options)
     for name in ("codecs", "max_loss", "points", "batch", "log"):
         if getattr(args, name) is not None:
             options[name] = getattr(args, name)
     with Bar(not (args.quiet or args.no_progress)) as bar:
         result = evaluate(progress=bar, **options)
+    if args.output:
+        Path(args.output).write_text(result.to_json())
     if args.html:
         result.to_html(args.html)
     if args.plot:
         result.plot(args.plot)
-    if args.output:
-        Path(args.output).write_text(result.to_json())
     if args.json:
         print(json.dumps(result.rows))
     elif not args.quiet:

@@ -10,8 +10,8 @@ from pathlib import Path
 from ..base.errors import LwfcError, ParameterError
 from ..base.files import replace_file
 
-__all__ = ["PIPE", "SUFFIX", "OutputRefused", "Outputs", "check_free", "file_part", "read_bytes",
-           "write_bytes"]  # fmt: skip
+__all__ = ["PIPE", "SUFFIX", "OutputRefused", "Outputs", "check_free", "check_place", "file_part",
+           "read_bytes", "write_bytes"]  # fmt: skip
 
 PIPE = "-"
 SUFFIX = ".lwfc"
@@ -34,8 +34,15 @@ def check_free(name: str, force: bool) -> None:
         return
     if not force and Path(name).exists():
         raise OutputRefused(f"{name} exists; -f overwrites it")
+    check_place(name)
+
+
+def check_place(name: str) -> None:
+    """Refuse a file in a folder that does not exist, and one that is a folder, before the work."""
     if not Path(name).absolute().parent.is_dir():
         raise OutputRefused(f"{name}: there is no folder {os.path.dirname(name)}; make it first")
+    if Path(name).is_dir():
+        raise OutputRefused(f"{name} is a folder: name a file in it")
 
 
 def write_bytes(name: str, data: bytes, *, force: bool) -> None:

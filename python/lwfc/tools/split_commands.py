@@ -10,7 +10,8 @@ from typing import Any
 
 from ..base.errors import LwfcError, ParameterError
 from ..base.progress import Bar
-from .called import called
+from .called import called, check_arguments
+from .files import check_place
 
 __all__ = ["add_commands", "run_explore", "run_serve"]
 
@@ -84,7 +85,10 @@ def run_explore(args: argparse.Namespace) -> None:
     from ..split.link import Link
 
     explore = _torch().explore
+    for name in filter(None, (args.html, args.model_explorer, args.output, args.log)):
+        check_place(name)
     options = _source(args.source)
+    check_arguments(args.source, explore, options)
     names = ("layers", "profiles", "edge_speed", "cloud_speed", "max_loss", "samples", "few")
     for name in (*names, "shortlist", "log"):
         if getattr(args, name) is not None:
