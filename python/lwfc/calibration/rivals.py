@@ -17,9 +17,9 @@ __all__ = [
     "PLAIN",
     "STREAM_BYTES",
     "Rival",
+    "cheapest_rival",
     "doubtful",
     "measured_bits",
-    "rival_codec",
     "smaller_rival",
 ]
 
@@ -74,6 +74,36 @@ def rival_codec(plain: Callable[..., Codec], samples: Any, options: dict[str, An
         return plain(samples, bound=True, **options)
 
 
+def cheapest_rival(
+    plain: Callable[..., Codec],
+    samples: Any,
+    extra: dict[str, Any],
+    coded: Sequence[np.ndarray],
+    ours: float,
+    moved: Callable[[Codec], float],
+    *,
+    nearest: float,
+    allowed: float,
+    wanted: float | None,
+) -> Rival | None:
+    """The coarsest of :data:`PLAIN`, fitted to ``samples``, whose distortion ``moved`` is allowed.
+
+    ``extra``: options beside; ``coded``: batches whose bits count, ``ours`` the transform's.
+    ``nearest``: the transform's distortion, where ``wanted`` is what it misses: the finest settings
+    are then taken if they come nearer, whatever their bits.
+    """
+    missed = wanted is not None
+    for options in PLAIN:
+        codec = rival_codec(plain, samples, options | extra)
+        bits = measured_bits(codec, coded)
+        if bits >= ours and not missed:
+            return None  # finer ones are larger still
+        cost = moved(codec)
+        if cost <= allowed or (missed and options is PLAIN[-1] and cost < nearest):
+            return Rival(options, bits, ours, wanted)
+    return None
+
+
 def smaller_rival(
     plain: Callable[..., Codec],
     found: Survey,
@@ -96,22 +126,18 @@ def smaller_rival(
     fit, code = fit.spread(TRIAL_VALUES), code.spread(TRIAL_VALUES)
     mean = fit.features.mean(0, dtype=np.float64).astype(np.float32)
     whole = power(code, mean)
-    nearer = whole * point.distortion
-    allowed = whole * wanted if missed else nearer
+    nearest = whole * point.distortion
+    allowed = whole * wanted if missed else nearest
     if kept.gradients is None and not missed:
         allowed /= BLIND
     ours = point.bits + 8 * STREAM_BYTES / kept.features[0].size
-    for options in PLAIN:
-        trial = options | {"channel_axis": 1, "batched": True}
-        codec = rival_codec(plain, fit.features, trial)
-        bits = measured_bits(codec, [code.features])
-        if bits >= ours and not missed:
-            return None  # finer ones are larger still
-        errors = code.moved(codec.simulate(code.features))
-        cost = power(errors, np.float32(0))
-        if cost <= allowed or (missed and options is PLAIN[-1] and cost < nearer):
-            return Rival(options, bits, ours, wanted)
-    return None
+
+    def moved(codec: Codec) -> float:
+        return power(code.moved(codec.simulate(code.features)), np.float32(0))
+
+    extra = {"channel_axis": 1, "batched": True}
+    return cheapest_rival(plain, fit.features, extra, [code.features], ours, moved,
+                          nearest=nearest, allowed=allowed, wanted=wanted)  # fmt: skip
 
 
 def doubtful(shape: Shape, samples: int) -> bool:

@@ -11,7 +11,7 @@ import numpy as np
 from ..base.threads import blas_limit
 from ..calibration.calibrate import calibrate
 from ..calibration.pairs import Pairs
-from ..calibration.rivals import PLAIN, Rival, measured_bits, rival_codec
+from ..calibration.rivals import Rival, cheapest_rival, measured_bits
 from ..calibration.samples import Batches as Samples
 from ..calibration.transforming import (
     Prepared,
@@ -147,16 +147,9 @@ def _smaller(prepared: Prepared, point: Point, held_out: HeldOut, own: Pairs) ->
     """
     x = list(own.samples())
     ours = measured_bits(prepared.codec(point.step), x)
-    samples = prepared.pairs.samples()
     wanted = prepared.goal.distortion if prepared.missed(point) else None
-    allowed = point.distortion if wanted is None else wanted
-    for options in PLAIN:
-        codec = rival_codec(calibrate, samples, options | prepared.wishes.common)
-        bits = measured_bits(codec, x)
-        if bits >= ours and wanted is None:
-            return None  # finer ones are larger still
-        moved = held_out.distortion(codec)
-        finest = wanted is not None and options is PLAIN[-1]
-        if moved <= allowed or (finest and moved < point.distortion):
-            return Rival(options, bits, ours, wanted)
-    return None
+    return cheapest_rival(
+        calibrate, prepared.pairs.samples(), prepared.wishes.common, x, ours, held_out.distortion,
+        nearest=point.distortion, allowed=point.distortion if wanted is None else wanted,
+        wanted=wanted,
+    )  # fmt: skip
