@@ -118,9 +118,13 @@ def halved(
     cache: Path,
     *,
     batch: int,
+    received: Callable[[np.ndarray], np.ndarray],
     **about: Any,
 ) -> Study:
-    """The study of two halves: ``edge`` makes features of so many inputs, ``cloud`` outputs."""
+    """The study of two halves: ``edge`` makes features of so many inputs, ``cloud`` outputs.
+
+    ``received``: the ``images`` that are sent instead to inputs.
+    """
 
     def batched(function: Callable, x: np.ndarray) -> np.ndarray:
         return np.concatenate([function(x[i : i + batch]) for i in range(0, len(x), batch)])
@@ -129,8 +133,11 @@ def halved(
         path = cache / f"{name}-{split}-{len(inputs[split])}.npy"
         return kept(path, lambda: batched(edge, inputs[split]))
 
+    def whole(images: np.ndarray) -> np.ndarray:
+        return batched(lambda x: cloud(edge(received(x))), images)
+
     found = {split: partial(features, split) for split in inputs}
-    return Study(name, found, partial(batched, cloud), **about)
+    return Study(name, found, partial(batched, cloud), whole=whole, **about)
 
 
 def _gray(images: Any) -> np.ndarray:

@@ -245,10 +245,6 @@ def magika(quick: bool, cache: Path) -> Study:
     def first(x: np.ndarray) -> np.ndarray:
         return edge.tensors(x)[AT]
 
-    def whole(x: np.ndarray) -> np.ndarray:
-        x = x.astype(np.int32)
-        return np.concatenate([second(first(x[i : i + 25])) for i in range(0, len(x), 25)])
-
     return halved("magika", first, second, inputs, cache, batch=25, labels=labels,
-                  options={"channel_axis": -1}, whole=whole,
+                  options={"channel_axis": -1}, received=lambda x: x.astype(np.int32),
                   images={split: x.astype(np.uint16) for split, x in inputs.items()})  # fmt: skip

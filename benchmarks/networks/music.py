@@ -78,10 +78,10 @@ def basic_pitch(quick: bool, cache: Path) -> Study:
     def second(x: np.ndarray) -> np.ndarray:
         return cloud({AT: np.moveaxis(x, 1, -1)})[NOTES]
 
-    def whole(sounds: np.ndarray) -> np.ndarray:
-        x = sounds[..., None] / np.float32(1 << 15)
-        return np.concatenate([second(first(x[i : i + 10])) for i in range(0, len(x), 10)])
+    def received(sounds: np.ndarray) -> np.ndarray:
+        return sounds[..., None] / np.float32(1 << 15)
 
     sounds = {split: np.rint(x[..., 0] * (1 << 15)).astype(np.int16) for split, x in inputs.items()}
     return halved("basic-pitch", first, second, inputs, cache, batch=10, labels=labels,
-                  metric=frames_right, measure="F-measure", images=sounds, whole=whole)  # fmt: skip
+                  metric=frames_right, measure="F-measure", images=sounds,
+                  received=received)  # fmt: skip

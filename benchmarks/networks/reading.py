@@ -67,11 +67,10 @@ def rapidocr(quick: bool, cache: Path) -> Study:
     def second(x: np.ndarray) -> np.ndarray:
         return cloud({AT: x})
 
-    def whole(pictures: np.ndarray) -> np.ndarray:
-        x = np.moveaxis(pictures, -1, 1) / np.float32(127.5) - 1
-        return np.concatenate([second(first(x[i : i + 10])) for i in range(0, len(x), 10)])
+    def received(pictures: np.ndarray) -> np.ndarray:
+        return np.moveaxis(pictures, -1, 1) / np.float32(127.5) - 1
 
     pictures = {split: np.rint((np.moveaxis(x, 1, -1) + 1) * 127.5).astype(np.uint8)
                 for split, x in inputs.items()}  # fmt: skip
     return halved("rapidocr", first, second, inputs, cache, batch=10, labels=labels, metric=metric,
-                  measure="lines right", images=pictures, whole=whole)  # fmt: skip
+                  measure="lines right", images=pictures, received=received)  # fmt: skip

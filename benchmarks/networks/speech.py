@@ -110,11 +110,10 @@ def silero(quick: bool, cache: Path) -> Study:
         steps = np.moveaxis(x[0].reshape(len(x[0]), STEPS, -1), 1, 0)
         return cloud({AT: np.ascontiguousarray(steps), **STATE})["speech_probs"][None]
 
-    def whole(sounds: np.ndarray) -> np.ndarray:
-        clips = (stepped(sound / np.float32(1 << 15)) for sound in sounds)
-        return np.concatenate([second(first(steps[None])) for steps in clips])
+    def received(sounds: np.ndarray) -> np.ndarray:
+        return np.stack([stepped(sound / np.float32(1 << 15)) for sound in sounds])
 
     sounds = {split: np.rint(x[..., CONTEXT:].reshape(len(x), -1) * (1 << 15)).clip(
         -(1 << 15), (1 << 15) - 1).astype(np.int16) for split, x in inputs.items()}  # fmt: skip
     return halved("silero", first, second, inputs, cache, batch=1, labels=labels, metric=right,
-                  measure="steps right", images=sounds, whole=whole)  # fmt: skip
+                  measure="steps right", images=sounds, received=received)  # fmt: skip
