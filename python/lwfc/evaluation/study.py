@@ -88,7 +88,6 @@ class Study:
         self._redrawn: dict[str, np.ndarray] = {}
         self._decoded: dict[str, Outcome] = {}
         self._traces: dict[str, str] = {}
-        self._traces: dict[str, bytes] = {}
         optional = [one.name for one in fields(self) if one.default is None]
         for kind, (words, names) in KINDS.items():
             for name in names:
@@ -185,9 +184,7 @@ class Study:
     def judge(self, split: str, outputs: Any) -> Outcome:
         """The outcome of network outputs for a split's samples."""
         if self.labels is None:
-            if split not in self._outputs:
-                self._outputs[split] = self.tail(self.x(split).copy())
-            found = (self.metric or agreement)(outputs, self._outputs[split])
+            found = (self.metric or agreement)(outputs, self._uncompressed(split))
         else:
             found = (self.metric or top1)(outputs, self.labels[split])
         try:
@@ -201,12 +198,19 @@ class Study:
                                  f"{len(self.x(split))}: it must give one score each")  # fmt: skip
         return outcome
 
+    def _uncompressed(self, split: str) -> Any:
+        """The outputs for the uncompressed features; kept where they stand for labels."""
+        if split in self._outputs:
+            return self._outputs[split]
+        outputs = self.tail(self.x(split).copy())
+        if self.labels is None:
+            self._outputs[split] = outputs
+        return outputs
+
     def reference(self, split: str) -> Outcome:
         """The outcome of the uncompressed features."""
         if split not in self._outcomes:
-            outputs = self.tail(self.x(split).copy())
-            if self.labels is None:
-                self._outputs.setdefault(split, outputs)
+            outputs = self._uncompressed(split)
             self._outcomes[split] = self.judge(split, outputs)
             self._traces[split] = self._trace(split, outputs)
         return self._outcomes[split]
