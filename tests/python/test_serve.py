@@ -3,6 +3,7 @@
 import socket
 import struct
 import threading
+import time
 from contextlib import contextmanager
 
 import numpy as np
@@ -15,6 +16,9 @@ from lwfc.serve import Client, Server
 def half(data):
     if data == b"fail":
         raise RuntimeError("secret path /etc")
+    if data == b"slow":
+        time.sleep(0.4)
+        return {"slow": np.zeros(1)}
     x = lwfc.decode(data)
     return {"sum": x.sum((1, 2, 3)), "shape": np.array(x.shape)}
 
@@ -106,3 +110,74 @@ def test_a_client_distrusts_its_server():
             with Client(port=port, max_nbytes=1000) as client, pytest.raises(error):
                 client(b"x")
             thread.join()
+
+
+def test_a_late_answer_answers_no_later_stream():
+    with running() as (server, _), Client(port=server.port, timeout=0.2) as client:
+        with pytest.raises(TimeoutError):
+            client(b"slow")
+        time.sleep(0.4)
+        assert client(stream())["shape"].tolist() == [2, 3, 4, 5]
+
+
+def test_connections_that_the_server_closed_are_made_anew():
+    with running(timeout=0.1) as (server, _), Client(port=server.port) as client:
+        assert client(stream())["shape"].tolist() == [2, 3, 4, 5]
+        time.sleep(0.3)  # of silence
+        assert client(stream())["shape"].tolist() == [2, 3, 4, 5]
+        port = server.port
+    with running(port=port), client:  # another server there
+        assert client(stream())["shape"].tolist() == [2, 3, 4, 5]
+    with pytest.raises(ConnectionError, match=f"port {port}.*lwfc serve"):
+        Client(port=port)
+
+
+def test_threads_share_a_client():
+    with running() as (server, _), Client(port=server.port) as client:
+        wrong = []
+
+        def ask(n):
+            for _ in range(10):
+                if client(stream(n))["shape"][0] != n:
+                    wrong.append(n)
+
+        threads = [threading.Thread(target=ask, args=(n,)) for n in range(1, 7)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert not wrong
+
+
+def test_long_streams_are_refused_in_words_and_the_connection_goes_on():
+    with running(max_nbytes=1000) as (server, _), Client(port=server.port) as client:
+        for length in (1001, 1 << 24):
+            with pytest.raises(lwfc.FormatError, match=f"{length} bytes: at most 1000.*max_nbytes"):
+                client(bytes(length))
+        assert client(stream())["shape"].tolist() == [2, 3, 4, 5]
+
+
+@pytest.mark.parametrize("data", ["text", None, 5, [1]])
+def test_no_streams(data):
+    with running() as (server, _), Client(port=server.port) as client:
+        with pytest.raises(lwfc.ParameterError, match="is no stream"):
+            client(data)
+        for kind in (bytearray, memoryview, lambda b: np.frombuffer(b, np.uint8)):
+            assert client(kind(stream()))["shape"].tolist() == [2, 3, 4, 5]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"half": None}, {"port": 70000}, {"max_nbytes": 0}, {"timeout": -1}, {"connections": 0}],
+)
+def test_servers_that_cannot_work(options):
+    with pytest.raises(lwfc.ParameterError, match=next(iter(options))):
+        Server(**({"half": half} | options))
+
+
+def test_ports():
+    with running() as (server, _), pytest.raises(OSError, match=f"port {server.port}: .*in use"):
+        Server(half, port=server.port)
+    for port in (0, 70000, "x"):
+        with pytest.raises(lwfc.ParameterError, match="port="):
+            Client(port=port)

@@ -1,13 +1,15 @@
 """The server: a thread for each connection, bounded in number, size and patience."""
 
+import contextlib
 import socketserver
 import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ..base.errors import FormatError, LwfcError
+from ..base.checks import check_number
+from ..base.errors import FormatError, LwfcError, ParameterError
 from ..split.bundle import pack
-from .wire import receive, send
+from .wire import TooLong, receive, send, skip
 
 __all__ = ["Server"]
 
@@ -21,7 +23,8 @@ class Server(socketserver.ThreadingTCPServer):
     seconds a connection may be silent; ``connections``: how many at once, later ones wait.
 
     ``with Server(half) as server: server.serve_forever()``; ``shutdown()`` from another thread ends
-    it. Damaged streams are answered with their error and do not end the connection.
+    it. Damaged streams are answered with their error and do not end the connection. Errors:
+    ParameterError for arguments that cannot work, OSError for a port that is taken.
     """
 
     daemon_threads = True
@@ -38,10 +41,19 @@ class Server(socketserver.ThreadingTCPServer):
         connections: int = 16,
         log: Callable[[str], None] | None = None,
     ) -> None:
+        if not callable(half):
+            raise ParameterError(f"half is a {type(half).__name__}: must be a function of a stream")
+        check_number("port", port, 0, 65535)
+        check_number("max_nbytes", max_nbytes, 1, 2**32 - 1)
+        check_number("timeout", timeout, 1e-3, 1e9)
+        check_number("connections", connections, 1, 1e6)
         self.half, self.max_nbytes, self.patience = half, max_nbytes, timeout
         self.turn, self.places = threading.Lock(), threading.Semaphore(connections)
         self.log = log or (lambda text: None)
-        super().__init__((host, port), _Handler)
+        try:
+            super().__init__((host, port), _Handler)
+        except OSError as error:
+            raise type(error)(error.errno, f"{host} port {port}: {error.strerror}") from None
 
     @property
     def port(self) -> int:
@@ -57,7 +69,8 @@ class Server(socketserver.ThreadingTCPServer):
             return b"\1", str(error).encode()
         except Exception as error:  # the half's own trouble must not end the server
             self.log(f"{type(error).__name__}: {error}")
-            return b"\1", b"the half failed on this stream"
+            return b"\1", (f"the half failed on this stream ({type(error).__name__}): the "
+                           "server's log, lwfc serve -v, says why").encode()  # fmt: skip
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A connection that broke; others go on."""
@@ -68,15 +81,17 @@ class _Handler(socketserver.BaseRequestHandler):
     server: Server
 
     def handle(self) -> None:
-        with self.server.places:
+        with self.server.places, contextlib.suppress(TimeoutError):
             self.request.settimeout(self.server.patience)
             while True:
                 try:
                     message = receive(self.request, self.server.max_nbytes)
+                except TooLong as error:
+                    send(self.request, str(error).encode(), b"\1")
+                    skip(self.request, error.length)
+                    continue
                 except FormatError as error:
                     send(self.request, str(error).encode(), b"\1")
-                    return
-                except TimeoutError:
                     return
                 if message is None:
                     return
