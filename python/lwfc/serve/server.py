@@ -1,6 +1,7 @@
 """The server: a thread for each connection, bounded in number, size and patience."""
 
 import contextlib
+import logging
 import socketserver
 import threading
 from collections.abc import Callable, Mapping
@@ -13,6 +14,8 @@ from .wire import TooLong, receive, send, skip
 
 __all__ = ["Server"]
 
+_log = logging.getLogger("lwfc.serve")
+
 
 class Server(socketserver.ThreadingTCPServer):
     """Answers streams with what ``half`` makes of them.
@@ -23,7 +26,8 @@ class Server(socketserver.ThreadingTCPServer):
     seconds a connection may be silent; ``connections``: how many at once, later ones wait.
 
     ``with Server(half) as server: server.serve_forever()``; ``shutdown()`` from another thread ends
-    it. Damaged streams are answered with their error and do not end the connection. Errors:
+    it. Damaged streams are answered with their error and do not end the connection. What the half
+    fails on, and at level INFO each stream, goes to the logger ``lwfc.serve``. Errors:
     ParameterError for arguments that cannot work, OSError for a port that is taken.
     """
 
@@ -39,7 +43,6 @@ class Server(socketserver.ThreadingTCPServer):
         max_nbytes: int = 1 << 26,
         timeout: float = 60.0,
         connections: int = 16,
-        log: Callable[[str], None] | None = None,
     ) -> None:
         if not callable(half):
             raise ParameterError(f"half is a {type(half).__name__}: must be a function of a stream")
@@ -49,7 +52,6 @@ class Server(socketserver.ThreadingTCPServer):
         check_number("connections", connections, 1, 1e6)
         self.half, self.max_nbytes, self.patience = half, max_nbytes, timeout
         self.turn, self.places = threading.Lock(), threading.Semaphore(connections)
-        self.log = log or (lambda text: None)
         try:
             super().__init__((host, port), _Handler)
         except OSError as error:
@@ -68,13 +70,13 @@ class Server(socketserver.ThreadingTCPServer):
         except LwfcError as error:
             return b"\1", str(error).encode()
         except Exception as error:  # the half's own trouble must not end the server
-            self.log(f"{type(error).__name__}: {error}")
+            _log.exception("the half failed on a stream")
             return b"\1", (f"the half failed on this stream ({type(error).__name__}): the "
-                           "server's log, lwfc serve -v, says why").encode()  # fmt: skip
+                           "server's log says why").encode()  # fmt: skip
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A connection that broke; others go on."""
-        self.log(f"{client_address[0]}: connection lost")
+        _log.info("%s: connection lost", client_address[0])
 
 
 class _Handler(socketserver.BaseRequestHandler):
@@ -97,4 +99,4 @@ class _Handler(socketserver.BaseRequestHandler):
                     return
                 status, body = self.server.answer(message[1])
                 send(self.request, body, status)
-                self.server.log(f"{len(message[1])} bytes in, {len(body)} out")
+                _log.info("%d bytes in, %d out", len(message[1]), len(body))

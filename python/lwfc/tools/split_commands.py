@@ -3,6 +3,7 @@
 import argparse
 import importlib
 import json
+import logging
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -116,13 +117,9 @@ def run_serve(args: argparse.Namespace) -> None:
 
     load_split = _torch().load_split
     cloud = load_split(args.file, "cloud").to(args.device)
-
-    def say(text: str) -> None:
-        if args.verbose:
-            print(text, file=sys.stderr)
-
+    logging.basicConfig(format="%(message)s", level="INFO" if args.verbose else "WARNING")
     limits = {"max_nbytes": args.max_nbytes, "timeout": args.timeout}
-    limits |= {"connections": args.connections, "log": say}
+    limits["connections"] = args.connections
     with Server(cloud.answer, args.host, args.port, **limits) as server:
         where = {"host": args.host, "port": server.port}
         if args.json:

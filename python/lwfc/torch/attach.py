@@ -2,7 +2,7 @@
 
 import warnings
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from torch import distributed, nn
 from torch.utils.hooks import RemovableHandle
@@ -14,7 +14,7 @@ from ..taps.report import Report
 from .hooks import Hook, Passes
 from .layers import Select
 from .names import check_attachable, check_layer, find_layers, inside
-from .silence import why_silent
+from .silence import warn_forgotten, warn_silent, why_silent
 
 __all__ = ["Hook", "Tap", "attach"]
 
@@ -43,7 +43,7 @@ class Tap:
             *(layer.register_forward_hook(hook) for layer, hook in attached),
             model.register_forward_hook(passes.end),
         ]
-        self._forgotten = weakref.finalize(model, _forgotten, [hook for _, hook in attached])
+        self._forgotten = weakref.finalize(model, warn_forgotten, [hook for _, hook in attached])
 
     def report(self, *, sync: bool = False) -> Report:
         """Rates and times since attaching, or since :meth:`reset`; a row for each layer.
@@ -79,13 +79,8 @@ class Tap:
     def _remove(self, stacklevel: int) -> None:
         self.detach()
         for layer, hook in self._attached:
-            if not hook.told and (reason := self._silence(layer, hook)):
-                hook.told = True
-                warnings.warn(
-                    f"nothing was coded at layer {hook.name!r}: {reason}",
-                    UncodedWarning,
-                    stacklevel=stacklevel,
-                )
+            if reason := self._silence(layer, hook):
+                warn_silent(hook, reason, stacklevel)
 
     def detach(self) -> None:
         """Take the codecs off without a word."""
@@ -108,19 +103,6 @@ class Tap:
 
     def _repr_html_(self) -> str:
         return self.report()._repr_html_()
-
-
-def _forgotten(hooks: Sequence[Hook]) -> None:
-    """Name the layers of a tap that nobody took off, at the end of its model or of the program."""
-    for hook in hooks:
-        if not hook.fired and not hook.told:
-            what = "ran, but never called this layer" if hook.passes.ran else "has not run"
-            warnings.warn(
-                f"nothing was coded at layer {hook.name!r}: the model that was given to attach "
-                f"{what}",
-                UncodedWarning,
-                stacklevel=2,
-            )
 
 
 def _sum_of_processes(report: Report) -> Report:

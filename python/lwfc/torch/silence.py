@@ -1,10 +1,14 @@
 """Why a hook never fired, as far as that can be told afterwards."""
 
+import warnings
+from collections.abc import Sequence
+
 from torch import nn
 
+from ..base.errors import UncodedWarning
 from .hooks import Hook
 
-__all__ = ["why_silent"]
+__all__ = ["warn_forgotten", "warn_silent", "why_silent"]
 
 
 def why_silent(model: nn.Module, layer: nn.Module, hook: Hook) -> str:
@@ -36,3 +40,19 @@ def why_silent(model: nn.Module, layer: nn.Module, hook: Hook) -> str:
         "was not taken, where its forward() is called directly, and where a function uses its "
         "weights, all of which run no hooks"
     )
+
+
+def warn_silent(hook: Hook, reason: str, stacklevel: int) -> None:
+    """Say once that a layer's codec has not been used."""
+    if not hook.told:
+        hook.told = True
+        text = f"nothing was coded at layer {hook.name!r}: {reason}"
+        warnings.warn(text, UncodedWarning, stacklevel=stacklevel + 1)
+
+
+def warn_forgotten(hooks: Sequence[Hook]) -> None:
+    """The same for a tap that nobody took off, at the end of its model or of the program."""
+    for hook in hooks:
+        if not hook.fired:
+            what = "ran, but never called this layer" if hook.passes.ran else "has not run"
+            warn_silent(hook, f"the model that was given to attach {what}", 2)
