@@ -351,6 +351,7 @@ def test_tune_holds_the_upper_bound_of_the_loss(transform):
     allowed = [r["bits_per_element"] for r in result.rows if r["upper"] <= 0.1]
     assert result.best["bits_per_element"] == min(allowed)
     assert any(r["upper"] > 0.1 for r in result.rows)  # the bound was bracketed
+    assert "*" in str(result)
     means = lwfc.tune(x, lambda c: scores(c).mean(), transform="dct", metric=slopes, max_loss=0.1,
                       block=3)  # fmt: skip
     assert means.best["bits_per_element"] <= result.best["bits_per_element"] * 1.05

@@ -8,6 +8,7 @@ from lwfc.tools.cli import main
 
 SOURCE = """
 import numpy as np
+import neighbour_of_mine
 from lwfc.evaluation.study import Study
 
 def study():
@@ -18,7 +19,7 @@ def study():
 def with_rival():
     pair = (lambda x: x.astype("f2").tobytes(),
             lambda data: np.frombuffer(data, "f2").reshape(-1, 4, 6, 6))
-    return {"study": study(), "codecs": {"half": pair}, "max_loss": 5}
+    return {"study": study(), "codecs": ["rans", {"half": pair}], "max_loss": 20}
 
 def wrong():
     return 3
@@ -36,6 +37,7 @@ number = 3
 @pytest.fixture
 def source(tmp_path):
     (tmp_path / "mine.py").write_text(SOURCE)
+    (tmp_path / "neighbour_of_mine.py").write_text("")
     return str(tmp_path / "mine.py")
 
 
@@ -56,7 +58,7 @@ def test_every_output(source, tmp_path, capsys):
 def test_rivals_come_with_the_source(source, capsys):
     assert main(["evaluate", f"{source}:with_rival"]) == 0
     out = capsys.readouterr().out
-    assert "half" in out and "16" in out
+    assert "half" in out and "16" in out and "rans" in out
 
 
 @pytest.mark.parametrize("name", ["wrong", "missing", "other", "takes", "number"])

@@ -163,6 +163,8 @@ def test_labels_in_another_form():
         (None, "must be names"),
         (lwfc.Codec([0.5], [0.0, 1.0]), "must be names.*mine"),
         ([lwfc.Codec([0.5], [0.0, 1.0])], "mapping of names"),
+        (["rans", {"rans": (bytes, bytes)}], "named once"),
+        (["auto", "rans"], "named once"),
         ({3: (bytes, bytes)}, "must be a name"),
     ],
 )

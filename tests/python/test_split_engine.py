@@ -9,6 +9,7 @@ from toy_network import Toy
 
 import lwfc
 from lwfc.split import Exploration, Link, explore, images, merge
+from lwfc.split.cuts import Cut, LiveTensor
 from lwfc.split.exact import first_allowed
 from lwfc.split.journal import Journal, fingerprint
 from lwfc.split.link import latency
@@ -298,6 +299,11 @@ def test_wire_checks_codecs_and_bytes():
         Wire(both, {"one": codec})
     with pytest.raises(lwfc.ParameterError, match="'three'"):
         Wire(two, {"three": codec})
+    blind = lwfc.calibrate(x["two"], transform="dct", step=0.5, channel_axis=1)
+    assert str(Wire(two, blind)) == "bytes, codecs {two: transform}"
+    larger = Cut("two", ("two",), (LiveTensor("two", (None, 16, 24, 12), "float32"),))
+    with pytest.raises(lwfc.ParameterError, match=r"two float32\(N, 16, 24, 12\).*\(16, 12, 12\)"):
+        Wire(larger, blind)
     lossless = Wire(two, None)
     assert np.array_equal(lossless.decode(lossless.encode(x))["two"].array, x["two"])
     for wrong in (x["two"][:, :8], x["two"].astype(np.float64), x["two"][0]):

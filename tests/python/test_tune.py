@@ -113,6 +113,9 @@ def test_pareto():
         {"bits_per_element": b, "metric": m} for b, m in ((1, 5), (2, 5), (2, 7), (3, 6), (4, 9))
     ]
     assert pareto(rows) == [rows[4], rows[2], rows[0]]
+    for row, upper in zip(rows, (9, 8, 8, 1, 2), strict=True):
+        row["upper"] = upper  # decides, where it is known
+    assert pareto(rows) == [rows[3], rows[1], rows[0]]
 
 
 def test_result_shows_itself(x):

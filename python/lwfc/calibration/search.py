@@ -20,10 +20,13 @@ STAGES = (("levels", "clip_scale"), ("restore", "restore_strength"), ("rate_weig
 
 
 def pareto(rows: Iterable[Row], mode: str = "max") -> list[Row]:
-    """The rows no other beats in both bytes per element and metric, by falling bytes."""
+    """The rows no other beats in both bytes per element and what decides, by falling bytes: the
+    metric, or the loss's upper bound where scores gave one.
+    """
     sign = 1 if mode == "max" else -1
     known = [row for row in rows if not math.isnan(row["metric"])]
-    front = unbeaten(known, lambda row: row["bits_per_element"], lambda row: -sign * row["metric"])
+    front = unbeaten(known, lambda row: row["bits_per_element"],
+                     lambda row: row.get("upper", -sign * row["metric"]))  # fmt: skip
     return front[::-1]
 
 

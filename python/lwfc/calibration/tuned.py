@@ -35,7 +35,9 @@ class TuneResult:
 
     @property
     def pareto(self) -> list[dict[str, Any]]:
-        """The rows no other beats in both bytes and metric, by falling bytes."""
+        """The rows no other beats in both bytes and metric (the loss's upper bound, where scores
+        gave one), by falling bytes.
+        """
         return pareto(self.rows, self.mode)
 
     def to_json(self) -> str:

@@ -76,5 +76,7 @@ def explained(error: LwfcError, what: str, tensor: Tensor, codec: CodecValue) ->
             f"{error}{found} (x {shape}{_samples(codec)}); if the channels are on another axis, "
             "move it there, or calibrate with channel_axis"
         )
+    elif "inner shape" in str(error):
+        error = type(error)(f"{error}: x {shape}{_samples(codec)}")
     error.add_note(f"while {what} {tensor.dtype_name} {shape} with {codec!r}")
     return error

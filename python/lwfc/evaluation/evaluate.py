@@ -48,8 +48,9 @@ def evaluate(
         A :class:`lwfc.evaluation.study.Study`: features of three splits, the second half, labels.
     ``codecs``
         "auto": all of lwfc's profiles, "paper", "rans", "context", "context+linear", "transform";
-        names of these; families (:class:`lwfc.evaluation.families.Family`) with settings of their
-        own; or a mapping of names to codecs or to pairs (encode, decode).
+        a name of these; a family (:class:`lwfc.evaluation.families.Family`) with settings of its
+        own; a mapping of names to codecs or to pairs (encode, decode); or a list of such, as
+        ``["rans", "transform", {"mine": (encode, decode)}]``.
     ``max_loss``
         Bounds on the loss, in the metric's points. For each, a family's setting is the one of
         fewest bits whose loss on the tune split is within it *by the upper end of its one-sided

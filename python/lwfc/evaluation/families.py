@@ -131,25 +131,26 @@ class _Pair:
 
 
 def choose_families(codecs: Any) -> list[Family]:
-    """The families meant by "auto" (all of lwfc's), a name, or an iterable of names, families,
-    and (in a mapping of names) codecs or pairs (encode, decode).
+    """The families meant by "auto" (all of lwfc's), a name, a family, a mapping of names to codecs
+    or pairs (encode, decode), or an iterable of these.
     """
-    if isinstance(codecs, str):
-        codecs = list(PROFILES) if codecs == "auto" else [codecs]
-    if isinstance(codecs, Family):
+    if isinstance(codecs, (str, Family, Mapping)):
         codecs = [codecs]
-    if isinstance(codecs, Mapping):
-        codecs = [_named(name, given) for name, given in codecs.items()]
     if not isinstance(codecs, Iterable):
         raise ParameterError(f"codecs is a {type(codecs).__name__}: must be names or families, or "
                              'a mapping, as {"mine": codec}')  # fmt: skip
-    found = []
+    found: list[Family] = []
     for given in codecs:
-        if not isinstance(given, Family) and not (isinstance(given, str) and given in PROFILES):
+        if isinstance(given, Mapping):
+            found += [_named(name, codec) for name, codec in given.items()]
+        elif isinstance(given, Family):
+            found.append(given)
+        elif isinstance(given, str) and given in ("auto", *PROFILES):
+            found += PROFILES.values() if given == "auto" else [PROFILES[given]]
+        else:
             known = ", ".join(map(repr, PROFILES))
             raise ParameterError(f"codecs names {reprlib.repr(given)}: must be among {known}, a "
                                  "Family, or a mapping of names to codecs")  # fmt: skip
-        found.append(given if isinstance(given, Family) else PROFILES[given])
     names = [family.name for family in found]
     if len(set(names)) < len(names) or not names:
         raise ParameterError(f"codecs {names}: each must be named once, and one at least")

@@ -147,8 +147,7 @@ def _bfloat16(bits: np.ndarray) -> np.ndarray:
 
 def _half_repr(half: Edge | Cloud) -> str:
     crossing = ", ".join(map(str, half.cut.tensors))
-    wire = "tensors" if half.wire is None else f"bytes, codecs {list(half.wire.codecs)}"
-    return f"<{type(half).__name__} at {half.cut.name!r}: {crossing} as {wire}>"
+    return f"<{type(half).__name__} at {half.cut.name!r}: {crossing} as {half.wire or 'tensors'}>"
 
 
 class ArrayNetwork:

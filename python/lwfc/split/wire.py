@@ -6,7 +6,7 @@ from typing import Any
 from ..base.arrays import Tensor
 from ..base.errors import FormatError, ParameterError
 from .bundle import LIMIT, STREAM, Entry, pack, read
-from .cuts import Cut
+from .cuts import Cut, LiveTensor
 
 __all__ = ["Wire"]
 
@@ -42,9 +42,15 @@ class Wire:
         for name, codec in codecs.items():
             if codec is not None and not (hasattr(codec, "encode") and hasattr(codec, "decode")):
                 raise ParameterError(f"codec[{name!r}] is a {type(codec).__name__}, not a codec")
+        for tensor in cut.tensors:
+            _check_shape(tensor, codecs.get(tensor.name))
         self.cut, self.names = cut, names
         self.codecs = {name: codec for name, codec in codecs.items() if codec is not None}
         self.plain = len(names) == 1 and len(self.codecs) == 1
+
+    def __str__(self) -> str:
+        coded = (f"{name}: {_kind(codec)}" for name, codec in self.codecs.items())
+        return f"bytes, codecs {{{', '.join(coded)}}}"
 
     def encode(self, tensors: Mapping[str, Any]) -> bytes:
         """The tensors of a batch as bytes."""
@@ -73,3 +79,21 @@ class Wire:
             found[entry.name] = entry.array(codec, max_nbytes)
             max_nbytes -= found[entry.name].array.nbytes
         return found
+
+
+def _check_shape(tensor: LiveTensor, codec: Any) -> None:
+    """Refuse a transform of samples of another shape. Errors: ParameterError."""
+    if getattr(codec, "transform", None) is None or tensor.shape[:1] != (None,):
+        return
+    if codec.inner_shape and codec.inner_shape != tensor.shape[1:]:
+        raise ParameterError(
+            f"{tensor} crosses the cut, and its codec's transform is for samples of shape "
+            f"{codec.inner_shape}: calibrate it at this cut"
+        )
+
+
+def _kind(codec: Any) -> str:
+    """What a codec is, in a word."""
+    if getattr(codec, "transform", None) is not None:
+        return "transform"
+    return getattr(codec, "coder", type(codec).__name__)

@@ -20,6 +20,7 @@ def called(text: str) -> Any:
         raise ParameterError(f"{text!r}: must be module:function, or file.py:function")
     try:
         if place.endswith(".py"):
+            sys.path.insert(0, str(Path(place).parent.resolve()))  # as "python file.py" does
             spec = importlib.util.spec_from_file_location(Path(place).stem, place)
             module = importlib.util.module_from_spec(spec)
             sys.modules[spec.name] = module

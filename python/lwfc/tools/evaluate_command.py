@@ -23,7 +23,7 @@ def add_evaluate(commands: Any, common: argparse.ArgumentParser) -> None:
     sub = commands.add_parser(
         "evaluate", parents=[common], help="bits against what your task loses, codec by codec",
         description="Measures codecs on a study: settings are chosen on its tune split, points "
-        "measured once on its test split, with 95 %% intervals. SOURCE is module:function or "
+        "measured once on its test split, with 95 % intervals. SOURCE is module:function or "
         "file.py:function; the function takes no arguments and returns an lwfc Study, or a dict of "
         "lwfc.evaluate's arguments with rivals among its codecs. It runs as your own code.",
     )  # fmt: skip

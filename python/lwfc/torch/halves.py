@@ -74,11 +74,8 @@ class Half(nn.Module):
         return ", ".join(map(str, self.cut.tensors))
 
     def __repr__(self) -> str:
-        coded = ", ".join(f"{n}: {c.coder}" if hasattr(c, "coder") else n
-                          for n, c in self.codecs.items())  # fmt: skip
-        wire = f"bytes, codecs {{{coded}}}" if self.wire is not None else "tensors"
         return (f"<lwfc.torch.{type(self).__name__} at {self.cut.name!r} by {self.way}: "
-                f"{self._tensors()} as {wire}>")  # fmt: skip
+                f"{self._tensors()} as {self.wire or 'tensors'}>")  # fmt: skip
 
 
 class Edge(Half):
