@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import threading
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -367,3 +368,46 @@ def test_a_codec_goes_into_a_folder(folder, capsys):
     assert lwfc.load("codecs/x.lwfc").levels == 2
     said = error_of(capsys, "calibrate", "x.npy", "y.npy", "-o", "codecs/", status=2)
     assert "codecs/codec.lwfc" in said
+
+
+# --- places and errors ----------------------------------------------------------------------------
+
+
+def test_devices_and_pipes_take_results_without_force(folder):
+    assert main(["encode", "x.npy", "-o", os.devnull, "-q"]) == 0
+    os.mkfifo("pipe")
+    found = []
+    reader = threading.Thread(target=lambda: found.append(Path("pipe").read_bytes()))
+    reader.start()
+    assert main(["encode", "x.npy", "-o", "pipe", "-q"]) == 0
+    reader.join()
+    assert found == [lwfc.encode(X)]
+
+
+def test_places_that_take_no_result_are_named(folder, capsys, monkeypatch):
+    assert "empty" in error_of(capsys, "encode", "x.npy", "-o", "", status=2)
+    assert "empty" in error_of(capsys, "encode", "", status=2)
+    assert "x.npy/: that is a file" in error_of(capsys, "encode", "x.npy", "-o", "x.npy/")
+    said = error_of(capsys, "encode", "x.npy", "x.npy", "-o", "out/", status=2)
+    assert "x.npy and x.npy would both" in said
+    assert error_of(capsys, "encode", "no.npy").startswith("lwfc encode: no.npy: No such file")
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    said = error_of(capsys, "calibrate", "x.npy", "-o", "c.lwfc")
+    assert "nothing may be written" in said and str(folder) in said
+
+
+def test_errors_of_tensors_begin_with_their_file(folder, capsys):
+    lwfc.calibrate(X, levels=2, nan="raise").save("c.lwfc")
+    np.savez("bad.npz", good=X, bad=np.full_like(X, np.nan))
+    said = error_of(capsys, "encode", "bad.npz", "--codec", "c.lwfc", "-o", "out/", status=2)
+    assert said.startswith("lwfc encode: bad.npz:bad: ")
+
+
+def test_what_is_no_array_in_an_archive_is_named(folder, capsys):
+    with zipfile.ZipFile("bad.npz", "w") as archive:
+        archive.writestr("a.npy", b"junk")
+    assert "its a.npy: its bytes are none of these" in error_of(capsys, "encode", "bad.npz")
+    lwfc.calibrate(X, levels=2).save("c.lwfc")
+    said = error_of(capsys, "calibrate", "x.npy", "-o", "d.lwfc", "--transform", "dct",
+                    "--metric", "c.lwfc")  # fmt: skip
+    assert "an lwfc codec file" in said and "pickle" not in said

@@ -26,6 +26,7 @@ from lwfc.torch.gradients import DRAWS, Projections  # noqa: E402
 from lwfc.torch.outputs import Measure, flatten  # noqa: E402
 from lwfc.torch.transforming import judged  # noqa: E402
 
+FAST = {"transform": "dct", "block": 4, "step": 0.1}
 Boxes = collections.namedtuple("Boxes", "corners scores")
 
 
@@ -371,3 +372,28 @@ def test_the_clamp_is_decided_by_the_outputs(dear):
     assert point.distortion == pytest.approx(0.05, rel=0.03) and point.distortion <= 0.05
     low = found.refitted(fitted.pairs).codec(point.step).simulate(x).min()
     assert low == 0 if dear else low < 0
+
+
+def test_empty_batches_tell_nothing_and_cost_nothing():
+    x = images()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        codec = lt.calibrate(Net(), "middle", [x[:0], x[:15], x[15:], x[:0]], **FAST)
+    assert codec == lt.calibrate(Net(), "middle", [x[:15], x[15:]], **FAST)
+
+
+def test_models_made_in_inference_mode_have_no_gradients_and_say_so():
+    with torch.inference_mode():
+        model = Net()
+    with pytest.warns(lwfc.CalibrationWarning, match="copy.deepcopy"):
+        codec = lt.calibrate(model, "middle", images(), **FAST)
+    assert codec.metadata["metric"] == "fall-off"
+    again = lt.calibrate(copy.deepcopy(model), "middle", images(), **FAST)
+    assert again == lt.calibrate(Net(), "middle", images(), **FAST)
+
+
+def test_models_without_values_say_so():
+    for model in (Net().to("meta"), Net(tail=nn.Linear(6, 5, device="meta"))):
+        for options in (FAST, {"levels": 2}):
+            with pytest.raises(lwfc.ParameterError, match="on meta.* load"):
+                lt.calibrate(model, "middle", images(), **options)

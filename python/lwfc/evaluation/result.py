@@ -3,10 +3,10 @@
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from ..base.errors import FormatError, ParameterError
+from ..base.files import replace_file
 from ..base.show import html_table, text_table
 from .bdrate import bd_rate, decibels
 from .choice import Record, chosen, frontier, gain
@@ -219,7 +219,7 @@ class Evaluation:
 
         text = page(self)
         if path is not None:
-            Path(path).write_text(text, encoding="utf-8")
+            replace_file(path, text.encode())
         return text
 
     def cells(self) -> list[list[str]]:

@@ -3,10 +3,10 @@
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from ..base.errors import ParameterError
+from ..base.files import replace_file
 from ..base.show import html_table, text_table
 from ..base.unbeaten import unbeaten
 from .cuts import Cut
@@ -173,7 +173,7 @@ class Exploration:
 
         text = page(self)
         if path is not None:
-            Path(path).write_text(text, encoding="utf-8")
+            replace_file(path, text.encode())
         return text
 
     def to_model_explorer(self, column: str = "total_ms", graph: str = "main") -> dict[str, Any]:

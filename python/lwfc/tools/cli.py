@@ -23,7 +23,7 @@ from ..codec.names import INTEGERS
 from ..codec.stream import decode_tensor
 from .cli_parser import CALIBRATION, DESIGN, TRANSFORM, build_parser
 from .evaluate_command import run_evaluate
-from .files import PIPE, SUFFIX, Outputs, check_free, file_part, read_bytes, write_bytes
+from .files import PIPE, SUFFIX, Outputs, check_free, file_part, read_bytes, said, write_bytes
 from .split_commands import run_explore, run_serve
 from .tensor_files import read_array, read_tensors, typed, write_tensor
 
@@ -111,14 +111,17 @@ def run_encode(args: argparse.Namespace) -> None:
             tensors = _tensors(args, name, [codec.integer_type] if codec else [])
             outputs.one_file(tensors)
             named = len(tensors) > 1
-            targets = {key: outputs.name(f"{name} {key}", f"{name}{'.' * named}"
+            targets = {key: outputs.name(f"{name} {key}".rstrip(), f"{name}{'.' * named}"
                                          f"{file_part(key) if named else ''}{SUFFIX}")
                        for key in tensors}  # fmt: skip
             for key, tensor in tensors.items():
-                if codec is not None:
-                    data = codec.encode(tensor, num_threads=args.threads)
-                else:
-                    data = encode(tensor, num_threads=args.threads, **options)
+                try:
+                    if codec is not None:
+                        data = codec.encode(tensor, num_threads=args.threads)
+                    else:
+                        data = encode(tensor, num_threads=args.threads, **options)
+                except ParameterError as error:
+                    raise ParameterError(f"{name}{':' if key else ''}{key}: {error}") from error
                 write_bytes(targets[key], data, force=args.force)
                 info = inspect(data, codec)
                 results.add(
@@ -286,7 +289,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except (LwfcError, ImportError, OSError, MemoryError) as error:
-        print(f"lwfc {args.command}: {error}", file=sys.stderr)
+        print(f"lwfc {args.command}: {said(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print(f"lwfc {args.command}: interrupted; results already named are whole, others were "

@@ -19,6 +19,7 @@ from ..base.threads import thread_count
 from ..calibration.calibrate import calibrate
 from ..codec.codec import Codec
 from .demo_networks import Network, find_benchmarks, load_networks
+from .files import check_place
 
 __all__ = ["run"]
 
@@ -171,8 +172,9 @@ def run(
     folder = find_benchmarks(data)
     threads = thread_count(num_threads)
     networks = []
-    if plot is not None:
-        from .demo_plot import draw  # fails now, not after the work
+    if plot is not None:  # what fails, fails now, not after the work
+        check_place(plot)
+        from .demo_plot import draw
     with Bar(show_progress) as bar:
         for network in load_networks(folder, quick):
             plans = list(recipes(network, quick))

@@ -3,10 +3,10 @@
 import argparse
 import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from ..base.errors import ParameterError
+from ..base.files import replace_file
 from ..base.progress import Bar
 from ..evaluation.evaluate import evaluate
 from ..evaluation.families import PROFILES
@@ -61,7 +61,7 @@ def run_evaluate(args: argparse.Namespace) -> None:
     with Bar(not (args.quiet or args.no_progress)) as bar:
         result = evaluate(progress=bar, **options)
     if args.output:
-        Path(args.output).write_text(result.to_json())
+        replace_file(args.output, result.to_json().encode())
     if args.html:
         result.to_html(args.html)
     if args.plot:

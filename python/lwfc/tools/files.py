@@ -11,7 +11,7 @@ from ..base.errors import LwfcError, ParameterError
 from ..base.files import replace_file
 
 __all__ = ["PIPE", "SUFFIX", "OutputRefused", "Outputs", "check_free", "check_place", "file_part",
-           "read_bytes", "write_bytes"]  # fmt: skip
+           "read_bytes", "said", "write_bytes"]  # fmt: skip
 
 PIPE = "-"
 SUFFIX = ".lwfc"
@@ -23,24 +23,41 @@ class OutputRefused(LwfcError):
     """An output file is there already, or has no folder to go to."""
 
 
+def said(error: Exception) -> str:
+    """An error in words; those of the operating system begin with the file."""
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        return f"{os.fsdecode(error.filename)}: {error.strerror}"
+    return str(error) or type(error).__name__
+
+
 def read_bytes(name: str) -> bytes:
     """All bytes of a file, or of standard input for "-"."""
+    if not name:
+        raise ParameterError("an input's name is empty")
     return sys.stdin.buffer.read() if name == PIPE else Path(name).read_bytes()
 
 
 def check_free(name: str, force: bool) -> None:
-    """Refuse a file that exists, unless by force, and one in a folder that does not."""
+    """Refuse a file that exists, unless by force, and one in a folder that does not.
+
+    Devices and pipes are there to be written to.
+    """
     if name == PIPE:
         return
-    if not force and Path(name).exists():
+    if not name:
+        raise ParameterError("the output's name is empty: name a file with -o")
+    if not force and Path(name).is_file():
         raise OutputRefused(f"{name} exists; -f overwrites it")
     check_place(name)
 
 
 def check_place(name: str) -> None:
     """Refuse a file in a folder that does not exist, and one that is a folder, before the work."""
-    if not Path(name).absolute().parent.is_dir():
+    folder = Path(name).absolute().parent
+    if not folder.is_dir():
         raise OutputRefused(f"{name}: there is no folder {os.path.dirname(name)}; make it first")
+    if not Path(name).exists() and not os.access(folder, os.W_OK):
+        raise OutputRefused(f"{name}: nothing may be written to {folder}; name another folder")
     if Path(name).is_dir():
         raise OutputRefused(f"{name} is a folder: name a file in it")
 
@@ -115,7 +132,10 @@ class Outputs:
             return self._given
         if self.folder:
             own = os.path.join(self._given, os.path.basename(own))
-            os.makedirs(self._given, exist_ok=True)
+            try:
+                os.makedirs(self._given, exist_ok=True)
+            except FileExistsError:
+                raise OutputRefused(f"{self._given}: that is a file, not a folder") from None
         place = os.path.normcase(os.path.abspath(own))
         if place in self._taken:
             raise ParameterError(

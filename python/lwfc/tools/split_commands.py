@@ -6,10 +6,10 @@ import json
 import logging
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from ..base.errors import LwfcError, ParameterError
+from ..base.files import replace_file
 from ..base.progress import Bar
 from .called import called, check_arguments
 from .files import check_place
@@ -98,13 +98,13 @@ def run_explore(args: argparse.Namespace) -> None:
         options["link"] = Link(args.mbit_s, args.rtt_ms)
     with Bar(not (args.quiet or args.no_progress)) as bar:
         result = explore(progress=bar, **options)
+    if args.output:
+        replace_file(args.output, result.to_json().encode())
     if args.html:
         result.to_html(args.html)
     if args.model_explorer:
         nodes = json.dumps(result.to_model_explorer(), allow_nan=False)
-        Path(args.model_explorer).write_text(nodes)
-    if args.output:
-        Path(args.output).write_text(result.to_json())
+        replace_file(args.model_explorer, nodes.encode())
     if args.json:
         print(json.dumps(result.rows))
     elif not args.quiet:

@@ -85,7 +85,9 @@ def read_array(name: str) -> np.ndarray:
     try:
         array = np.load(name, mmap_mode="r", allow_pickle=False)
     except (ValueError, EOFError) as error:
-        raise FormatError(f"{name}: no .npy file of numbers ({error})") from error
+        with open(name, "rb") as file:
+            start = file.read(8)
+        raise FormatError(f"{name}: no .npy file of numbers ({_reason(start, error)})") from error
     if not isinstance(array, np.ndarray):
         raise FormatError(f"{name} holds several arrays: an .npy file holds one")
     return array
@@ -102,7 +104,14 @@ def _load_archive(data: bytes) -> dict[str, np.ndarray]:
         members = archive.namelist()
         if any(member.endswith("/data.pkl") for member in members):
             raise FormatError("torch.save wrote this: call the file .pt")
-        return {member.removesuffix(".npy"): _load_npy(archive.read(member)) for member in members}
+        return {m.removesuffix(".npy"): _load_member(m, archive.read(m)) for m in members}
+
+
+def _load_member(name: str, data: bytes) -> np.ndarray:
+    try:
+        return _load_npy(data)
+    except (ValueError, EOFError) as error:
+        raise ValueError(f"its {name}: {_reason(data, error)}") from error
 
 
 def _load_safetensors(data: bytes) -> dict[str, Any]:

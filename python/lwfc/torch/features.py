@@ -92,6 +92,12 @@ def feed(model: nn.Module, batch: Any) -> Any:
     try:
         return model(**inputs) if isinstance(inputs, dict) else model(inputs)
     except Exception as error:
+        empty = next((n for n, p in model.named_parameters() if p.is_meta), None)
+        if empty is not None and "meta" in str(error):
+            raise ParameterError(
+                f"parameter {empty!r} is on meta, where tensors have no values: load the model's "
+                f"weights first ({error})"
+            ) from error
         error.add_note(
             f"while feeding the model {_described(inputs)}; another way to feed it is e.g. "
             "forward=lambda model, batch: model(*batch)"

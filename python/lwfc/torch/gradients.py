@@ -78,7 +78,7 @@ class Projections:
             # A copy: what follows may work in place, which a leaf does not allow.
             return replace(output, self._select, leaf.clone())
 
-        with untouched(self._model):
+        with untouched(self._model), torch.set_grad_enabled(not self._lacking()):
             handle = one_layer(self._model, self._layer).register_forward_hook(tap)
             try:
                 output = self._forward(self._model, batch)
@@ -86,15 +86,28 @@ class Projections:
                     raise ParameterError(
                         f"the model does not run its layer {self._layer!r} on this input"
                     )
-                draws = [] if self.missing else self._gradients(output, leaves)
+                empty = not any(leaf.numel() for leaf in leaves)
+                draws = [] if self.missing or empty else self._gradients(output, leaves)
             finally:
                 handle.remove()
+        if empty:
+            return
         mask = None if self._mask is None else self._mask(batch)
         for call, leaf in enumerate(leaves):
             parts = [leaf.detach(), *(draw[call] for draw in draws)]
             stacked = torch.stack([part.float().cpu() for part in parts], dim=-1)
             for x in unpadded(stacked, mask):
                 yield x.movedim(-1, 1)
+
+    def _lacking(self) -> str | None:
+        """``missing``, known before the model has run where its own tensors tell."""
+        tensors = (*self._model.parameters(), *self._model.buffers())
+        if self.missing is None and any(t.is_inference() for t in tensors):
+            self.missing = (
+                "the model was made in torch.inference_mode, and no gradient passes its tensors "
+                "(copy.deepcopy(model), called outside, is free of that)"
+            )
+        return self.missing
 
     def _gradients(self, output: Any, leaves: list[Tensor]) -> list[list[Tensor]]:
         """Of each draw, the gradients of each call; empty, and ``missing`` says why."""
