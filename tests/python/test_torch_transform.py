@@ -354,6 +354,12 @@ def test_tune_brackets_by_outputs_and_decides_by_scores():
     assert result.codec.transform is not None
     with torch.no_grad(), lt.attach(model, {"middle": result.codec}):
         assert result.best["metric"] == pytest.approx(float(metric(model).mean()))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # what the search itself tries is nobody's mistake
+        levels = lt.tune(model, "middle", images(60), metric, max_loss=0.1, grid={"levels": (2, 8)})
+    assert all(row["upper"] >= row["loss"] for row in levels.rows)
+    with pytest.raises(lwfc.ParameterError, match="score for each sample"):
+        lt.tune(model, "middle", images(60), lambda model: str(model(test)))
 
 
 @pytest.mark.parametrize("dear", [True, False])

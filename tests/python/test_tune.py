@@ -118,6 +118,24 @@ def test_pareto():
     assert pareto(rows) == [rows[3], rows[1], rows[0]]
 
 
+def test_scores_bound_the_loss_from_above(x, tmp_path):
+    task, log = Task(x), tmp_path / "log.jsonl"
+    spread = np.linspace(-1, 1, 50)
+
+    def scores(codec):
+        return task(codec) + (0 if codec is None else 0.3) * spread
+
+    result = lwfc.tune(x, scores, max_loss=0.3, grid=GRID, log=log)
+    margin = 1.645 * 0.3 * spread.std(ddof=1) / np.sqrt(50)
+    assert all(r["upper"] == pytest.approx(r["loss"] + margin) for r in result.rows)
+    allowed = [r["bits_per_element"] for r in result.rows if r["upper"] <= 0.3]
+    assert result.best["bits_per_element"] == min(allowed) and "*" in str(result)
+    means = lwfc.tune(x, lambda codec: scores(codec).mean(), max_loss=0.3 - margin, grid=GRID)
+    assert means.codec == result.codec and "upper" not in means.best
+    again = lwfc.tune(x, lambda codec: 1 / 0, max_loss=0.3, grid=GRID, log=log)
+    assert again.rows == result.rows
+
+
 def test_result_shows_itself(x):
     result = lwfc.tune(x, Task(x), max_loss=0.2, grid=GRID)
     assert json.loads(result.to_json())["best"] == result.best

@@ -44,8 +44,10 @@ class Goal:
     effective: Callable[[Settings], Settings]
 
     def allowed(self, row: Row) -> bool:
-        """Whether the loss is within the bound; to a billionth, for sums of floats."""
-        return row["loss"] <= self.max_loss + 1e-9 * max(1.0, abs(self.reference))
+        """Whether the loss, or its upper bound where scores gave one, is within the bound; to a
+        billionth, for sums of floats.
+        """
+        return row.get("upper", row["loss"]) <= self.max_loss + 1e-9 * max(1.0, abs(self.reference))
 
     def best(self, rows: Iterable[Row]) -> Row | None:
         """The allowed row of fewest bits, of the larger metric among equals."""
@@ -117,7 +119,8 @@ def by_optuna(goal: Goal) -> Search:
             for name, values in goal.values.items()
         }
         row = yield settings, goal.trials
-        loss = row["loss"] if math.isfinite(row["loss"]) else 1e9
+        loss = row.get("upper", row["loss"])
+        loss = loss if math.isfinite(loss) else 1e9
         study.tell(trial, [row["bits_per_element"], max(loss, goal.max_loss)])
 
 

@@ -5,13 +5,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
-from ..base.arrays import as_float64
 from ..base.errors import ParameterError
 from ..codec.codec import Codec
 from .calibrate import calibrate
 from .rivals import PLAIN, rival_codec
+from .scores import loss_error, scores_of, upper_bound
 from .transforming import Prepared
 from .tuned import TuneResult, checked_rate, measure_bytes
 
@@ -21,7 +19,6 @@ EVALUATIONS = 10
 RIVALS = 3  # of these, for the profile with levels
 FACTOR = 1.5  # between steps until one is within the bound and one beyond
 CLOSE = 0.08  # log of the ratio of steps at which the search ends
-SURE = 1.645  # standard errors from the mean to the upper bound of a one-sided 95 % interval
 
 Row = dict[str, Any]
 
@@ -42,48 +39,26 @@ class Judge:
     ) -> None:
         self._evaluate, self._measure = evaluate, measure
         self._sign = 1 if mode == "max" else -1
-        self._before, _ = self._outcome(None)
+        self._before, _ = scores_of(evaluate(None))
         self.reference = float(self._before.mean())
         if not math.isfinite(self.reference):
             raise ParameterError("evaluate(None), the metric without a codec, is not finite")
 
-    def _outcome(self, codec: Codec | None) -> tuple[np.ndarray, tuple[int, int] | None]:
-        result = self._evaluate(codec)
-        metric, *rate = result if isinstance(result, tuple) else (result,)
-        try:
-            scores = as_float64(metric).reshape(-1)
-            known = tuple(map(int, rate)) if rate else None
-        except (TypeError, ValueError):
-            scores, known = np.empty(0), None
-        if not scores.size or (known is not None and len(known) != 2):
-            raise ParameterError(
-                f"evaluate returned {result!r}: must be a number or an array of scores, or "
-                "(that, nbytes, elements)"
-            )
-        return scores, known
-
     def row(self, codec: Codec, settings: dict[str, Any]) -> Row:
         """Everything about one codec."""
-        scores, rate = self._outcome(codec)
+        scores, rate = scores_of(self._evaluate(codec))
         nbytes, elements = checked_rate(*(self._measure(codec) if rate is None else rate))
-        count = len(scores)
-        if count != len(self._before):
-            raise ParameterError(
-                f"evaluate returned {count} scores with a codec and {len(self._before)} without "
-                "one: must be those of the same samples"
-            )
-        lost = self._sign * (self._before - scores)
-        loss = float(lost.mean())
+        error = loss_error(self._before, scores)
+        loss = self._sign * float((self._before - scores).mean())
         if math.isnan(loss):
             loss = math.inf
-        error = float(lost.std(ddof=1)) / math.sqrt(count) if count > 1 else 0.0
         return settings | {
             "nbytes": nbytes,
             "elements": elements,
             "bits_per_element": 8 * nbytes / elements,
             "metric": float(scores.mean()),
             "loss": loss,
-            "upper": loss + SURE * error if math.isfinite(loss) else math.inf,
+            "upper": upper_bound(loss, error),
         }
 
 

@@ -5,13 +5,14 @@ import json
 import math
 import os
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from ..base.checks import check_number, choose
-from ..base.errors import OptionWarning, ParameterError
+from ..base.errors import CalibrationWarning, OptionWarning, ParameterError
 from ..base.progress import takes_progress
 from ..base.warn import warn_caller
 from ..codec.codec import Codec
@@ -20,6 +21,7 @@ from .grid import GRID, Grid
 from .log import Fingerprint, Log
 from .pairs import Pairs
 from .samples import Batches, Progress, opened
+from .scores import loss_error, scores_of, upper_bound
 from .search import SEARCHES, Goal
 from .steps import Judge, stepped
 from .transforming import TRANSFORMS, TransformOptions, prepare
@@ -55,9 +57,12 @@ def tune(
         Calibration features, as for :func:`lwfc.calibrate`; a generator is spooled once.
     ``evaluate``
         ``evaluate(codec)`` is the task's metric with this codec in place; ``evaluate(None)`` is
-        the metric without one. It may return (metric, nbytes, elements) to measure the rate
-        itself; otherwise the samples in ``measured`` (default: ``samples``) are coded one by one,
-        and every byte counts. ``measured`` takes the same sources and is the same for all settings.
+        the metric without one. A score for each sample, an array in one order, in place of their
+        mean gives each loss an *upper confidence bound*, which then decides instead of the loss:
+        mean and 1.645 standard errors of paired differences. It may return
+        (metric, nbytes, elements) to measure the rate itself; otherwise the samples in ``measured``
+        (default: ``samples``) are coded one by one, and every byte counts. ``measured`` takes the
+        same sources and is the same for all settings.
     ``mode``
         "max" if a larger metric is better (accuracy), "min" if a smaller one is (loss, error,
         perplexity). An OptionWarning says where the rows look like the other.
@@ -66,9 +71,7 @@ def tune(
         of NaN with a codec loses without bound.
     ``transform``
         "dct": the transform profile at ten steps at most, bracketed from the one of its
-        ``distortion``; "auto": the profile with levels as well, where it codes smaller. A step is
-        allowed if the loss's *upper confidence bound* is: ``evaluate`` may return a score for each
-        sample in place of their mean, which gives one; a mean alone counts as it is. ``metric``,
+        ``distortion``; "auto": the profile with levels as well, where it codes smaller. ``metric``,
         ``block`` and the like are options of ``calibrate``; there is no grid then.
     ``grid``
         Values to try, by option of ``calibrate``, or one value; the rest comes from ``GRID`` of
@@ -182,21 +185,6 @@ def _drive(steps: Any, rows: list[dict[str, Any]]) -> Iterator[tuple[dict[str, A
             return
 
 
-def _outcome(result: Any) -> tuple[float, Any]:
-    """(metric, (nbytes, elements) or None) of what evaluate returned."""
-    metric, *rate = result if isinstance(result, tuple) else (result,)
-    try:
-        number = float(metric)
-        if rate:
-            nbytes, elements = map(int, rate)
-            return number, (nbytes, elements)
-    except (TypeError, ValueError):
-        raise ParameterError(
-            f"evaluate returned {result!r}: must be a number, or (metric, nbytes, elements)"
-        ) from None
-    return number, None
-
-
 class _Trial:
     """Calibrates, measures and evaluates one setting, or finds it in the log."""
 
@@ -219,25 +207,33 @@ class _Trial:
         self._sign = 1 if mode == "max" else -1
         self._of_codec: dict[Codec, dict[str, Any]] = {}
         self._reference = math.nan
+        self._before = np.empty(0)
         self.measures_itself = False
 
     def reference(self) -> float:
         """The metric without a codec."""
         known = self._records.get("reference")
         if known is None:
-            known = {"metric": _outcome(self._evaluate(None))[0]}
+            scores, _ = scores_of(self._evaluate(None))
+            known = {"metric": float(scores.mean())}
+            if len(scores) > 1:
+                known["scores"] = scores.tolist()
             if not math.isfinite(known["metric"]):
                 raise ParameterError(
                     f"evaluate(None), the metric without a codec, is {known['metric']}"
                 )
             self._records.put("reference", known)
         self._reference = known["metric"]
+        self._before = np.array(known.get("scores", [known["metric"]]))
         return self._reference
 
     def codec(self, settings: dict[str, Any]) -> Codec:
         """The codec of settings."""
         options = {"bound": True} | self._options | settings
-        return calibrate(self._batches, num_threads=self._num_threads, **options)
+        with warnings.catch_warnings():
+            if "clip_scale" in settings:  # the search's own choice, and harmless
+                warnings.filterwarnings("ignore", "clip_scale=", CalibrationWarning)
+            return calibrate(self._batches, num_threads=self._num_threads, **options)
 
     def run(self, settings: dict[str, Any], effective: dict[str, Any]) -> dict[str, Any]:
         """The row of settings, of which ``effective`` is the form that equal ones share."""
@@ -247,13 +243,17 @@ class _Trial:
             found = self._measure(effective)
             self._records.put(key, found)
         lost = self._sign * (self._reference - found["metric"])
-        return settings | found | {"loss": math.inf if math.isnan(lost) else lost}
+        row = settings | found | {"loss": math.inf if math.isnan(lost) else lost}
+        if "error" in row:
+            row["upper"] = upper_bound(row["loss"], row.pop("error"))
+        return row
 
     def _measure(self, settings: dict[str, Any]) -> dict[str, Any]:
         started = time.perf_counter()
         codec = self.codec(settings)
         if codec not in self._of_codec:
-            metric, rate = _outcome(self._evaluate(codec))
+            scores, rate = scores_of(self._evaluate(codec))
+            error = loss_error(self._before, scores)
             self.measures_itself |= rate is not None
             if rate is None:
                 rate = measure_bytes(codec, self._measured, self._num_threads)
@@ -262,6 +262,6 @@ class _Trial:
                 "nbytes": nbytes,
                 "elements": elements,
                 "bits_per_element": 8 * nbytes / elements,
-                "metric": metric,
-            }
+                "metric": float(scores.mean()),
+            } | ({"error": error} if len(scores) > 1 else {})
         return self._of_codec[codec] | {"seconds": time.perf_counter() - started}

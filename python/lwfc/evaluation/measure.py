@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..base.errors import ParameterError
-from ..calibration.steps import SURE
+from ..calibration.scores import SURE
 from .bootstrap import interval
 from .families import Coder, Family
 from .study import Study

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from ..base.arrays import as_float64
 from ..base.errors import ParameterError
 from ..calibration.steps import Judge, stepped
 from ..calibration.transforming import TransformOptions
@@ -47,12 +48,12 @@ def tune(
         computed once and kept on disk.
     ``metric``
         ``metric(model)`` is the task's metric, larger is better unless ``mode="min"``, on labelled
-        samples of your choice. The bytes are measured during it, whole batches as the model sees
-        them.
+        samples of your choice: a number, or a score for each sample, an array in one order, of
+        whose loss the upper confidence bound then decides. The bytes are measured during it, whole
+        batches as the model sees them.
     ``transform``, ``outputs``, ``distortion_measure``
         As for :func:`lwfc.tune` and :func:`calibrate`: the step is bracketed from the one of its
-        ``distortion``, and ``metric`` may return a score for each sample, an array in one order,
-        whose upper confidence bound then decides. Ten evaluations at most.
+        ``distortion``. Ten evaluations at most.
     ``options``
         Those of :func:`lwfc.tune`: ``mode``, ``grid``, ``search``, ``log``, ``progress``, and fixed
         options of ``calibrate``.
@@ -63,10 +64,10 @@ def tune(
     def evaluate(codec: Codec | None) -> Any:
         with evaluating(model), torch.no_grad():
             if codec is None:
-                return _reference(model, layer, metric, transform)
+                return _reference(model, layer, metric)
             tap = attach(model, {layer: codec}, select=select)
             try:
-                value = _value(metric(model), transform)
+                value = _value(metric(model))
                 row = tap.report()[0]
             finally:
                 tap.detach()
@@ -92,28 +93,25 @@ def tune(
     return tune_samples(samples, evaluate, max_loss=max_loss, **options)
 
 
-def _value(value: Any, transform: str) -> Any:
-    """A number, or with a transform scores. Errors: ParameterError for what is none."""
+def _value(value: Any) -> Any:
+    """A number, or scores. Errors: ParameterError for what is neither."""
     if isinstance(value, torch.Tensor):
         value = value.detach().float().cpu().numpy()
-    if transform != "none":
-        return value
     try:
-        return float(value)
+        return as_float64(value)
     except (TypeError, ValueError):
         raise ParameterError(
-            f"metric(model) returned {value!r}: must be one number, as a float or a tensor"
+            f"metric(model) returned {value!r}: must be a number, or an array with a score for "
+            "each sample"
         ) from None
 
 
-def _reference(
-    model: nn.Module, layer: str, metric: Callable[[nn.Module], Any], transform: str
-) -> Any:
+def _reference(model: nn.Module, layer: str, metric: Callable[[nn.Module], Any]) -> Any:
     """The metric without a codec, watching that it runs the layer at all."""
     runs: list[bool] = []
     handle = one_layer(model, layer).register_forward_hook(lambda *_: runs.append(True))
     try:
-        value = _value(metric(model), transform)
+        value = _value(metric(model))
     finally:
         handle.remove()
     if not runs:
