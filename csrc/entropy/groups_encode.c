@@ -80,19 +80,11 @@ size_t lwfc_groups_bound(const struct lwfc_groups_model *m, size_t blocks)
 
 /* The rows of all blocks, and about how many bytes their symbols take: what the
  * number of lanes, which is part of the stream, is chosen by. */
-static uint32_t survey(const struct lwfc_groups_model *m, const int16_t *symbols, size_t blocks,
-                       size_t *nbytes)
+static uint32_t survey(const struct lwfc_groups_model *m, const struct lwfc_groups_kernels *kernels,
+                       const int16_t *symbols, size_t blocks, size_t *nbytes)
 {
-    const size_t groups = blocks * m->tables.groups;
-    size_t loud = 0, nonzero = 0;
-    for (size_t g = 0; g < groups; g++, symbols += LWFC_GROUP) {
-        if (lwfc_groups_loud(symbols)) {
-            loud++;
-            for (int j = 0; j < LWFC_GROUP; j++) {
-                nonzero += symbols[j] != 0;
-            }
-        }
-    }
+    size_t nonzero = 0;
+    const size_t loud = kernels->loud(symbols, blocks * m->tables.groups, &nonzero);
     *nbytes = (6 * loud + 7 * nonzero) / 8;
     return (uint32_t)(blocks * ((m->tables.groups + LWFC_GROUP - 1) / LWFC_GROUP) + loud);
 }
@@ -127,15 +119,15 @@ static uint8_t *finish(const struct writer *w, int lanes, uint8_t *end)
 uint8_t *lwfc_groups_encode(const struct lwfc_groups_model *m, const int16_t *symbols,
                             size_t blocks, uint8_t *out, size_t bound, int *lane_code)
 {
+    const struct lwfc_groups_kernels *kernels = lwfc_groups_kernels_for(lwfc_cpu_features());
     size_t nbytes;
-    const uint32_t rows = survey(m, symbols, blocks, &nbytes);
+    const uint32_t rows = survey(m, kernels, symbols, blocks, &nbytes);
     *lane_code = choose_lanes(nbytes);
     const int lanes = lwfc_groups_lane_counts[*lane_code];
     struct writer w = {.p = out + bound - 4 * (size_t)lanes};
     for (int i = 0; i < lanes; i++) {
         w.states[i] = lanes == 1 ? 1 : LWFC_GROUPS_STATE;
     }
-    const struct lwfc_groups_kernels *kernels = lwfc_groups_kernels_for(lwfc_cpu_features());
     if (lanes >= LWFC_GROUP && kernels->encode != NULL) {
         put_rows(m, kernels, &w, symbols, blocks, rows, lanes);
         return finish(&w, lanes, out + bound);

@@ -133,32 +133,31 @@ LWFC_INLINE int decode_lanes(struct lwfc_groups_reader *r, const struct lwfc_gro
         }
         uint32_t *const states = r->states + LWFC_GROUP * row % lanes;
         const size_t at = (size_t)LWFC_GROUP * g;
-        uint32_t x[LWFC_GROUP];
-        int32_t values[LWFC_GROUP];
-        uint32_t escapes = 0;
+        uint32_t x[LWFC_GROUP], escapes[LWFC_GROUP], escape_count = 0;
         memcpy(x, states, step * sizeof *x);
+        const uint32_t before = entries, column = t->columns[g];
         const uint32_t n = present(t->counts[g], lanes);
         for (uint32_t j = 0; j < n; j += step) {
             for (uint32_t k = 0; k < step; k++) { /* behind the count all is one symbol 0 */
                 const uint32_t symbol = take_symbol(&x[k], t, at + j + k, &p, end);
-                values[j + k] = (int32_t)symbol - LWFC_GROUPS_TOP;
-                escapes |= (uint32_t)(symbol == LWFC_GROUPS_ESCAPE) << (j + k);
-            }
-        }
-        memcpy(states, x, step * sizeof *x);
-        for (uint32_t j = 0; escapes >> j != 0; j++) {
-            if (escapes >> j & 1) {
-                values[j] = lwfc_groups_escape(&states[j % step], &p, end, t->tops[at + j],
-                                               t->limits[g]);
-                if (values[j] == 0) {
-                    return -1;
+                if (LWFC_UNLIKELY(symbol != LWFC_GROUPS_TOP)) {
+                    const int32_t v = (int32_t)symbol - LWFC_GROUPS_TOP;
+                    escapes[escape_count] = entries;
+                    escape_count += symbol == LWFC_GROUPS_ESCAPE;
+                    list->entries[entries++] = (column + j + k) << 16 | (uint16_t)v;
                 }
             }
         }
-        const uint32_t before = entries, column = t->columns[g];
-        for (uint32_t j = 0; j < n; j++) {
-            list->entries[entries] = (column + j) << 16 | (uint16_t)values[j];
-            entries += values[j] != 0;
+        memcpy(states, x, step * sizeof *x);
+        for (uint32_t i = 0; i < escape_count; i++) {
+            uint32_t *const entry = &list->entries[escapes[i]];
+            const uint32_t j = (*entry >> 16) - column;
+            const int32_t v =
+                lwfc_groups_escape(&states[j % step], &p, end, t->tops[at + j], t->limits[g]);
+            if (v == 0) {
+                return -1;
+            }
+            *entry = (column + j) << 16 | (uint16_t)v;
         }
         if (entries == before) {
             return -1; /* a silent group is flagged as one */
@@ -187,7 +186,21 @@ static int decode(struct lwfc_groups_reader *r, const struct lwfc_groups_tables 
     }
 }
 
-static const struct lwfc_groups_kernels scalar_kernels = {decode, NULL};
+static size_t loud(const int16_t *symbols, size_t groups, size_t *nonzero)
+{
+    size_t count = 0;
+    for (size_t g = 0; g < groups; g++, symbols += LWFC_GROUP) {
+        if (lwfc_groups_loud(symbols)) {
+            count++;
+            for (int j = 0; j < LWFC_GROUP; j++) {
+                *nonzero += symbols[j] != 0;
+            }
+        }
+    }
+    return count;
+}
+
+static const struct lwfc_groups_kernels scalar_kernels = {decode, NULL, loud};
 
 #if LWFC_X86 && defined(__x86_64__)
 #include "kernels/x86/groups_avx2.h"

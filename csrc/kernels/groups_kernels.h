@@ -76,6 +76,8 @@ struct lwfc_groups_kernels {
     uint8_t *(*encode)(const struct lwfc_groups_tables *tables,
                        const struct lwfc_groups_steps *steps, const int16_t *symbols,
                        uint32_t *row, int lanes, uint32_t *states, uint8_t *p);
+    /* Of `groups` groups how many have symbols that are not 0; adds up those to *nonzero. */
+    size_t (*loud)(const int16_t *symbols, size_t groups, size_t *nonzero);
 };
 
 const struct lwfc_groups_kernels *lwfc_groups_kernels_for(uint32_t features);

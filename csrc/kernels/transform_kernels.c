@@ -182,12 +182,12 @@ static void forward_columns(const uint32_t *r, const struct lwfc_side *height, i
 static void analyze(const struct lwfc_analysis *a)
 {
     const size_t pairs = a->padded / 2;
-    for (size_t b = 0; b < a->blocks; b++) {
-        const int16_t *x = a->x + b * a->padded;
-        for (int group = 0; group < a->groups; group++) {
+    for (int i = 0; i < a->count; i++) {
+        const int16_t *x = a->lines[i].x;
+        for (int group = 0; group * LWFC_STRIP < a->columns; group++) {
             const uint32_t *row = a->rows + (size_t)group * pairs * LWFC_STRIP;
             const float *scales = a->scales + group * LWFC_STRIP;
-            int16_t *out = a->q + b * a->stride + group * LWFC_STRIP;
+            int16_t *out = a->lines[i].q + group * LWFC_STRIP;
             int32_t sums[LWFC_STRIP] = {0};
             for (size_t p = 0; p < pairs; p++, row += LWFC_STRIP) {
                 for (int k = 0; k < LWFC_STRIP; k++) {
@@ -205,6 +205,11 @@ static void analyze(const struct lwfc_analysis *a)
 
 static const struct lwfc_transform_kernels scalar_kernels = {
     synthesize, columns, rows, take, forward_rows, forward_columns, analyze};
+
+enum {
+    FOLD_MIN = 16,                           /* places of a line that is folded */
+    FOLDED = LWFC_SIDE_MAX / 4 * LWFC_STRIP /* numbers of a folded line */
+};
 
 #if LWFC_X86
 #include "kernels/x86/transform_avx2.h"

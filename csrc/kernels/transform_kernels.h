@@ -61,19 +61,25 @@ struct lwfc_rows_in {
     ptrdiff_t mean_channel, mean_row, mean_column;
     float scale, lo, hi;
     int bits;
+    int is_narrow; /* clip(x) * scale and mean << bits stay within 32767 */
 };
 
-/* Coefficients of one frequency, for several blocks:
+/* Channels of one frequency of one block, and where its coefficients go: whole groups. */
+struct lwfc_analysis_line {
+    const int16_t *x;
+    int16_t *q;
+};
+
+/* Coefficients of all lines that one matrix makes:
  * q = rint(clamp(f32(sum of rows[k][c] * x[c]) * scales[k])). */
 struct lwfc_analysis {
-    const int16_t *x; /* [block][padded channels] */
-    size_t blocks, padded;
-    const uint32_t *rows; /* [group of 16 k][pair of c][16]: pairs of channels */
+    const struct lwfc_analysis_line *lines;
+    int count;
+    size_t channels, padded;
+    const uint32_t *rows; /* [group of 16 k][pair of padded c][16]: pairs of channels */
     const float *scales;  /* to whole groups, 0 behind the last */
-    int groups;
+    int columns;          /* >= 1; coefficients behind them, to whole groups, are 0 */
     float limit;
-    int16_t *q; /* [block][stride]: whole groups */
-    size_t stride;
 };
 
 struct lwfc_transform_kernels {

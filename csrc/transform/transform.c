@@ -4,7 +4,10 @@
 #include <math.h>
 #include <string.h>
 
-enum { BATCH_VALUES = 1 << 16 }; /* coefficients of a batch of blocks: they stay in a core's cache */
+enum {
+    BATCH_VALUES = 1 << 16, /* coefficients of a batch of blocks: they stay in a core's cache */
+    LINES = 64              /* of a call that makes coefficients */
+};
 
 static size_t larger(size_t a, size_t b)
 {
@@ -80,7 +83,8 @@ static void forward_block(const struct lwfc_transform *t,
                                 .scale = t->scale_in,
                                 .lo = t->clip_lo,
                                 .hi = t->clip_hi,
-                                .bits = t->bits[0]};
+                                .bits = t->bits[0],
+                                .is_narrow = t->is_narrow};
     const size_t at = mean_place(t, top, left);
     from.mean = is_last ? t->mean_last + at * (size_t)t->padded : t->mean_planar + at;
     uint32_t *between = pairs + t->block_height * t->side_x.pairs * LWFC_STRIP;
@@ -93,6 +97,47 @@ static void forward_block(const struct lwfc_transform *t,
                                  t->side_y.bits + t->bits[1] - t->bits[2], x + c, stride);
         from.in += LWFC_STRIP * from.channel;
         from.mean += LWFC_STRIP * from.mean_channel;
+    }
+}
+
+/* Coefficients of `count` blocks from their frequencies x[frequency][batch][padded channels]. */
+static void analyze(const struct lwfc_transform *t, const struct lwfc_transform_kernels *kernels,
+                    const int16_t *x, size_t batch, size_t count, int16_t *coefficients)
+{
+    const size_t symbols = (size_t)t->model.tables.groups * LWFC_GROUP;
+    const size_t padded = (size_t)t->padded;
+    struct lwfc_analysis_line lines[LINES];
+    struct lwfc_analysis a = {.lines = lines, .channels = (size_t)t->channels, .padded = padded};
+    for (int i = 0, end; i < t->live; i = end) {
+        const uint64_t key = t->order[i] >> 16;
+        const struct lwfc_transform_matrix *m = &t->matrices[key >> 16];
+        const size_t room = (key & 0xFFFF) * LWFC_GROUP;
+        a.rows = m->analysis;
+        a.scales = m->scales;
+        a.limit = (float)m->limit;
+        a.columns = (size_t)m->columns < room ? m->columns : (int)room;
+        for (end = i; end < t->live && t->order[end] >> 16 == key; end++) {
+            const size_t f = t->order[end] & 0xFFFF;
+            int16_t *q = coefficients + (size_t)t->groups[f] * LWFC_GROUP;
+            for (size_t b = 0; b < count; b++, q += symbols) {
+                lines[a.count++] = (struct lwfc_analysis_line){x + (f * batch + b) * padded, q};
+                if (a.count == LINES) {
+                    kernels->analyze(&a);
+                    a.count = 0;
+                }
+            }
+        }
+        kernels->analyze(&a);
+        a.count = 0;
+        for (int k = i; k < end; k++) {
+            const size_t f = t->order[k] & 0xFFFF, used = t->columns[f];
+            if (used < room && used < (size_t)m->columns) { /* more than this frequency has */
+                int16_t *q = coefficients + (size_t)t->groups[f] * LWFC_GROUP;
+                for (size_t b = 0; b < count; b++, q += symbols) {
+                    memset(q + used, 0, (room - used) * sizeof(int16_t));
+                }
+            }
+        }
     }
 }
 
@@ -111,29 +156,7 @@ void lwfc_transform_forward(const struct lwfc_transform *t,
             forward_block(t, kernels, tile, (int)(first + b), pairs, x + b * padded,
                           batch * padded);
         }
-        for (int f = 0; f < t->frequencies; f++) {
-            if (t->columns[f] == 0) {
-                continue;
-            }
-            const struct lwfc_transform_matrix *m = &t->matrices[t->index[f]];
-            const struct lwfc_analysis analysis = {
-                .x = x + (size_t)f * batch * padded,
-                .blocks = count,
-                .padded = padded,
-                .rows = m->analysis,
-                .scales = m->scales,
-                .groups = (t->columns[f] + LWFC_GROUP - 1) / LWFC_GROUP,
-                .limit = (float)m->limit,
-                .q = coefficients + first * symbols + (size_t)t->groups[f] * LWFC_GROUP,
-                .stride = symbols};
-            kernels->analyze(&analysis);
-            /* The matrix may have more columns than this frequency. */
-            const size_t used = t->columns[f];
-            const size_t room = (size_t)analysis.groups * LWFC_GROUP;
-            for (size_t b = 0; used < room && b < count; b++) {
-                memset(analysis.q + b * symbols + used, 0, (room - used) * sizeof(int16_t));
-            }
-        }
+        analyze(t, kernels, x, batch, count, coefficients + first * symbols);
     }
 }
 

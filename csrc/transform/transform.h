@@ -29,10 +29,14 @@ struct lwfc_transform {
     struct lwfc_side side_y, side_x;
     const uint16_t *index, *columns; /* [frequency]: its matrix, its live columns */
     const uint32_t *groups;          /* [frequency]: its first group */
+    /* [live]: matrix << 32 | groups << 16 | frequency, rising; frequencies that have columns. */
+    const uint64_t *order;
+    int live;
     const struct lwfc_transform_matrix *matrices;
     int matrix_count;
     /* Two layouts, of all places, or of one block if each channel has one mean. */
     int mean_is_map;
+    int is_narrow; /* what goes into the forward way: see struct lwfc_rows_in */
     const int16_t *mean_planar; /* [channel][y][x] */
     const int16_t *mean_last;   /* [y][x][padded channels] */
     struct lwfc_groups_model model;

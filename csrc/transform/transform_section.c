@@ -5,6 +5,7 @@
 #include "transform/section.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum {
@@ -239,6 +240,7 @@ static int read_mean(const uint8_t *p, struct lwfc_transform *t, struct lwfc_pla
     int16_t *planar = lwfc_place(memory, places * (size_t)t->channels, sizeof *planar);
     int16_t *last = lwfc_place(memory, places * (size_t)t->padded, sizeof *last);
     memset(last, 0, places * (size_t)t->padded * sizeof *last);
+    int32_t largest = 0;
     for (size_t c = 0; c < (size_t)t->channels; c++) {
         for (size_t i = 0; i < places; i++) {
             const size_t at = t->mean_is_map ? c * places + i : c;
@@ -246,9 +248,12 @@ static int read_mean(const uint8_t *p, struct lwfc_transform *t, struct lwfc_pla
             if (v == INT16_MIN) {
                 return -1;
             }
+            largest = abs(v) > largest ? abs(v) : largest;
             planar[c * places + i] = last[i * (size_t)t->padded + c] = v;
         }
     }
+    t->is_narrow = fabsf(t->clip_lo * t->scale_in) <= 32767 &&
+                   fabsf(t->clip_hi * t->scale_in) <= 32767 && largest << t->bits[0] <= 32767;
     t->mean_planar = planar;
     t->mean_last = last;
     return 0;
@@ -337,6 +342,7 @@ size_t lwfc_transform_nbytes(const uint8_t *section, size_t nbytes)
     lwfc_place(&p, frequencies, sizeof *t.index);
     lwfc_place(&p, frequencies, sizeof *t.columns);
     lwfc_place(&p, frequencies, sizeof *t.groups);
+    lwfc_place(&p, frequencies, sizeof *t.order);
     lwfc_place(&p, (size_t)t.matrix_count, sizeof *t.matrices);
     for (int m = 0; m < t.matrix_count; m++) {
         const size_t columns = o.sizes.matrix_columns[m], rows = groups_of(columns) * LWFC_GROUP;
@@ -353,6 +359,12 @@ size_t lwfc_transform_nbytes(const uint8_t *section, size_t nbytes)
     return p.used + lwfc_groups_model_nbytes(o.sizes.groups, o.class_count);
 }
 
+static int compare_keys(const void *a, const void *b)
+{
+    const uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return (x > y) - (x < y);
+}
+
 int lwfc_transform_read(const uint8_t *section, size_t nbytes, struct lwfc_transform *t,
                         void *memory)
 {
@@ -364,9 +376,10 @@ int lwfc_transform_read(const uint8_t *section, size_t nbytes, struct lwfc_trans
     uint16_t *index = lwfc_place(&p, (size_t)t->frequencies, sizeof *index);
     uint16_t *columns = lwfc_place(&p, (size_t)t->frequencies, sizeof *columns);
     uint32_t *first = lwfc_place(&p, (size_t)t->frequencies, sizeof *first);
+    uint64_t *order = lwfc_place(&p, (size_t)t->frequencies, sizeof *order);
     struct lwfc_transform_matrix *matrices =
         lwfc_place(&p, (size_t)t->matrix_count, sizeof *matrices);
-    t->live_u = t->live_v = 0;
+    t->live = t->live_u = t->live_v = 0;
     t->coefficients = (uint32_t)o.sizes.coefficients;
     for (int f = 0; f < t->frequencies; f++) {
         index[f] = lwfc_load_u16(o.index + 2 * f);
@@ -375,11 +388,15 @@ int lwfc_transform_read(const uint8_t *section, size_t nbytes, struct lwfc_trans
         if (columns[f] > 0) {
             t->live_u = u >= t->live_u ? u + 1 : t->live_u;
             t->live_v = v >= t->live_v ? v + 1 : t->live_v;
+            order[t->live++] =
+                (uint64_t)index[f] << 32 | groups_of(columns[f]) << 16 | (uint64_t)f;
         }
     }
+    qsort(order, (size_t)t->live, sizeof *order, compare_keys);
     t->index = index;
     t->columns = columns;
     t->groups = first;
+    t->order = order;
     t->matrices = matrices;
     const uint8_t *record = o.matrices;
     for (int m = 0; m < t->matrix_count; m++) {

@@ -50,7 +50,9 @@ static size_t make_section(uint8_t *out, const struct random_section *s)
     *p++ = 4;
     *p++ = 2;
     *p++ = 0;
-    const float numbers[] = {1.0f / 256, -3, 5, s->flags & 1 ? -1.5f : 0, s->flags & 1 ? 3.0f : 0};
+    /* Loud numbers leave 16 bits, others stay within them. */
+    const float unit = s->loud ? 1.0f / 256 : 1.0f / 64;
+    const float numbers[] = {unit, -3, 5, s->flags & 1 ? -1.5f : 0, s->flags & 1 ? 3.0f : 0};
     for (int i = 0; i < 5; i++, p += 4) {
         lwfc_store_f32(p, numbers[i]);
     }

@@ -62,6 +62,42 @@ LWFC_INLINE V neon_sub(V a, V b)
     return vsubq_s32(a, b);
 }
 
+LWFC_INLINE V neon_and(V a, V b)
+{
+    return vandq_s32(a, b);
+}
+
+LWFC_INLINE V neon_add16(V a, V b)
+{
+    return vreinterpretq_s32_s16(vaddq_s16(vreinterpretq_s16_s32(a), vreinterpretq_s16_s32(b)));
+}
+
+LWFC_INLINE V neon_sub16(V a, V b)
+{
+    return vreinterpretq_s32_s16(vsubq_s16(vreinterpretq_s16_s32(a), vreinterpretq_s16_s32(b)));
+}
+
+LWFC_INLINE V neon_swapped(V a)
+{
+    return vreinterpretq_s32_s16(vrev32q_s16(vreinterpretq_s16_s32(a)));
+}
+
+LWFC_INLINE V neon_joined(V low, V high)
+{
+    return vbslq_s32(vdupq_n_u32(0xFFFF), low, high);
+}
+
+LWFC_INLINE V neon_widest(V widest, V a)
+{
+    return vreinterpretq_s32_s16(
+        vmaxq_s16(vreinterpretq_s16_s32(widest), vabsq_s16(vreinterpretq_s16_s32(a))));
+}
+
+LWFC_INLINE int neon_is_narrow(V widest)
+{
+    return vmaxvq_s16(vreinterpretq_s16_s32(widest)) < 1 << 14;
+}
+
 /* What a sum that will be shifted begins with. */
 LWFC_INLINE V neon_half(int shift)
 {
@@ -103,9 +139,11 @@ LWFC_INLINE V neon_mean(const int16_t *p, V unit)
     return vmulq_s32(vmovl_s16(vld1_s16(p)), unit);
 }
 
-LWFC_INLINE void neon_store_low(int16_t *p, V v)
+LWFC_INLINE void neon_store_low(int16_t *p, const V *v)
 {
-    vst1_s16(p, vmovn_s32(v));
+    for (int i = 0; i < LWFC_STRIP / LANES_NEON; i++) {
+        vst1_s16(p + i * LANES_NEON, vmovn_s32(v[i]));
+    }
 }
 
 LWFC_INLINE F neon_scaled(V sum, float scale)
@@ -151,20 +189,19 @@ LWFC_INLINE V neon_taken(F x, V mean, const struct lwfc_rows_in *f)
     return vandq_s32(vsubq_s32(whole, mean), number);
 }
 
-/* Eight floats at `in` and eight at `next`, of which `count` and `next_count` are there. */
-LWFC_INLINE void neon_take_line(const float *in, int count, const int16_t *mean, const float *next,
-                                int next_count, const int16_t *next_mean,
-                                const struct lwfc_rows_in *f, int16_t *line)
+/* The first `count` floats at `in` and at `next`, at most eight. */
+LWFC_INLINE void neon_take_two(const float *in, const float *next, int count, const int16_t *mean,
+                               const int16_t *next_mean, const struct lwfc_rows_in *f,
+                               int16_t *out, int16_t *next_out)
 {
     const V unit = neon_set1(1u << f->bits);
-    V all[4];
-    for (int i = 0; i < 2; i++) {
-        all[i] = neon_taken(neon_load_floats(in + 4 * i, count - 4 * i),
-                            neon_mean(mean + 4 * i, unit), f);
-        all[2 + i] = neon_taken(neon_load_floats(next + 4 * i, next_count - 4 * i),
-                                neon_mean(next_mean + 4 * i, unit), f);
+    for (int i = 0; i < 8; i += LANES_NEON) {
+        const V a = neon_taken(neon_load_floats(in + i, count - i), neon_mean(mean + i, unit), f);
+        const V b =
+            neon_taken(neon_load_floats(next + i, count - i), neon_mean(next_mean + i, unit), f);
+        vst1_s16(out + i, vmovn_s32(neon_saturated(a)));
+        vst1_s16(next_out + i, vmovn_s32(neon_saturated(b)));
     }
-    neon_store_strip(line, all, 0);
 }
 
 LWFC_INLINE V neon_quantized(V sum, const float *scales, float limit)
@@ -193,13 +230,20 @@ LWFC_INLINE void neon_turned(const int16_t *lines, size_t nbytes, int pairs, uin
 #define v_add neon_add
 #define v_sub neon_sub
 #define v_half neon_half
+#define v_and neon_and
+#define v_add16 neon_add16
+#define v_sub16 neon_sub16
+#define v_swapped neon_swapped
+#define v_joined neon_joined
+#define v_widest neon_widest
+#define v_is_narrow neon_is_narrow
 #define v_shifted_pair neon_shifted_pair
 #define v_store_strip neon_store_strip
 #define v_load_pairs neon_load_pairs
 #define v_mean neon_mean
 #define v_store_low neon_store_low
 #define v_taken neon_taken
-#define v_take_line neon_take_line
+#define v_take_two neon_take_two
 #define v_quantized neon_quantized
 #define v_turned neon_turned
 #define f_scaled neon_scaled

@@ -212,6 +212,20 @@ TARGET LWFC_INLINE ROW row_put_flags_avx2(ROW x, const struct lwfc_groups_steps 
     return x;
 }
 
+TARGET static size_t loud_avx2(const int16_t *symbols, size_t groups, size_t *nonzero)
+{
+    size_t count = 0, bits = 0;
+    for (size_t g = 0; g < groups; g++, symbols += LWFC_GROUP) {
+        const __m256i v = _mm256_loadu_si256((const __m256i *)(const void *)symbols);
+        const __m256i zero = _mm256_cmpeq_epi16(v, _mm256_setzero_si256());
+        const uint32_t some = ~(uint32_t)_mm256_movemask_epi8(zero);
+        count += some != 0;
+        bits += (size_t)_mm_popcnt_u32(some);
+    }
+    *nonzero += bits / 2;
+    return count;
+}
+
 #define row_load row_load_avx2
 #define row_store row_store_avx2
 #define row_flags row_flags_avx2
@@ -224,6 +238,6 @@ TARGET LWFC_INLINE ROW row_put_flags_avx2(ROW x, const struct lwfc_groups_steps 
 #include "kernels/groups_rows_put.h"
 #include "kernels/groups_rows_end.h"
 
-static const struct lwfc_groups_kernels avx2_kernels = {decode_avx2, encode_avx2};
+static const struct lwfc_groups_kernels avx2_kernels = {decode_avx2, encode_avx2, loud_avx2};
 
 #endif

@@ -153,6 +153,6 @@ TARGET LWFC_INLINE ROW row_put_flags_avx512(ROW x, const struct lwfc_groups_step
 #include "kernels/groups_rows_put.h"
 #include "kernels/groups_rows_end.h"
 
-static const struct lwfc_groups_kernels avx512_kernels = {decode_avx512, encode_avx512};
+static const struct lwfc_groups_kernels avx512_kernels = {decode_avx512, encode_avx512, loud_avx2};
 
 #endif

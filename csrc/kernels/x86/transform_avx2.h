@@ -55,6 +55,46 @@ TARGET LWFC_INLINE V avx2_sub(V a, V b)
     return a - b;
 }
 
+TARGET LWFC_INLINE V avx2_and(V a, V b)
+{
+    return a & b;
+}
+
+TARGET LWFC_INLINE V avx2_add16(V a, V b)
+{
+    return (V)_mm256_add_epi16((__m256i)a, (__m256i)b);
+}
+
+TARGET LWFC_INLINE V avx2_sub16(V a, V b)
+{
+    return (V)_mm256_sub_epi16((__m256i)a, (__m256i)b);
+}
+
+/* The halves of each number change places. */
+TARGET LWFC_INLINE V avx2_swapped(V a)
+{
+    const __m256i order = _mm256_broadcastsi128_si256(
+        _mm_setr_epi8(2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13));
+    return (V)_mm256_shuffle_epi8((__m256i)a, order);
+}
+
+/* The low halves of one and the high halves of the other. */
+TARGET LWFC_INLINE V avx2_joined(V low, V high)
+{
+    return (V)_mm256_blend_epi16((__m256i)low, (__m256i)high, 0xAA);
+}
+
+/* The larger magnitudes of halves, and whether all are below 2^14. */
+TARGET LWFC_INLINE V avx2_widest(V widest, V a)
+{
+    return (V)_mm256_max_epi16((__m256i)widest, _mm256_abs_epi16((__m256i)a));
+}
+
+TARGET LWFC_INLINE int avx2_is_narrow(V widest)
+{
+    return _mm256_testz_si256((__m256i)widest, _mm256_set1_epi16(1 << 14));
+}
+
 /* What a sum that will be shifted begins with. */
 TARGET LWFC_INLINE V avx2_half(int shift)
 {
@@ -106,11 +146,10 @@ TARGET LWFC_INLINE V avx2_mean(const int16_t *p, V unit)
     return (V)_mm256_madd_epi16(v, (__m256i)unit);
 }
 
-TARGET LWFC_INLINE void avx2_store_low(int16_t *p, V v)
+TARGET LWFC_INLINE void avx2_store_low(int16_t *p, const V *v)
 {
-    const __m256i both = _mm256_packs_epi32((__m256i)v, (__m256i)v);
-    const __m256i packed = _mm256_permute4x64_epi64(both, 0x08);
-    _mm_storeu_si128((__m128i *)p, _mm256_castsi256_si128(packed));
+    const __m256i both = _mm256_packs_epi32((__m256i)v[0], (__m256i)v[1]);
+    _mm256_storeu_si256((__m256i *)(void *)p, _mm256_permute4x64_epi64(both, 0xD8));
 }
 
 TARGET LWFC_INLINE F avx2_scaled(V sum, float scale)
@@ -163,16 +202,44 @@ TARGET LWFC_INLINE V avx2_taken(F x, V mean, const struct lwfc_rows_in *f)
     return ((V)_mm256_cvtps_epi32(scaled) - mean) & number;
 }
 
-/* Eight floats at `in` and eight at `next`, of which `count` and `next_count` are there. */
-TARGET LWFC_INLINE void avx2_take_line(const float *in, int count, const int16_t *mean,
-                                       const float *next, int next_count, const int16_t *next_mean,
-                                       const struct lwfc_rows_in *f, int16_t *line)
+TARGET LWFC_INLINE __m256i avx2_rounded(F x, const struct lwfc_rows_in *f)
 {
-    const V unit = avx2_set1(1u << f->bits);
-    const V both[2] = {
-        avx2_taken(avx2_load_floats(in, count), avx2_mean(mean, unit), f),
-        avx2_taken(avx2_load_floats(next, next_count), avx2_mean(next_mean, unit), f)};
-    avx2_store_strip(line, both, 0);
+    return _mm256_cvtps_epi32(
+        _mm256_mul_ps(avx2_limited(x, f->lo, f->hi), _mm256_set1_ps(f->scale)));
+}
+
+TARGET LWFC_INLINE __m256i avx2_two(const int16_t *low, const int16_t *high)
+{
+    return _mm256_inserti128_si256(
+        _mm256_castsi128_si256(_mm_loadu_si128((const __m128i *)(const void *)low)),
+        _mm_loadu_si128((const __m128i *)(const void *)high), 1);
+}
+
+/* The first `count` floats at `in` and at `next`, at most eight. */
+TARGET LWFC_INLINE void avx2_take_two(const float *in, const float *next, int count,
+                                      const int16_t *mean, const int16_t *next_mean,
+                                      const struct lwfc_rows_in *f, int16_t *out,
+                                      int16_t *next_out)
+{
+    const F x = avx2_load_floats(in, count), y = avx2_load_floats(next, count);
+    __m256i v;
+    if (f->is_narrow) {
+        const __m256i both = _mm256_permute4x64_epi64(
+            _mm256_packs_epi32(avx2_rounded(x, f), avx2_rounded(y, f)), 0xD8);
+        const __m256i means =
+            _mm256_sll_epi16(avx2_two(mean, next_mean), _mm_cvtsi32_si128(f->bits));
+        /* Only NaN becomes the lowest number. */
+        const __m256i nan = _mm256_cmpeq_epi16(both, _mm256_set1_epi16(INT16_MIN));
+        v = _mm256_max_epi16(_mm256_subs_epi16(both, means), _mm256_set1_epi16(-32767));
+        v = _mm256_andnot_si256(nan, v);
+    } else {
+        const V unit = avx2_set1(1u << f->bits);
+        v = avx2_packed(avx2_taken(x, avx2_mean(mean, unit), f),
+                        avx2_taken(y, avx2_mean(next_mean, unit), f), 0);
+        v = _mm256_permute4x64_epi64(v, 0xD8);
+    }
+    _mm_storeu_si128((__m128i *)(void *)out, _mm256_castsi256_si128(v));
+    _mm_storeu_si128((__m128i *)(void *)next_out, _mm256_extracti128_si256(v, 1));
 }
 
 TARGET LWFC_INLINE V avx2_quantized(V sum, const float *scales, float limit)
@@ -212,13 +279,20 @@ TARGET LWFC_INLINE void avx2_turned(const int16_t *lines, size_t nbytes, int pai
 #define v_add avx2_add
 #define v_sub avx2_sub
 #define v_half avx2_half
+#define v_and avx2_and
+#define v_add16 avx2_add16
+#define v_sub16 avx2_sub16
+#define v_swapped avx2_swapped
+#define v_joined avx2_joined
+#define v_widest avx2_widest
+#define v_is_narrow avx2_is_narrow
 #define v_shifted_pair avx2_shifted_pair
 #define v_store_strip avx2_store_strip
 #define v_load_pairs avx2_load_pairs
 #define v_mean avx2_mean
 #define v_store_low avx2_store_low
 #define v_taken avx2_taken
-#define v_take_line avx2_take_line
+#define v_take_two avx2_take_two
 #define v_quantized avx2_quantized
 #define v_turned avx2_turned
 #define f_scaled avx2_scaled

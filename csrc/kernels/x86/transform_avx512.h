@@ -60,6 +60,41 @@ TARGET LWFC_INLINE V avx512_sub(V a, V b)
     return _mm512_sub_epi32(a, b);
 }
 
+TARGET LWFC_INLINE V avx512_and(V a, V b)
+{
+    return _mm512_and_si512(a, b);
+}
+
+TARGET LWFC_INLINE V avx512_add16(V a, V b)
+{
+    return _mm512_add_epi16(a, b);
+}
+
+TARGET LWFC_INLINE V avx512_sub16(V a, V b)
+{
+    return _mm512_sub_epi16(a, b);
+}
+
+TARGET LWFC_INLINE V avx512_swapped(V a)
+{
+    return _mm512_or_si512(_mm512_slli_epi32(a, 16), _mm512_srli_epi32(a, 16));
+}
+
+TARGET LWFC_INLINE V avx512_joined(V low, V high)
+{
+    return _mm512_mask_mov_epi16(high, 0x55555555, low);
+}
+
+TARGET LWFC_INLINE V avx512_widest(V widest, V a)
+{
+    return _mm512_max_epi16(widest, _mm512_abs_epi16(a));
+}
+
+TARGET LWFC_INLINE int avx512_is_narrow(V widest)
+{
+    return _mm512_cmpgt_epi16_mask(widest, _mm512_set1_epi16((1 << 14) - 1)) == 0;
+}
+
 /* What a sum that will be shifted begins with. */
 TARGET LWFC_INLINE V avx512_half(int shift)
 {
@@ -97,14 +132,15 @@ TARGET LWFC_INLINE V avx512_mean(const int16_t *p, V unit)
     return avx512_scaled_up(_mm256_loadu_si256((const __m256i *)(const void *)p), unit);
 }
 
-TARGET LWFC_INLINE void avx512_store_low(int16_t *p, V v)
+TARGET LWFC_INLINE void avx512_store_low(int16_t *p, const V *v)
 {
-    _mm256_storeu_si256((__m256i *)(void *)p, _mm512_cvtepi32_epi16(v));
+    _mm256_storeu_si256((__m256i *)(void *)p, _mm512_cvtepi32_epi16(*v));
 }
 
 TARGET LWFC_INLINE void avx512_store_strip(int16_t *p, const V *sum, int shift)
 {
-    avx512_store_low(p, avx512_shifted(*sum, shift));
+    const V v = avx512_shifted(*sum, shift);
+    avx512_store_low(p, &v);
 }
 
 TARGET LWFC_INLINE F avx512_scaled(V sum, float scale)
@@ -143,25 +179,23 @@ TARGET LWFC_INLINE V avx512_taken(F x, V mean, const struct lwfc_rows_in *f)
 
 TARGET LWFC_INLINE V avx512_two_means(const int16_t *low, const int16_t *high, V unit)
 {
-    const __m256i both = _mm256_inserti128_si256(
-        _mm256_castsi128_si256(_mm_loadu_si128((const __m128i *)(const void *)low)),
-        _mm_loadu_si128((const __m128i *)(const void *)high), 1);
-    return avx512_scaled_up(both, unit);
+    return avx512_scaled_up(avx2_two(low, high), unit);
 }
 
-/* Eight floats at `in` and eight at `next`, of which `count` and `next_count` are there. */
-TARGET LWFC_INLINE void avx512_take_line(const float *in, int count, const int16_t *mean,
-                                         const float *next, int next_count,
-                                         const int16_t *next_mean, const struct lwfc_rows_in *f,
-                                         int16_t *line)
+/* The first `count` floats at `in` and at `next`, at most eight. */
+TARGET LWFC_INLINE void avx512_take_two(const float *in, const float *next, int count,
+                                        const int16_t *mean, const int16_t *next_mean,
+                                        const struct lwfc_rows_in *f, int16_t *out,
+                                        int16_t *next_out)
 {
-    const __mmask8 low = (__mmask8)avx512_first(count);
-    const __mmask8 high = (__mmask8)avx512_first(next_count < 0 ? 0 : next_count);
+    const __mmask8 some = (__mmask8)avx512_first(count < 8 ? count : 8);
     const F x = _mm512_castpd_ps(_mm512_insertf64x4(
-        _mm512_castps_pd(_mm512_castps256_ps512(_mm256_maskz_loadu_ps(low, in))),
-        _mm256_castps_pd(_mm256_maskz_loadu_ps(high, next)), 1));
-    const V v = avx512_taken(x, avx512_two_means(mean, next_mean, avx512_set1(1u << f->bits)), f);
-    avx512_store_strip(line, &v, 0);
+        _mm512_castps_pd(_mm512_castps256_ps512(_mm256_maskz_loadu_ps(some, in))),
+        _mm256_castps_pd(_mm256_maskz_loadu_ps(some, next)), 1));
+    const V means = avx512_two_means(mean, next_mean, avx512_set1(1u << f->bits));
+    const __m256i v = _mm512_cvtepi32_epi16(avx512_saturated(avx512_taken(x, means, f)));
+    _mm_storeu_si128((__m128i *)(void *)out, _mm256_castsi256_si128(v));
+    _mm_storeu_si128((__m128i *)(void *)next_out, _mm256_extracti128_si256(v, 1));
 }
 
 TARGET LWFC_INLINE V avx512_quantized(V sum, const float *scales, float limit)
@@ -179,13 +213,20 @@ TARGET LWFC_INLINE V avx512_quantized(V sum, const float *scales, float limit)
 #define v_add avx512_add
 #define v_sub avx512_sub
 #define v_half avx512_half
+#define v_and avx512_and
+#define v_add16 avx512_add16
+#define v_sub16 avx512_sub16
+#define v_swapped avx512_swapped
+#define v_joined avx512_joined
+#define v_widest avx512_widest
+#define v_is_narrow avx512_is_narrow
 #define v_shifted_pair avx512_shifted_pair
 #define v_store_strip avx512_store_strip
 #define v_load_pairs avx512_load_pairs
 #define v_mean avx512_mean
 #define v_store_low avx512_store_low
 #define v_taken avx512_taken
-#define v_take_line avx512_take_line
+#define v_take_two avx512_take_two
 #define v_quantized avx512_quantized
 #define v_turned avx2_turned
 #define f_scaled avx512_scaled
