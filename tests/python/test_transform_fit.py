@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 
 from lwfc.base.errors import ParameterError
 from lwfc.transform.basis import Second, Shape, make_basis
-from lwfc.transform.choice import Goal, bisected
 from lwfc.transform.geometry import Geometry, Layout, candidates, cosines, radial_bands
 from lwfc.transform.integer import integer_matrix
 from lwfc.transform.metric import regularized, smoothed
 from lwfc.transform.rate import LARGEST, live_columns, make_tables, quantized
+from lwfc.transform.steps import Goal, bisected
 from lwfc.transform.subspace import find_subspace
 from lwfc.transform.survey import Kept, survey
-from lwfc.transform.trial import Point
+from lwfc.transform.trial import Point, Trial, coefficients, moments_of
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "reference"))
 import transform_fit as slow
@@ -193,7 +193,7 @@ class Source:
         self.batches = batches
 
     def walk(self, what):
-        return ((x, None) for x in self.batches)
+        return (x if isinstance(x, tuple) else (x, None) for x in self.batches)
 
 
 def test_survey_leaves_out_what_is_not_finite_and_what_is_absurd():
@@ -209,6 +209,54 @@ def test_survey_leaves_out_what_is_not_finite_and_what_is_absurd():
     assert found.mean[1, 2, 2] == pytest.approx(rest.mean(), abs=1e-5)
     with pytest.raises(ParameterError, match="no finite value"):
         survey(Source(np.full((2, 3, 1, 1), np.nan, np.float32)))
+
+
+@pytest.mark.parametrize("sizes", [(41,), (1,) * 41, (7, 30, 4), (2, 39)])
+def test_survey_keeps_every_so_manyth_sample_whatever_the_batches(sizes, monkeypatch):
+    x = smooth_maps((41, 3, 4, 4))
+    gradients = np.stack([x, -x])
+    cuts = np.cumsum(sizes)[:-1]
+    batches = zip(np.split(x, cuts), np.split(gradients, cuts, axis=1), strict=True)
+    monkeypatch.setattr("lwfc.transform.survey.KEPT", 12 * x[0].size)
+    found = survey(Source(*batches))
+    np.testing.assert_array_equal(found.kept.features, x[::4])
+    np.testing.assert_array_equal(found.kept.gradients, gradients[:, ::4])
+    assert found.nsamples == 41 and not found.everything
+
+
+def test_part_is_some_of_the_samples():
+    x = smooth_maps((11, 3, 4, 4))
+    where = np.array([0, 3, 4, 9])
+    part = Kept(x, np.stack([x, -x])).take(where)
+    copied = part.copied()
+    np.testing.assert_array_equal(copied.features, x[where])
+    np.testing.assert_array_equal(copied.gradients[1], -x[where])
+    np.testing.assert_allclose(part.mean(), x[where].mean(0), atol=1e-6)
+    assert [len(piece) for piece in part.chunks(2 * x[0].size)] == [2, 2]
+    np.testing.assert_array_equal(part.spread(2 * x[0].size).where, [0, 9])
+
+
+def test_crossed_distortion_is_the_mean_over_samples_and_all_gradients():
+    x, g = smooth_maps((12, 3, 8, 4)), smooth_maps((2, 12, 3, 8, 4), seed=1)
+    kept, geometry = Kept(x, g), Geometry(3, 8, 4, 4, 4)
+    fit, code = kept.take(np.arange(6)), kept.take(np.arange(6, 12))
+    mean = x[:6].mean(0)
+    moments = moments_of(geometry, fit, mean, np.arange(16))
+    parts = coefficients(geometry, fit, code, mean, moments, values=1 << 20, whole=1.0, channels=3)
+    trial = Trial(Shape(geometry, False, False), parts)
+    step = 0.8 * trial.deviation
+    symbols = quantized(trial.basis.analyze(parts.coded), step, trial.columns(step))
+    y = np.zeros_like(parts.coded)
+    row = 0
+    for f, count in enumerate(symbols.columns):
+        y[f, :, :count] = symbols.values[row : row + count].T * step
+        row += count
+    error = geometry.inverse(trial.basis.synthesize(y)) - (x[6:] - mean)
+    products = np.einsum("dichw,jchw->dij", g[:, 6:].astype(np.float64), error)
+    own = np.square(products[:, range(6), range(6)]).mean()
+    assert trial.at(step).distortion == pytest.approx(own, rel=1e-3)
+    crossed = np.square(products).mean()
+    assert trial.at(step, crossed=True).distortion == pytest.approx(crossed, rel=1e-3)
 
 
 @given(power=st.floats(0.8, 2.5), wanted=st.floats(1e-4, 0.5), start=st.floats(1e-3, 1e3))

@@ -123,14 +123,14 @@ def smaller_rival(
     if len(kept) < 4 or (doubtful_only and not missed and not doubtful(shape, found.nsamples)):
         return None
     fit, code = Halves(kept).pairs[0]
-    fit, code = fit.spread(TRIAL_VALUES), code.spread(TRIAL_VALUES)
+    fit, code = (part.spread(TRIAL_VALUES).copied() for part in (fit, code))
     mean = fit.features.mean(0, dtype=np.float64).astype(np.float32)
     whole = power(code, mean)
     nearest = whole * point.distortion
     allowed = whole * wanted if missed else nearest
     if kept.gradients is None and not missed:
         allowed /= BLIND
-    ours = point.bits + 8 * STREAM_BYTES / kept.features[0].size
+    ours = point.bits + 8 * STREAM_BYTES / kept.sample_size
 
     def moved(codec: Codec) -> float:
         return power(code.moved(codec.simulate(code.features)), np.float32(0))

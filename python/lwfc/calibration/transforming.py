@@ -14,9 +14,9 @@ from ..base.threads import blas_limit, thread_count
 from ..base.warn import warn_caller
 from ..codec.codec import Codec
 from ..codec.names import NAN_POLICIES
-from ..transform.choice import Goal, find_step
 from ..transform.fit import Fitted, finish, fit
 from ..transform.geometry import Geometry, Layout, candidates
+from ..transform.steps import Goal, find_step
 from ..transform.survey import survey
 from ..transform.trial import Point
 from .pairs import Pairs

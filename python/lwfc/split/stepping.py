@@ -11,8 +11,8 @@ from ..base.arrays import as_float32
 from ..calibration.pairs import Pairs
 from ..calibration.samples import Batches
 from ..calibration.transforming import Prepared, TransformOptions, prepare
-from ..transform.choice import bisected
 from ..transform.geometry import Geometry
+from ..transform.steps import bisected
 from ..transform.trial import Point
 from .cuts import Cut
 from .losses import Loss

@@ -22,8 +22,8 @@ from ..calibration.transforming import (
     warn_of_missed,
 )
 from ..codec.codec import Codec
-from ..transform.choice import Goal, bisected
 from ..transform.clamp import GAIN, ends_of
+from ..transform.steps import Goal, bisected
 from ..transform.trial import Point
 from .features import Batches
 from .gradients import Projections

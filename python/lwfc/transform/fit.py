@@ -6,12 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from .basis import Basis, Second, Shape, make_basis
-from .choice import Goal, Say, choose_shape, find_step, folded
+from .choice import Say, choose_shape, folded
 from .clamp import clamp_of
 from .geometry import Geometry, cosines
 from .integer import INT16, fraction_bits, integer_matrix
 from .rate import live_columns, make_tables, quantized
 from .section import Parts, write_section
+from .steps import Goal, find_step
 from .subspace import DIRECTIONS, Subspace, find_subspace
 from .survey import Source, Survey
 from .trial import Point, Trial, moments_of

@@ -11,6 +11,7 @@ __all__ = ["Geometry", "Layout", "candidates", "cosines", "radial_bands"]
 SIDES = (1, 4, 8, 12)  # what block sides are tried near, besides the whole map
 SIDE_MAX = 64  # of a block
 BLOCK_MAX = 1 << 24  # values of a block over all channels
+CACHED = 1 << 16  # values transformed at a time: they and their products stay in the cache
 RATIO = 2.0  # a divisor this much larger or smaller still stands for the side that was asked for
 
 
@@ -105,10 +106,18 @@ class Geometry:
         bh, bw = self.block_height, self.block_width
         n, channels = maps.shape[:2]
         tiles = maps.reshape(n, channels, self.height // bh, bh, self.width // bw, bw)
-        tiles = np.ascontiguousarray(tiles.transpose(3, 5, 0, 2, 4, 1), np.float32)
-        columns = cosines(bh).astype(np.float32) @ tiles.reshape(bh, -1)
-        rows = cosines(bw).astype(np.float32) @ columns.reshape(bh, bw, -1)
-        return rows.reshape(self.frequencies, n * self.blocks, channels)
+        tiles = tiles.transpose(3, 5, 0, 2, 4, 1)
+        down, across = (cosines(side).astype(np.float32) for side in (bh, bw))
+        found = np.empty((bh, bw, n, self.blocks * channels), np.float32)
+        size = max(1, CACHED // maps[:1].size) if n else 1
+        for start in range(0, n, size):
+            part = np.ascontiguousarray(tiles[:, :, start : start + size], np.float32)
+            if bh > 1:
+                part = down @ part.reshape(bh, -1)
+            if bw > 1:
+                part = across @ part.reshape(bh, bw, -1)
+            found[:, :, start : start + size] = part.reshape(bh, bw, -1, found.shape[3])
+        return found.reshape(self.frequencies, n * self.blocks, channels)
 
     def inverse(self, coefficients: np.ndarray) -> np.ndarray:
         """Maps float32 (n, C, H, W) of coefficients (frequencies, n * blocks, channels)."""

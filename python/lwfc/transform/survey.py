@@ -8,9 +8,10 @@ import numpy as np
 
 from ..base.errors import ParameterError
 
-__all__ = ["Kept", "Source", "Survey", "survey"]
+__all__ = ["Kept", "Part", "Source", "Survey", "survey"]
 
 KEPT = 1 << 25  # feature values kept in memory
+CHUNK = 1 << 22  # of them worked on at a time
 OUTLIER = 1e4  # times the common size; what lies beyond would leave no resolution for the rest
 
 
@@ -18,7 +19,10 @@ class Source(Protocol):
     """Samples as maps, with the gradients of a scalar of the outputs where they are known."""
 
     def walk(self, what: str) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
-        """Pairs of float32 (n, C, H, W) and (draws, n, C, H, W) or None, once more."""
+        """Pairs of float32 (n, C, H, W) and (draws, n, C, H, W) or None, once more.
+
+        The gradients are the caller's own: nothing else writes to them.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,23 +35,31 @@ class Kept:
     def __len__(self) -> int:
         return len(self.features)
 
-    def take(self, where: np.ndarray) -> "Kept":
+    @property
+    def sample_size(self) -> int:
+        """Values of a sample."""
+        return self.features[0].size
+
+    def take(self, where: np.ndarray) -> "Part":
         """Some of the samples."""
-        gradients = None if self.gradients is None else self.gradients[:, where]
-        return Kept(self.features[where], gradients)
+        return Part(self, where)
+
+    def every(self, stride: int, first: int) -> "Kept":
+        """Samples first, first + stride, and so on, maybe none; features are copied."""
+        gradients = self.gradients
+        if gradients is not None:
+            gradients = np.ascontiguousarray(gradients[:, first::stride])
+        return Kept(self.features[first::stride].copy(), gradients)
 
     def moved(self, decoded: np.ndarray) -> "Kept":
         """The errors of decoded features in place of the features."""
         return Kept(decoded - self.features, self.gradients)
 
-    def spread(self, values: int) -> "Kept":
+    def spread(self, values: int) -> "Part":
         """Evenly spread samples of about so many values, at least two."""
-        count = max(2, values // max(1, self.features[0].size))
-        if len(self) <= count:
-            return self
-        return self.take(np.linspace(0, len(self) - 1, count).astype(int))
+        return self.take(np.arange(len(self))).spread(values)
 
-    def chunks(self, elements: int = 1 << 22) -> Iterator["Kept"]:
+    def chunks(self, elements: int = CHUNK) -> Iterator["Kept"]:
         """The samples in pieces of about so many values."""
         size = max(1, elements // max(1, self.features[:1].size))
         for start in range(0, len(self), size):
@@ -56,6 +68,52 @@ class Kept:
                 self.features[start : start + size],
                 None if gradients is None else gradients[:, start : start + size],
             )
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Some of the kept samples, copied when they are asked for."""
+
+    whole: Kept
+    where: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.where)
+
+    @property
+    def features(self) -> np.ndarray:
+        """A copy."""
+        return self.whole.features.take(self.where, axis=0)
+
+    @property
+    def gradients(self) -> np.ndarray | None:
+        """A copy, if there are any."""
+        gradients = self.whole.gradients
+        return None if gradients is None else gradients.take(self.where, axis=1)
+
+    def copied(self) -> Kept:
+        """Both, to use them more than once."""
+        return Kept(self.features, self.gradients)
+
+    def spread(self, values: int) -> "Part":
+        """Evenly spread samples of about so many values, at least two."""
+        count = max(2, values // max(1, self.whole.sample_size))
+        if len(self) <= count:
+            return self
+        return Part(self.whole, self.where[np.linspace(0, len(self) - 1, count).astype(int)])
+
+    def chunks(self, elements: int = CHUNK) -> Iterator[Kept]:
+        """The samples in pieces of about so many values."""
+        size = max(1, elements // max(1, self.whole.sample_size))
+        for start in range(0, len(self), size):
+            yield Part(self.whole, self.where[start : start + size]).copied()
+
+    def mean(self) -> np.ndarray:
+        """Of the features at every place, float64."""
+        total = np.zeros(self.whole.features.shape[1:])
+        for index in self.where:
+            total += self.whole.features[index]
+        return total / len(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +150,7 @@ def survey(source: Source) -> Survey:
     total: np.ndarray | None = None
     count: np.ndarray | int = 0
     low, high, nsamples, nonfinite, stride = np.inf, -np.inf, 0, 0, 1
-    kept: list[tuple[int, np.ndarray, np.ndarray | None]] = []
+    parts: list[Kept] = []
     for x, gradients in source.walk("statistics"):
         if total is None:
             total = np.zeros(x.shape[1:])
@@ -103,24 +161,31 @@ def survey(source: Source) -> Survey:
         total += (x if whole else np.where(finite, x, 0)).sum(0, dtype=np.float64)
         count = count + (len(x) if whole else finite.sum(0))
         nonfinite += 0 if whole else int(finite.size - finite.sum())
-        for i in range(len(x)):
-            if (nsamples + i) % stride == 0:
-                own = None if gradients is None else gradients[:, i].copy()
-                kept.append((nsamples + i, x[i].copy(), own))
+        parts.append(Kept(x, gradients).every(stride, -nsamples % stride))
         nsamples += len(x)
-        while len(kept) > room:
+        while sum(map(len, parts)) > room:
             stride *= 2
-            kept = [item for item in kept if item[0] % stride == 0]
+            before = 0
+            for i, part in enumerate(parts):
+                parts[i] = part.every(2, before % 2)
+                before += len(part)
     if total is None or not np.any(count):
         raise ParameterError("the samples hold no finite value: nothing to calibrate on")
-    features = np.stack([x for _, x, _ in kept])
-    gradients = None
-    if kept[0][2] is not None:
-        gradients = np.stack([g for _, _, g in kept], axis=1)
-    low, high = _fenced(features, low, high)
+    kept = _joined(parts)
+    low, high = _fenced(kept.features, low, high)
     mean = np.clip(total / np.maximum(count, 1), low, high)
-    found = Survey(mean, low, high, nsamples, nonfinite, Kept(features, gradients), stride == 1)
-    return replace(found, kept=found.clean(features, gradients))
+    found = Survey(mean, low, high, nsamples, nonfinite, kept, stride == 1)
+    return replace(found, kept=found.clean(kept.features, kept.gradients))
+
+
+def _joined(parts: list[Kept]) -> Kept:
+    """All samples of batches, which are given up."""
+    if len(parts) == 1:
+        return parts.pop()
+    features = np.concatenate([part.features for part in parts])
+    if parts[0].gradients is None:
+        return Kept(features, None)
+    return Kept(features, np.concatenate([part.gradients for part in parts], axis=1))
 
 
 def _extended(low: float, high: float, values: np.ndarray) -> tuple[float, float]:

@@ -8,7 +8,7 @@ from .basis import Basis, Second, Shape, make_basis
 from .geometry import Geometry
 from .metric import fall_off
 from .rate import Symbols, live_columns, make_tables, quantized
-from .survey import Kept
+from .survey import Kept, Part
 
 __all__ = ["Coefficients", "Point", "Trial", "coefficients", "moments_of", "power"]
 
@@ -39,7 +39,7 @@ class Coefficients:
 
 
 def moments_of(
-    geometry: Geometry, kept: Kept, mean: np.ndarray, groups: np.ndarray
+    geometry: Geometry, kept: Kept | Part, mean: np.ndarray, groups: np.ndarray
 ) -> tuple[Second, Second | None]:
     """Second moments of features less their mean, and of gradients."""
     signal = Second(geometry, groups)
@@ -54,8 +54,8 @@ def moments_of(
 
 def coefficients(
     geometry: Geometry,
-    fit: Kept,
-    code: Kept,
+    fit: Part,
+    code: Part,
     mean: np.ndarray,
     moments: tuple[Second, Second | None],
     *,
@@ -69,7 +69,7 @@ def coefficients(
     ``whole``: the distortion of sending nothing, see :func:`power`; ``channels``: of the tensor,
     bits are counted by whose elements.
     """
-    code = code.spread(values)
+    code = code.spread(values).copied()
     slopes = None
     if code.gradients is not None:
         slopes = [geometry.forward(draw) for draw in code.gradients]
@@ -86,7 +86,7 @@ def coefficients(
     )
 
 
-def power(kept: Kept, mean: np.ndarray) -> float:
+def power(kept: Kept | Part, mean: np.ndarray) -> float:
     """What sending nothing but the mean map costs, whatever the geometry; above 0."""
     centred = kept.features - mean
     if kept.gradients is None:
@@ -117,13 +117,18 @@ class Trial:
         """Live columns of each frequency."""
         return live_columns(np.mean(np.abs(self._fitted) > step / 2, axis=1))
 
-    def at(self, step: float) -> Point:
-        """Fit tables and live columns at a step on one half, code the other."""
+    def at(self, step: float, crossed: bool = False) -> Point:
+        """Fit tables and live columns at a step on one half, code the other.
+
+        ``crossed``: each sample's error meets the gradients of all samples. That is not quite what
+        its outputs do, but of a few dozen samples far less noisy, which is what a choice needs.
+        """
         columns = self.columns(step)
         tables = make_tables(quantized(self._fitted, step, columns))
         symbols = quantized(self._coded, step, columns)
         bits = tables.bits(symbols) / self._parts.values
-        return Point(step, bits, self._cost(self._error(symbols, step)) / self._parts.whole)
+        cost = self._cost(self._error(symbols, step), crossed)
+        return Point(step, bits, cost / self._parts.whole)
 
     def _error(self, symbols: Symbols, step: float) -> np.ndarray:
         """Decoded less true coefficients y."""
@@ -150,14 +155,19 @@ class Trial:
             costs.append(float(np.square(products, dtype=np.float64).mean()) / parts.whole)
         return costs[0], costs[1]
 
-    def _cost(self, error: np.ndarray) -> float:
+    def _cost(self, error: np.ndarray, crossed: bool) -> float:
         """Mean over samples of (g . e)^2, or of the squared error under the fall-off."""
         geometry, samples = self._parts.geometry, self._parts.samples
         if self._slopes is None:
             return _weighted(geometry.inverse(self.basis.synthesize(error)))
         total = 0.0
         for slope in self._slopes:
-            product = np.einsum("fnc,fnc->n", slope, error).reshape(samples, -1).sum(1)
+            if crossed:
+                product = np.zeros((samples, samples))
+                for g, e in zip(slope, error, strict=True):
+                    product += g.reshape(samples, -1) @ e.reshape(samples, -1).T
+            else:
+                product = np.einsum("fnc,fnc->n", slope, error).reshape(samples, -1).sum(1)
             total += float(np.square(product, dtype=np.float64).mean())
         return total / len(self._slopes)
 
