@@ -157,6 +157,17 @@ def macs(function: Callable[[Any], Any], example: Any) -> int:
     return counter.get_total_flops() // 2
 
 
+def behind(cloud: Callable[[Any], Any]) -> Any:
+    """A network's second half as a module whose layer "0" puts out the features it is given."""
+    from torch import nn
+
+    class Second(nn.Module):
+        def forward(self, x: Any) -> Any:
+            return cloud(x)
+
+    return nn.Sequential(nn.Identity(), Second())
+
+
 def cut(
     name: str,
     model: Any,
@@ -172,6 +183,8 @@ def cut(
     ``images``: a tensor for each split. ``pixels``, ``inputs``: network inputs to uint8 pictures
     and back. ``batch``: inputs at a time.
     """
+    import torch
+
     import lwfc.torch as lt
 
     def features(split: str) -> np.ndarray:
@@ -179,8 +192,8 @@ def cut(
         return kept(path, lambda: run(model.edge, images[split], batch))
 
     def transform(**options: Any) -> Any:
-        return lt.calibrate(model, model.split_layer, images["calibration"], transform="dct",
-                            **options)  # fmt: skip
+        return lt.calibrate(behind(model.cloud), "0", torch.from_numpy(features("calibration")),
+                            transform="dct", **options)  # fmt: skip
 
     return Study(
         name,

@@ -3,9 +3,7 @@ ends (magika's tokens) by zstd. Three bytes say how long each file is.
 """
 
 import io
-import subprocess
-import tempfile
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +11,7 @@ from networks import music, speech
 
 from lwfc.evaluation.families import Family, settings
 
-from .video import need_ffmpeg
+from .video import ffmpeg, need_ffmpeg
 
 __all__ = ["Packed", "Pictures", "Sounds", "families", "fits"]
 
@@ -53,28 +51,24 @@ class Sounds:
         self._length, self._options = length, options
 
     def encode(self, x: np.ndarray) -> bytes:
+        return self.encode_all([x])[0]
+
+    def encode_all(self, parts: Sequence[np.ndarray]) -> list[bytes]:
         how = ["-fflags", "+bitexact", *self._options]
-        return joined(self._through([sound.tobytes() for sound in x], self._raw, how))
+        files = iter(ffmpeg([(self._raw, sound.tobytes()) for x in parts for sound in x], how))
+        return [joined([next(files) for _ in x]) for x in parts]
 
     def decode(self, data: bytes) -> np.ndarray:
-        found = [np.frombuffer(raw, np.int16)
-                 for raw in self._through(parted(data), [], self._raw)]  # fmt: skip
-        return np.stack([np.pad(x, (0, max(0, self._length - len(x))))[: self._length]
-                         for x in found])  # fmt: skip
+        return self.decode_all([data])[0]
 
-    def _through(self, files: list[bytes], source: list[str], target: list[str]) -> list[bytes]:
-        """Each file through ffmpeg, all by one process."""
-        with tempfile.TemporaryDirectory() as folder:
-            places = [(Path(folder) / f"{i}.in", Path(folder) / f"{i}.out")
-                      for i in range(len(files))]  # fmt: skip
-            command = ["ffmpeg", "-v", "error", "-threads", "1"]
-            for (place, _), file in zip(places, files, strict=True):
-                place.write_bytes(file)
-                command += [*source, "-i", str(place)]
-            for i, (_, place) in enumerate(places):
-                command += ["-map", f"{i}:a", *target, str(place)]
-            subprocess.run(command, check=True, capture_output=True)
-            return [place.read_bytes() for _, place in places]
+    def decode_all(self, streams: Sequence[bytes]) -> list[np.ndarray]:
+        files = [parted(data) for data in streams]
+        raws = iter(ffmpeg([([], file) for some in files for file in some], self._raw))
+        return [np.stack([self._sound(next(raws)) for _ in some]) for some in files]
+
+    def _sound(self, raw: bytes) -> np.ndarray:
+        x = np.frombuffer(raw, np.int16)
+        return np.pad(x, (0, max(0, self._length - len(x))))[: self._length]
 
 
 class Packed:

@@ -4,6 +4,7 @@ The standard's own reference software is not packaged; this follows its outline:
 from calibration samples, components tiled into a picture, an all-intra video coder.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -37,10 +38,19 @@ class Reduction:
         return np.ascontiguousarray(np.moveaxis(components, -1, 1), np.float32)
 
     def encode(self, x: np.ndarray) -> bytes:
-        return self._video.encode(self._forward(x))
+        return self.encode_all([x])[0]
+
+    def encode_all(self, parts: Sequence[np.ndarray]) -> list[bytes]:
+        return self._video.encode_all([self._forward(x) for x in parts])
 
     def decode(self, data: bytes) -> np.ndarray:
-        components = np.moveaxis(self._video.decode(data), 1, -1)
+        return self.decode_all([data])[0]
+
+    def decode_all(self, streams: Sequence[bytes]) -> list[np.ndarray]:
+        return [self._back(x) for x in self._video.decode_all(streams)]
+
+    def _back(self, found: np.ndarray) -> np.ndarray:
+        components = np.moveaxis(found, 1, -1)
         planes = np.moveaxis(components @ self._basis.T + self._mean, -1, 1)
         planes = planes.transpose(0, 3, 2, 1) if self._turned else planes
         return np.ascontiguousarray(planes, np.float32).reshape(-1, *self._inner)

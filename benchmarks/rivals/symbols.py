@@ -4,7 +4,7 @@ Image coders see one picture a stream, as video does; table coders (CompressAI's
 torchac) have a table a channel from calibration, EntroPack one of its own in each stream.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ import numpy as np
 import lwfc
 from lwfc.evaluation.families import Family, settings
 
-from .video import ffmpeg, mosaic, need_ffmpeg, pictures_of, unmosaic
+from .video import Source, ffmpeg, mosaic, need_ffmpeg, pictures_of, unmosaic
 
 __all__ = ["Symbols", "families"]
 
@@ -23,14 +23,16 @@ SETTINGS = (
     *settings(levels=(4, 6), clip_scale=(1.6,), quantizer=("ecsq",), rate_weight=(0.05, 0.15)),
 )
 Pack = tuple[Callable[[np.ndarray], bytes], Callable[[bytes, int], Any]]
+PackAll = tuple[Callable[[list[np.ndarray]], list[bytes]],
+                Callable[[list[bytes], list[int]], list[Any]]]  # fmt: skip
 
 
 class Symbols:
-    """``packer(calibration symbols)`` gives pack of uint8 arrays (n, C, H, W) and
-    unpack, which is told n.
+    """``packer(calibration symbols)`` gives pack of lists of uint8 arrays (n, C, H, W) and
+    unpack, which is told each n.
     """
 
-    def __init__(self, study: Any, packer: Callable[[np.ndarray], Pack], **setting: Any) -> None:
+    def __init__(self, study: Any, packer: Callable[[np.ndarray], PackAll], **setting: Any) -> None:
         calibration = study.x("calibration")
         self._codec = lwfc.calibrate(calibration, bound=True, restore="none", batched=True,
                                      **dict(study.options) | setting)  # fmt: skip
@@ -46,15 +48,39 @@ class Symbols:
         return self._codec.values.reshape(-1)[symbols].astype(np.float32)
 
     def encode(self, x: np.ndarray) -> bytes:
-        symbols = np.ascontiguousarray(pictures_of(self._codec.symbols(x)))
-        return len(x).to_bytes(4, "little") + bytes(self._pack(symbols))
+        return self.encode_all([x])[0]
+
+    def encode_all(self, parts: Sequence[np.ndarray]) -> list[bytes]:
+        found = self._pack([np.ascontiguousarray(pictures_of(self._codec.symbols(x)))
+                            for x in parts])  # fmt: skip
+        return [len(x).to_bytes(4, "little") + bytes(data)
+                for x, data in zip(parts, found, strict=True)]  # fmt: skip
 
     def decode(self, data: bytes) -> np.ndarray:
-        count = int.from_bytes(data[:4], "little")
-        flat = np.asarray(self._unpack(data[4:], count), np.uint8).reshape(-1)
+        return self.decode_all([data])[0]
+
+    def decode_all(self, streams: Sequence[bytes]) -> list[np.ndarray]:
+        counts = [int.from_bytes(data[:4], "little") for data in streams]
+        found = self._unpack([data[4:] for data in streams], counts)
+        return [self._shaped(*one) for one in zip(found, counts, strict=True)]
+
+    def _shaped(self, symbols: Any, count: int) -> np.ndarray:
+        flat = np.asarray(symbols, np.uint8).reshape(-1)
         return self._valued(flat[: count * int(np.prod(self._inner))].reshape(count, *self._inner))
 
 
+def singly(packer: Callable[[np.ndarray], Pack]) -> Callable[[np.ndarray], PackAll]:
+    """The packer of lists of one that packs array by array."""
+
+    def made(calibration: np.ndarray) -> PackAll:
+        pack, unpack = packer(calibration)
+        return (lambda some: [pack(symbols) for symbols in some],
+                lambda streams, counts: list(map(unpack, streams, counts)))  # fmt: skip
+
+    return made
+
+
+@singly
 def jpeg_xl(calibration: np.ndarray) -> Pack:
     import imagecodecs
 
@@ -65,6 +91,7 @@ def jpeg_xl(calibration: np.ndarray) -> Pack:
     )
 
 
+@singly
 def pcodec(calibration: np.ndarray) -> Pack:
     import imagecodecs
 
@@ -75,6 +102,7 @@ def pcodec(calibration: np.ndarray) -> Pack:
     )
 
 
+@singly
 def blosc2(_: np.ndarray) -> Pack:
     import blosc2 as package
 
@@ -85,6 +113,7 @@ def blosc2(_: np.ndarray) -> Pack:
     )  # fmt: skip
 
 
+@singly
 def openzl(_: np.ndarray) -> Pack:
     from bench.peers import openzl_coder
 
@@ -92,21 +121,28 @@ def openzl(_: np.ndarray) -> Pack:
     return pack, lambda data, n: unpack(data)
 
 
-def ffv1(calibration: np.ndarray) -> Pack:
+def ffv1(calibration: np.ndarray) -> PackAll:
     need_ffmpeg()
     planes = calibration.shape[1:]
 
-    def pack(symbols: np.ndarray) -> bytes:
+    def source(symbols: np.ndarray) -> Source:
         picture = mosaic(symbols)
         size = ["-s", f"{picture.shape[1]}x{picture.shape[0]}", "-r", "25"]
-        return ffmpeg(["-f", "rawvideo", "-pix_fmt", "gray", *size, "-i", "-", "-c:v", "ffv1",
-                       "-level", "1", "-coder", "1", "-context", "1", "-f", "nut"],
-                      picture.tobytes())  # fmt: skip
+        return ["-f", "rawvideo", "-pix_fmt", "gray", *size], picture.tobytes()
 
-    def unpack(data: bytes, count: int) -> np.ndarray:
-        raw = ffmpeg(["-f", "nut", "-i", "-", "-f", "rawvideo", "-pix_fmt", "gray"], data)
+    def pack(some: list[np.ndarray]) -> list[bytes]:
+        return ffmpeg([source(symbols) for symbols in some],
+                      ["-c:v", "ffv1", "-level", "1", "-coder", "1", "-context", "1",
+                       "-f", "nut"])  # fmt: skip
+
+    def unmade(raw: bytes, count: int) -> np.ndarray:
         sides = mosaic(np.zeros((count, *planes), np.uint8)).shape
         return unmosaic(np.frombuffer(raw, np.uint8).reshape(sides), count, planes)
+
+    def unpack(streams: list[bytes], counts: list[int]) -> list[np.ndarray]:
+        raws = ffmpeg([(["-f", "nut"], data) for data in streams],
+                      ["-f", "rawvideo", "-pix_fmt", "gray"])  # fmt: skip
+        return list(map(unmade, raws, counts))
 
     return pack, unpack
 
@@ -118,6 +154,7 @@ def counts(calibration: np.ndarray) -> np.ndarray:
                            for symbols in np.moveaxis(calibration, 1, 0)])  # fmt: skip
 
 
+@singly
 def constriction(calibration: np.ndarray) -> Pack:
     from constriction import stream
 
@@ -139,6 +176,7 @@ def constriction(calibration: np.ndarray) -> Pack:
     return pack, unpack
 
 
+@singly
 def torchac(calibration: np.ndarray) -> Pack:
     import torch
     import torchac as package
@@ -162,6 +200,7 @@ def torchac(calibration: np.ndarray) -> Pack:
     return pack, unpack
 
 
+@singly
 def entropack(_: np.ndarray) -> Pack:
     import entropack as package
     import torch
@@ -178,6 +217,7 @@ def entropack(_: np.ndarray) -> Pack:
     return pack, unpack
 
 
+@singly
 def compressai(calibration: np.ndarray) -> Pack:
     """Its factorized prior's coder."""
     from bench.peers import MISSING, compressai_coder
@@ -220,7 +260,7 @@ PACKERS = {
 def families() -> list[Family]:
     """One for each coder; those that cannot run here are named by the evaluation."""
 
-    def make(packer: Callable[[np.ndarray], Pack]) -> Callable[..., Symbols]:
+    def make(packer: Callable[[np.ndarray], PackAll]) -> Callable[..., Symbols]:
         return lambda study, **setting: Symbols(study, packer, **setting)
 
     few = {"EntroPack": settings(levels=(2, 4), clip_scale=(1.4,))}  # slow without a GPU

@@ -6,6 +6,9 @@ equal squared error than a picture for each; x265 without its info message.
 
 import shutil
 import subprocess
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,9 +16,11 @@ from hevc import tile, untile
 
 from lwfc.evaluation.families import Family, settings
 
-__all__ = ["Video", "described", "families", "ffmpeg", "mosaic", "need_ffmpeg", "pictures_of",
+__all__ = ["Source", "Video", "described", "families", "ffmpeg", "mosaic", "need_ffmpeg", "pictures_of",
            "unmosaic"]  # fmt: skip
 
+AT_ONCE = 32  # files of one process
+Source = tuple[list[str], bytes]  # how ffmpeg is to read a file, and the file
 X265 = "qp={q}:keyint=1:min-keyint=1:info=0:ipratio=1:scenecut=0:repeat-headers=0:pools=none:" \
        "frame-threads=1:log-level=none"  # fmt: skip
 # At equal squared error x265's slower presets give the same bits here, libaom's slower ones 8 %
@@ -62,22 +67,34 @@ class Video:
         sides = mosaic(np.zeros((count, *self._planes), np.uint8)).shape
         return sides, tuple(max(16, side + side % 2) for side in sides)
 
-    def encode(self, x: np.ndarray) -> bytes:
+    def _picture(self, x: np.ndarray) -> Source:
+        """What ffmpeg reads of these samples."""
         symbols = np.rint((np.clip(x, self._low, self._low + 255 * self._step) - self._low)
                           / self._step).astype(np.uint8)  # fmt: skip
         sides, full = self._sides(len(x))
         pads = [(0, a - b) for a, b in zip(full, sides, strict=True)]
-        source = ["-f", "rawvideo", "-pix_fmt", "gray", "-s", f"{full[1]}x{full[0]}", "-r", "25",
-                  "-i", "-"]  # fmt: skip
+        source = ["-f", "rawvideo", "-pix_fmt", "gray", "-s", f"{full[1]}x{full[0]}", "-r", "25"]
         picture = np.pad(mosaic(pictures_of(symbols)), pads, mode="edge")
-        data = ffmpeg([*source, *self._options, "-f", self._format], picture.tobytes())
-        return len(x).to_bytes(2, "little") + data
+        return source, picture.tobytes()
+
+    def encode(self, x: np.ndarray) -> bytes:
+        return self.encode_all([x])[0]
+
+    def encode_all(self, parts: Sequence[np.ndarray]) -> list[bytes]:
+        found = ffmpeg([self._picture(x) for x in parts], [*self._options, "-f", self._format])
+        return [len(x).to_bytes(2, "little") + data for x, data in zip(parts, found, strict=True)]
 
     def decode(self, data: bytes) -> np.ndarray:
-        count = int.from_bytes(data[:2], "little")
+        return self.decode_all([data])[0]
+
+    def decode_all(self, streams: Sequence[bytes]) -> list[np.ndarray]:
+        raws = ffmpeg([(["-f", self._format], data[2:]) for data in streams],
+                      ["-f", "rawvideo", "-pix_fmt", "gray", "-vsync", "passthrough"])  # fmt: skip
+        return [self._values(raw, int.from_bytes(data[:2], "little"))
+                for raw, data in zip(raws, streams, strict=True)]  # fmt: skip
+
+    def _values(self, raw: bytes, count: int) -> np.ndarray:
         (height, width), full = self._sides(count)
-        raw = ffmpeg(["-f", self._format, "-i", "-", "-f", "rawvideo", "-pix_fmt", "gray",
-                      "-vsync", "passthrough"], data[2:])  # fmt: skip
         picture = np.frombuffer(raw, np.uint8).reshape(full)[:height, :width]
         symbols = unmosaic(picture, count, self._planes)
         values = symbols.astype(np.float32) * np.float32(self._step) + np.float32(self._low)
@@ -90,13 +107,26 @@ def need_ffmpeg() -> None:
         raise FileNotFoundError("needs the program ffmpeg")
 
 
-def ffmpeg(options: list[str], data: bytes) -> bytes:
-    """What ffmpeg writes for ``data``, on one thread. Errors: RuntimeError with what it says."""
-    command = ["ffmpeg", "-v", "error", "-threads", "1", *options, "-"]
-    done = subprocess.run(command, input=data, capture_output=True)
-    if done.returncode or not done.stdout:
-        raise RuntimeError(f"ffmpeg: {done.stderr.decode(errors='replace')[-300:]}")
-    return done.stdout
+def ffmpeg(sources: Sequence[Source], target: list[str]) -> list[bytes]:
+    """What ffmpeg makes of each source by itself, on one thread; all by few processes, since one
+    takes longer to start than to code a picture. Errors: RuntimeError with what it says.
+    """
+    found: list[bytes] = []
+    for start in range(0, len(sources), AT_ONCE):
+        with tempfile.TemporaryDirectory() as folder:
+            command, targets = ["ffmpeg", "-v", "error"], []
+            for i, (options, data) in enumerate(sources[start : start + AT_ONCE]):
+                place = Path(folder) / f"{i}.in"
+                place.write_bytes(data)
+                command += ["-threads", "1", *options, "-i", str(place)]
+                targets.append(Path(folder) / f"{i}.out")
+            for i, place in enumerate(targets):
+                command += ["-map", f"{i}:0", *target, "-threads", "1", str(place)]
+            done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True)
+            if done.returncode or not all(p.exists() and p.stat().st_size for p in targets):
+                raise RuntimeError(f"ffmpeg: {done.stderr.decode(errors='replace')[-300:]}")
+            found += [place.read_bytes() for place in targets]
+    return found
 
 
 def families() -> list[Family]:

@@ -16,7 +16,7 @@ from ..base.progress import Progress, takes_progress
 from ..split.journal import Journal, fingerprint
 from .choice import between, chosen, curve
 from .families import Coder, Family, choose_families
-from .measure import BATCH, measure, single_bits
+from .measure import BATCH, CODED, FEW, measure, single_bits
 from .result import Evaluation
 from .study import Study
 from .text import setting_text
@@ -163,8 +163,9 @@ class _Run:
         study, split = (self.screen, "tune") if what == "screen" else (self.study, what)
 
         def make() -> dict[str, Any]:
+            most = FEW if what == "screen" else CODED
             return measure(study, family, setting, split, self.batch,
-                           lambda: self._coder(family, setting)) | {"split": what}  # fmt: skip
+                           lambda: self._coder(family, setting), most) | {"split": what}  # fmt: skip
 
         found = self._kept(family, setting, what, make)
         self._step(family)

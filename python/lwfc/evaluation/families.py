@@ -31,7 +31,8 @@ class Coder(Protocol):
         """What the other side makes of it."""
 
     # Optional: ``expected(x)``, what decoding will give, known without coding: the loss is then
-    # that of all samples, the bits those of a few streams.
+    # that of all samples, the bits those of a few streams. ``encode_all(list of arrays)`` and
+    # ``decode_all(list of bytes)``: many streams, for programs that are slow to start.
 
 
 @dataclass(frozen=True)

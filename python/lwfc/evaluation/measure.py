@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,48 +13,63 @@ from .bootstrap import interval
 from .families import Coder, Family
 from .study import Study
 
-__all__ = ["BATCH", "code", "measure", "single_bits"]
+__all__ = ["BATCH", "CODED", "FEW", "code", "measure", "single_bits"]
 
 BATCH = 100  # samples a stream
 SINGLES = 32  # samples whose streams are measured one by one
 CODED = 8  # streams of a coder that is known to restore what it is given
+FEW = 2  # of these, where settings are only screened
 DIGITS = 4  # after the point, of redrawn losses
 
 
 def code(
-    coder: Coder, x: np.ndarray, size: int, clock: Callable[[], float] = time.perf_counter
+    coder: Coder,
+    x: np.ndarray,
+    size: int,
+    most: int = CODED,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> tuple[list[int], np.ndarray, float, float, int]:
     """(bytes of each stream of ``size`` samples, what was decoded, seconds of both ways, how many
-    samples were coded): all, or of a coder with ``expected`` :data:`CODED` streams, evenly spread,
-    whose decoding must give what is expected.
+    samples were coded): all, or of a coder with ``expected`` at most ``most`` streams, evenly
+    spread, whose decoding must give what is expected.
     """
     expected = getattr(coder, "expected", None)
     out = np.empty_like(x) if expected is None else expected(x)
     starts = np.arange(0, len(x), size)
-    if expected is not None and len(starts) > CODED:
-        starts = starts[np.linspace(0, len(starts) - 1, CODED).astype(int)]
-    streams, encode, decode, coded_samples = [], 0.0, 0.0, 0
-    for start in starts:
-        part = x[start : start + size].copy()  # whatever encode does to it
-        begun = clock()
-        data = coder.encode(part)
-        coded = clock()
-        found = np.asarray(coder.decode(data))
-        decode += clock() - coded
-        encode += coded - begun
-        if not isinstance(data, (bytes, bytearray, memoryview)):
-            raise ParameterError(f"encode gave a {type(data).__name__}: must be bytes")
-        if found.shape != part.shape:
-            raise ParameterError(f"decode gave the shape {found.shape} for {part.shape}")
+    if expected is not None and len(starts) > most:
+        starts = starts[np.linspace(0, len(starts) - 1, most).astype(int)]
+    parts = [x[start : start + size].copy() for start in starts]  # whatever encode does to them
+    begun = clock()
+    streams = encode_all(coder, parts)
+    coded = clock()
+    decoded = _decode_all(coder, streams)
+    done = clock()
+    for start, found in zip(starts, map(np.asarray, decoded), strict=True):
+        shape = x[start : start + size].shape
+        if found.shape != shape:
+            raise ParameterError(f"decode gave the shape {found.shape} for {shape}")
         if not np.isfinite(found).all():
             raise ParameterError("decode gave NaN or infinities")
         if expected is None:
             out[start : start + size] = found
         elif not np.array_equal(found, out[start : start + size]):
             raise ParameterError("decode gave other values than the coder's expected() says")
-        streams.append(len(data))
-        coded_samples += len(part)
-    return streams, out, encode, decode, coded_samples
+    return list(map(len, streams)), out, coded - begun, done - coded, sum(map(len, parts))
+
+
+def encode_all(coder: Coder, parts: Sequence[np.ndarray]) -> list[bytes]:
+    """A stream for each array. Errors: ParameterError for streams that are not bytes."""
+    every = getattr(coder, "encode_all", None)
+    streams = list(every(parts)) if every else [coder.encode(part) for part in parts]
+    for data in streams:
+        if not isinstance(data, (bytes, bytearray, memoryview)):
+            raise ParameterError(f"encode gave a {type(data).__name__}: must be bytes")
+    return streams
+
+
+def _decode_all(coder: Coder, streams: Sequence[bytes]) -> list[np.ndarray]:
+    every = getattr(coder, "decode_all", None)
+    return list(every(streams)) if every else [coder.decode(data) for data in streams]
 
 
 def seconds() -> float:
@@ -79,6 +94,7 @@ def measure(
     split: str,
     size: int = BATCH,
     make: Callable[[], Coder] | None = None,
+    most: int = CODED,
 ) -> dict[str, Any]:
     """The record of one point, JSON-able.
 
@@ -88,13 +104,13 @@ def measure(
     (None of constant ones), ``coded`` the samples that were coded (see :func:`code`), on which
     ``bits`` and ``streams`` rest; times milliseconds a sample, ``cpu_s`` the processor time of the
     point. ``codec_bytes``: the codec's file, which both sides have beforehand, where it has one.
-    ``make`` gives the coder where it is made already.
+    ``make`` gives the coder where it is made already; ``most``: see :func:`code`.
     """
     begun = seconds()
     coder = make() if make else family.make(study, **setting)
     x = study.x(split)
     source = _source(study, family, split)
-    streams, decoded, encode, decode, coded = code(coder, source, size)
+    streams, decoded, encode, decode, coded = code(coder, source, size, most)
     if family.group == "input":
         outcome, error = study.judge(split, study.whole(decoded.copy())), None
     else:
@@ -137,5 +153,6 @@ def measure(
 def single_bits(study: Study, family: Family, coder: Coder, split: str) -> float:
     """Bits an element of the first samples, each a stream of its own."""
     source = _source(study, family, split)[:SINGLES]
-    size = sum(len(coder.encode(source[i : i + 1].copy())) for i in range(len(source)))
+    parts = [source[i : i + 1].copy() for i in range(len(source))]
+    size = sum(map(len, encode_all(coder, parts)))
     return 8 * size / (len(source) * study.x(split)[0].size)
