@@ -4,7 +4,7 @@ import importlib
 from pathlib import Path
 from typing import Any
 
-__all__ = ["NETWORKS", "YOURS", "load"]
+__all__ = ["LONGEST", "NETWORKS", "YOURS", "load"]
 
 NETWORKS = {
     "classifier": "demo:classifier",
@@ -16,6 +16,9 @@ NETWORKS = {
     "basic-pitch": "music:basic_pitch",
     "rapidocr": "reading:rapidocr",
 }
+# By the time all codecs take.
+LONGEST = ("classifier", "basic-pitch", "detector", "rapidocr", "magika", "transformer",
+           "efficientnet", "silero")  # fmt: skip
 YOURS = {  # take weights and data, which nothing here brings
     "resnet50": "imagenet:resnet50",
     "vgg16": "imagenet:vgg16",

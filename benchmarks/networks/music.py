@@ -20,7 +20,7 @@ NOTES = "StatefulPartitionedCall:1"  # of three outputs
 RATE, LENGTH, HOP, FRAMES = 22050, 43844, 256, 172  # samples a second, a clip, a frame; frames
 PITCHES, LOWEST = 88, 21  # keys of a piano; the number of the lowest in MIDI
 ACTIVE = 0.3  # the package's own threshold
-SIZES, QUICK = (30, 100, 60), (24, 40, 60)  # calibration, tune and test clips
+SIZES, QUICK = (30, 60, 50), (24, 40, 60)  # calibration, tune and test clips
 
 
 def tone(rng: np.random.Generator, key: int, count: int) -> np.ndarray:

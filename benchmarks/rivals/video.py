@@ -16,8 +16,8 @@ from hevc import tile, untile
 
 from lwfc.evaluation.families import Family, settings
 
-__all__ = ["Source", "Video", "described", "families", "ffmpeg", "mosaic", "need_ffmpeg", "pictures_of",
-           "unmosaic"]  # fmt: skip
+__all__ = ["Source", "Video", "described", "families", "ffmpeg", "mosaic", "need_ffmpeg",
+           "pictures_of", "unmosaic"]  # fmt: skip
 
 AT_ONCE = 32  # files of one process
 Source = tuple[list[str], bytes]  # how ffmpeg is to read a file, and the file

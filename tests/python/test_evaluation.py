@@ -14,6 +14,7 @@ from lwfc.evaluation.bdrate import bd_rate, decibels
 from lwfc.evaluation.bootstrap import Scores
 from lwfc.evaluation.evaluate import evaluate
 from lwfc.evaluation.families import Family, settings
+from lwfc.evaluation.measure import measure
 from lwfc.evaluation.result import Evaluation, merge
 from lwfc.evaluation.study import Study
 from lwfc.split.journal import Journal
@@ -178,6 +179,42 @@ def test_choice_has_a_margin():
     # In a redraw the margin stays: the redrawn loss must be within the bound by as much.
     record = {"bits": 1, "loss": 0.4, "upper": 0.7, "draws": [0.6, 0.8]}
     assert choice.chosen([record], 1, 0) == 0 and choice.chosen([record], 1, 1) is None
+
+
+def test_samples_of_which_none_changed_exclude_no_small_loss():
+    study = make_study()
+    fine, every = Family("fine", Rounder, ({"step": 1e-3},)), Family("every", Every)
+    record, exact = (measure(study, f, f.settings[0], "tune") for f in (fine, every))
+    assert record["loss"] == exact["loss"] == 0 and record["draws"] == exact["draws"]
+    assert record["upper"] == 100 * 3 / 40 and exact["upper"] == 0
+    assert measure(study, fine, fine.settings[0], "tune", screened=True)["upper"] == 0
+    smooth = make_study(metric=lambda y, labels: 90 + y.max(1) / 100)
+    assert 0 < measure(smooth, fine, fine.settings[0], "tune")["upper"] < 1
+
+
+class Every:
+    """All bits, many streams at a time."""
+
+    def __init__(self, study):
+        self.calls = []
+
+    def expected(self, x):
+        return x
+
+    def encode_all(self, parts):
+        self.calls.append(len(parts))
+        return [part.tobytes() for part in parts]
+
+    def decode_all(self, streams):
+        return [np.frombuffer(data, np.float32).reshape(-1, 6, 8, 8) for data in streams]
+
+
+@pytest.mark.parametrize(("screened", "streams"), [(False, 8), (True, 2)])
+def test_many_streams_by_one_call(screened, streams):
+    study, coder = make_study(), Every(None)
+    record = measure(study, Family("every", lambda study: coder), {}, "tune", 4, None, screened)
+    assert coder.calls == [streams] and record["coded"] == 4 * streams
+    assert record["bits"] == 32 and record["error"] == 0
 
 
 def test_large_tune_splits_are_screened(monkeypatch):

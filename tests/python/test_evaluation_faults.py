@@ -7,12 +7,14 @@ import pytest
 from toy_study import Rounder, make_study, tail
 
 import lwfc
+from lwfc.base.files import LogError, append_line
 from lwfc.evaluation import choice
 from lwfc.evaluation.bdrate import bd_rate
 from lwfc.evaluation.evaluate import evaluate
 from lwfc.evaluation.families import Family
 from lwfc.evaluation.result import Evaluation, merge
 from lwfc.evaluation.study import Study, top1
+from lwfc.split import journal
 
 ROUNDER = Family("rounder", Rounder, ({"step": 0.5}, {"step": 2.0}))
 
@@ -183,6 +185,25 @@ def test_settings_that_no_log_can_keep(settings):
 def test_bounds_that_are_none(bound):
     with pytest.raises(lwfc.ParameterError, match="max_loss="):
         evaluate(make_study(), [ROUNDER], max_loss=bound)
+
+
+def test_a_log_without_room_ends_the_evaluation(tmp_path, monkeypatch):
+    with pytest.raises(OSError, match="/dev/full.*make room and run again"):
+        append_line("/dev/full", "{}")
+
+    def full(path, line):
+        raise LogError(28, "no room")
+
+    monkeypatch.setattr(journal, "append_line", full)
+    with pytest.raises(OSError, match="no room"):
+        evaluate(make_study(), [ROUNDER], log=tmp_path / "log")
+
+
+def test_one_sample_has_no_interval():
+    study = make_study()
+    study.features["tune"], study.labels["tune"] = study.x("tune")[:1], study.labels["tune"][:1]
+    with pytest.raises(lwfc.ParameterError, match="'tune'.*one sample"):
+        evaluate(Study("one", study.features, tail, labels=study.labels), [ROUNDER])
 
 
 def test_a_codec_of_no_bytes():

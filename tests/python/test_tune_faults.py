@@ -92,6 +92,25 @@ def test_files_of_something_else_are_no_logs(tmp_path, content):
     assert path.read_bytes() == content
 
 
+def test_a_folder_is_no_log(tmp_path):
+    with pytest.raises(lwfc.ParameterError, match="is a folder: name a file in it"):
+        lwfc.tune(X, Counted(), grid=GRID, log=tmp_path)
+
+
+@pytest.mark.parametrize("edit", [("metric", "good"), ("nbytes", None), ("seconds", [1])])
+def test_edited_rows_are_measured_anew(tmp_path, edit):
+    log, name = tmp_path / "log.jsonl", edit[0]
+    before = lwfc.tune(X, Counted(), grid=GRID, log=log)
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    for line in lines:
+        line["row"] = line["row"] | {name: edit[1]}
+    log.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    again = Counted()
+    after = lwfc.tune(X, again, grid=GRID, log=log)
+    assert len(again.calls) >= 6
+    assert [row["nbytes"] for row in after.rows] == [row["nbytes"] for row in before.rows]
+
+
 @pytest.mark.parametrize("measured", [[], iter([]), X[:0], X[:, :0]])
 def test_nothing_measured_is_no_rate(measured):
     with pytest.raises(lwfc.ParameterError, match="no samples|0 elements"):

@@ -87,9 +87,14 @@ class Log:
             except (ValueError, KeyError, TypeError):
                 continue
 
-    def get(self, key: str) -> dict[str, Any] | None:
-        """What was put under a key, for these options and samples."""
-        return self._known.get(key)
+    def get(self, key: str, *names: str) -> dict[str, Any] | None:
+        """What was put under a key, for these options and samples; None also where somebody edited
+        it so that these names hold no numbers.
+        """
+        row = self._known.get(key)
+        if not isinstance(row, dict):
+            return None
+        return row if all(isinstance(row.get(name), (int, float)) for name in names) else None
 
     def put(self, key: str, row: dict[str, Any]) -> None:
         """Keep a row, on disk too."""

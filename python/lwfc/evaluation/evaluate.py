@@ -12,19 +12,20 @@ import numpy as np
 
 from ..base.checks import check_number
 from ..base.errors import LwfcError, ParameterError
+from ..base.files import LogError
 from ..base.progress import Progress, takes_progress
 from ..split.journal import Journal, fingerprint
 from .choice import between, chosen, curve
 from .families import Coder, Family, choose_families
-from .measure import BATCH, CODED, FEW, measure, single_bits
+from .measure import BATCH, measure, single_bits
 from .result import Evaluation
 from .study import Study
 from .text import setting_text
 
 __all__ = ["BOUNDS", "evaluate"]
 
-VERSION = 3  # of the records in a journal
-SCREENED, LEAST = 8, 50  # one of so many tune samples meets all settings, so many at least
+VERSION = 4  # of the records in a journal
+SCREENED, LEAST = 8, 30  # one of so many tune samples meets all settings, so many at least
 BOUNDS = (0.5, 1.0, 2.0)
 PACKAGE = Path(__file__).parents[1]
 CODING = ("base", "codec", "model", "context", "restoration", "transform", "calibration")
@@ -57,8 +58,8 @@ def evaluate(
         95 % interval*. A bound of half a point takes thousands of tune samples to be reached.
     ``most``, ``points``
         A family's curve: at most so many settings, losing at most so much on the tune split. Only
-        these meet the test split. Of a tune split of 100 samples and more, one in two to eight
-        (50 at least) meets all settings; those that no other beats there and that the bounds need
+        these meet the test split. Of a tune split of 60 samples and more, one in two to eight
+        (30 at least) meets all settings; those that no other beats there and that the bounds need
         are measured on all.
     ``batch``
         Samples a stream. The chosen settings are also measured with a stream for each sample.
@@ -69,7 +70,8 @@ def evaluate(
         ``tool`` keeps them.
 
     Ctrl-C gives what is known, with a warning. A family that fails is left out, its error in
-    ``result.about``. Errors: ParameterError for wrong arguments.
+    ``result.about``. Errors: ParameterError for wrong arguments, OSError for a log that cannot be
+    written to.
     """
     if not isinstance(study, Study):
         raise ParameterError(f"study is a {type(study).__name__}: must be a Study")
@@ -98,6 +100,8 @@ def evaluate(
         for family in families:
             try:
                 records += run.family(family, bounds, max(float(most), bounds[-1]), int(points))
+            except LogError:
+                raise
             except Exception as error:
                 why = run.why(error)
                 about["failed"][f"{study.name}: {family.name}"] = why
@@ -163,9 +167,9 @@ class _Run:
         study, split = (self.screen, "tune") if what == "screen" else (self.study, what)
 
         def make() -> dict[str, Any]:
-            most = FEW if what == "screen" else CODED
             return measure(study, family, setting, split, self.batch,
-                           lambda: self._coder(family, setting), most) | {"split": what}  # fmt: skip
+                           lambda: self._coder(family, setting), what == "screen"
+                           ) | {"split": what}  # fmt: skip
 
         found = self._kept(family, setting, what, make)
         self._step(family)

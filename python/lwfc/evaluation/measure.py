@@ -13,7 +13,7 @@ from .bootstrap import interval
 from .families import Coder, Family
 from .study import Study
 
-__all__ = ["BATCH", "CODED", "FEW", "code", "measure", "single_bits"]
+__all__ = ["BATCH", "code", "measure", "single_bits"]
 
 BATCH = 100  # samples a stream
 SINGLES = 32  # samples whose streams are measured one by one
@@ -94,7 +94,7 @@ def measure(
     split: str,
     size: int = BATCH,
     make: Callable[[], Coder] | None = None,
-    most: int = CODED,
+    screened: bool = False,
 ) -> dict[str, Any]:
     """The record of one point, JSON-able.
 
@@ -104,13 +104,17 @@ def measure(
     (None of constant ones), ``coded`` the samples that were coded (see :func:`code`), on which
     ``bits`` and ``streams`` rest; times milliseconds a sample, ``cpu_s`` the processor time of the
     point. ``codec_bytes``: the codec's file, which both sides have beforehand, where it has one.
-    ``make`` gives the coder where it is made already; ``most``: see :func:`code`.
+    ``make`` gives the coder where it is made already; ``screened``: few streams of a coder with
+    ``expected``, and no floor under ``upper`` (:meth:`.study.Study.unseen`), which what restores
+    every bit does not have either.
     """
     begun = seconds()
     coder = make() if make else family.make(study, **setting)
     x = study.x(split)
     source = _source(study, family, split)
+    most = FEW if screened else CODED
     streams, decoded, encode, decode, coded = code(coder, source, size, most)
+    floor = 0.0 if screened or np.array_equal(decoded, source) else study.unseen(split)
     if family.group == "input":
         outcome, error = study.judge(split, study.whole(decoded.copy())), None
     else:
@@ -139,7 +143,7 @@ def measure(
         "loss": before - after,
         "low": low,
         "high": high,
-        "upper": before - after + SURE * float(np.std(draws)),
+        "upper": max(before - after + SURE * float(np.std(draws)), floor),
         "error": error,
         "encode_ms": 1e3 * encode / coded,
         "decode_ms": 1e3 * decode / coded,

@@ -112,6 +112,9 @@ class Study:
                 raise ParameterError(f"features[{split!r}] of study {self.name!r} hold {wrong} NaN "
                                      "or infinities: leave their samples out")  # fmt: skip
         for split in SPLITS[1:]:
+            if len(self.x(split)) < 2:
+                raise ParameterError(f"features[{split!r}] of study {self.name!r} hold one sample: "
+                                     "intervals of the loss take two and more")  # fmt: skip
             if self.labels is not None:
                 given = self.labels.get(split)
                 count = len(given) if hasattr(given, "__len__") else "no"
@@ -232,6 +235,18 @@ class Study:
         if split not in self._redrawn:
             self._redrawn[split] = redrawn(self.reference(split))
         return self._redrawn[split] - redrawn(outcome)
+
+    def unseen(self, split: str) -> float:
+        """The loss that samples of which none changed cannot exclude, in points: with scores of all
+        or nothing 100 times 3/n, the upper end of a one-sided 95 % interval; otherwise 0.
+
+        J. Hanley, A. Lippman-Hand, JAMA 249, 1983: "If nothing goes wrong, is everything all
+        right?".
+        """
+        whole = self.reference(split)
+        if not isinstance(whole, Scores) or not np.isin(whole.scores, (0, 100)).all():
+            return 0.0
+        return 300 / len(whole)
 
     def fingerprint(self, *splits: str) -> str:
         """Of the features of these splits, by default of all but "test", and of what the second
