@@ -44,7 +44,7 @@ MODEL = "models/standard_v3_3"
 AT = "jax2tf_get_logits_/pjit_get_logits_/MagikaV2/LayerNorm_0/AddV2_1:0"
 COUNT = "jax2tf_get_logits_/strided_slice:0"  # of samples, which the second half also reads
 HALF, BLOCK, PADDING = 1024, 4096, 256  # tokens of each end of a file, bytes looked at, no byte
-SIZES, QUICK = (50, 100, 80), (60, 75, 125)  # calibration, tune and test files
+SIZES, QUICK = (40, 150, 60), (60, 75, 125)  # calibration, tune and test files
 
 
 def words(text: str) -> list[str]:

@@ -97,7 +97,9 @@ CHANNELS = settings(levels=(2, 3, 4, 8), clip_scale=(1.8,), granularity=("channe
 # Uniform levels over the model's range or a wider one, and the paper's design.
 PAPER = (
     *settings(levels=(2, 3, 4, 6, 8, 10), clip_scale=(1.0, 1.4, 1.8, 2.2)),
+    *settings(levels=(8, 12), clip_scale=(2.6,)),
     *DESIGNED,
+    *settings(levels=(8,), clip_scale=(2.2,), quantizer=("ecsq",), rate_weight=(0.02, 0.05)),
 )
 PLAIN = (*settings(levels=(2, 3, 4, 6), clip_scale=(1.4, 2.2)),
          *settings(levels=(10,), clip_scale=(1.0, 2.2)), *WIDE, *CHANNELS)  # fmt: skip
