@@ -125,6 +125,19 @@ def test_what_cannot_be_traced_is_split_by_hooks():
         lt.save_split("unused", edge)
 
 
+def test_torchs_transformer_is_traced_into_its_layers():
+    torch.manual_seed(0)
+    layer = nn.TransformerEncoderLayer(32, 2, 48, batch_first=True)
+    model = nn.Sequential(nn.Embedding(9, 32), nn.TransformerEncoder(layer, 2)).eval()
+    ids = torch.randint(0, 9, (6, 12))
+    edge, cloud = lt.split(model, "1.layers.0", example=ids[:2])
+    assert edge.way == "export" and torch.allclose(cloud(edge(ids)), model(ids), atol=1e-5)
+    found = lt.explore(model, ids, layers=["1.layers.*"], profiles=["rans"], shortlist=0)
+    head = {row["cut"]: row["head_macs"] for row in found.rows if row["kind"] == "split"}
+    assert 0 < head["1.layers.0.norm1"] < head["1.layers.0"] < head["1.layers.1.norm1"]
+    assert torch.backends.mha.get_fastpath_enabled()
+
+
 def test_a_raw_input_crosses_only_when_allowed():
     model, _, x, _ = nets.build("branches")
     with pytest.raises(lwfc.ParameterError, match=r"own input 'x'.*at=\[.*allow_input"):

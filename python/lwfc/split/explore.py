@@ -141,7 +141,8 @@ def explore(
         raise ParameterError("link must be a Link, e.g. Link(mbit_s=20, rtt_ms=30)")
     chosen = choose_profiles(profiles)
     if not network.cuts:
-        raise ParameterError(f"{network.name} has no legal cut: its input is needed to the end")
+        raise ParameterError(f"{network.name} has no legal cut: behind every layer its input is "
+                             "needed, or nothing was computed yet")  # fmt: skip
     if len(network.batches) < 2:
         raise ParameterError("one batch of samples: explore calibrates on some and measures on "
                              "others, so give at least two batches")  # fmt: skip

@@ -133,6 +133,19 @@ def _sides(holders: Sequence[fx.Node], values: Sequence[Any]) -> tuple[list, dic
     return inputs, {node: value for node, value in pairs if not isinstance(value, Tensor)}
 
 
+@contextlib.contextmanager
+def unfused() -> Iterator[None]:
+    """Without the fused path of torch's transformer layers: it rounds otherwise than the operators
+    that a trace of them holds, and is one that the counter of multiply-adds does not know.
+    """
+    enabled = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(enabled)
+
+
 def twin(model: nn.Module) -> nn.Module:
     """A copy that shares parameters and buffers, for halves made of modules: it stays in evaluation
     mode when the model goes back to training.

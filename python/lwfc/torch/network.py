@@ -19,7 +19,7 @@ from ..split.journal import fingerprint
 from .counting import count_macs
 from .cutting import Cutter, Plan
 from .features import BATCH, evaluating
-from .graph import batch_of, resize
+from .graph import batch_of, resize, unfused
 from .halves import Cloud, Edge
 from .projecting import gradients_of
 from .split import arguments, make_halves, traced
@@ -44,7 +44,7 @@ class TorchNetwork:
         """Trace, count, and list the cuts."""
         self.cutter = traced(self.model, args, kwargs)
         self.way = self.cutter.found.way
-        with evaluating(self.model):
+        with evaluating(self.model), unfused():
             macs = count_macs(self.cutter.found, pytree.tree_leaves((args, kwargs)))
         self.macs = sum(macs.values())
         self.plans: dict[str, Plan] = {}

@@ -11,7 +11,7 @@ from ..base.errors import ParameterError
 from .attach import Hook
 from .cutting import Cutter, Plan
 from .features import evaluating
-from .graph import WAYS, Watch, batch_of, resize, trace, twin
+from .graph import WAYS, Watch, batch_of, resize, trace, twin, unfused
 from .halves import Cloud, Edge
 from .hooked import split_by_hooks
 
@@ -64,7 +64,8 @@ def split(
         torch.fx, then plain hooks for what neither can trace; ``edge.way`` says which it was.
 
     Checked before it returns: ``cloud(edge(x))`` without codecs equals ``model(x)`` to the bit,
-    for two batch sizes. The model is split in evaluation mode; the halves share its parameters.
+    for two batch sizes, both without the fused path of ``nn.TransformerEncoder``, which rounds
+    otherwise. The model is split in evaluation mode; the halves share its parameters.
 
     Errors: ParameterError for unknown layers (naming near ones), raw inputs that would cross, taps
     still attached, and models that no way splits (saying what each found).
@@ -79,7 +80,7 @@ def split(
     for one in ways:
         if one not in (*WAYS, "hooks"):
             raise ParameterError(f"way={way!r}: must be one of 'export', 'fx', 'hooks'")
-        with evaluating(model), torch.no_grad():
+        with evaluating(model), torch.no_grad(), unfused():
             try:
                 halves = _by(one, model, names, args, kwargs, allow_input)
                 problem = difference(model, *halves, args, kwargs)
@@ -149,7 +150,7 @@ def traced(model: nn.Module, args: tuple, kwargs: dict[str, Any]) -> Cutter:
     way said.
     """
     failures: dict[str, Any] = {}
-    with evaluating(model), torch.no_grad():
+    with evaluating(model), torch.no_grad(), unfused():
         leaves = pytree.tree_leaves((args, kwargs))
         whole = pytree.tree_leaves(model(*args, **kwargs))
         for way in WAYS:

@@ -17,7 +17,7 @@ from ..split.losses import spread
 from .counting import flop_counter
 from .features import evaluating
 from .gradients import DRAWS
-from .graph import resize, twin
+from .graph import resize, twin, unfused
 from .halves import Cloud, Edge
 from .hooked import Recorded
 from .network import Opened, TorchNetwork
@@ -38,7 +38,7 @@ class UntracedNetwork(TorchNetwork):
     def _find(self, layers: Any, args: tuple, kwargs: dict[str, Any]) -> None:
         self.way = "hooks"
         self._halves: dict[str, tuple[Edge, Cloud]] = {}
-        with evaluating(self.model), torch.no_grad():
+        with evaluating(self.model), torch.no_grad(), unfused():
             ahead, self.macs = _counted(self.model, args, kwargs)
             recorded = Recorded(twin(self.model), args, kwargs)
             for name in _chosen(list(ahead), layers):
