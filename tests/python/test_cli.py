@@ -237,5 +237,7 @@ def test_calibrate_with_a_transform(folder, capsys):
     assert main(["encode", "x.npy", "--codec", "x.lwfc", "-fq"]) == 0
     assert len(Path("x.npy.lwfc").read_bytes()) < 1.7 * x.size / 8
     capsys.readouterr()
+    assert main(["decode", "x.npy.lwfc", "-o", "y.npy"]) == 1
+    assert "with that codec: --codec FILE" in capsys.readouterr().err
     assert main([*fixed, "--levels", "4", "-o", "x.lwfc"]) != 0
     assert "levels" in capsys.readouterr().err

@@ -164,4 +164,4 @@ def _transformed(
             nbytes += bits / 8 * tensor.elements + STREAM_BYTES
         else:
             nbytes += drafts.costs(tensor, {})[0]
-    return None, None, [nbytes, max_loss, *costs[2:].tolist()]
+    return None, None, [nbytes, max_loss if coded else 0.0, *costs[2:].tolist()]

@@ -150,7 +150,9 @@ def run_decode(args: argparse.Namespace) -> None:
                     data, codec, max_nbytes=args.max_nbytes, num_threads=args.threads
                 )
             except FormatError as error:
-                raise FormatError(f"{name}: {error}") from error
+                missing = codec is None and str(error).startswith("digest")
+                hint = ": --codec FILE" if missing else ""
+                raise FormatError(f"{name}: {error}{hint}") from error
             output = None
             if outputs is not None:
                 own = name.removesuffix(SUFFIX)
