@@ -4,7 +4,8 @@ Usage: python benchmarks/calibration_width.py [--channels 64 256 ...] [--restore
                                               [--against REV] [--limit 120]
 
 24 samples of 7x7, three levels, context coder, one thread; 8 others are coded. Memory is the peak
-of the process less what Python, NumPy and the samples take. --against: REV, checked out and built
+of the process less what Python, NumPy and the samples take. --restore transform: the transform
+profile with random gradients instead. --against: REV, checked out and built
 as by against.py, does the same in turn. What does not end within --limit seconds is said to.
 """
 
@@ -15,6 +16,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 from against import build
 from bench.against_cases import correlated
 from bench.report import line
@@ -36,9 +38,11 @@ def work(channels: int, restore: str) -> None:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
     before, start = peak(), time.process_time()
-    codec = lwfc.calibrate(
-        x[:SAMPLES], levels=3, activation="relu", coder="context", restore=restore, num_threads=1
-    )
+    options = {"levels": 3, "activation": "relu", "coder": "context", "restore": restore}
+    if restore == "transform":
+        draws = np.random.default_rng(2).standard_normal((2, *x[:SAMPLES].shape), np.float32)
+        options = {"transform": "dct", "metric": draws}
+    codec = lwfc.calibrate(x[:SAMPLES], num_threads=1, **options)
     seconds, used = time.process_time() - start, peak() - before
     tests = x[SAMPLES:]
     stream = codec.encode(tests)

@@ -301,6 +301,14 @@ def test_wire_checks_codecs_and_bytes():
         Wire(two, {"three": codec})
     blind = lwfc.calibrate(x["two"], transform="dct", step=0.5, channel_axis=1)
     assert str(Wire(two, blind)) == "bytes, codecs {two: transform}"
+    other = lwfc.calibrate(x["two"], levels=3, bound=True, channel_axis=1)
+    for half in (blind, other):  # streams that name their codec are told from those that do not
+        with pytest.raises(lwfc.FormatError, match="another codec than this half's"):
+            Wire(two, half).decode(lwfc.encode(x["two"], levels=4))
+        with pytest.raises(lwfc.FormatError, match="another"):
+            Wire(two, half).decode((other if half is blind else blind).encode(x["two"]))
+    free = lwfc.calibrate(x["two"], levels=3, bound=False, channel_axis=1)
+    assert Wire(two, free).decode(lwfc.encode(x["two"], levels=4))["two"].array.shape
     larger = Cut("two", ("two",), (LiveTensor("two", (None, 16, 24, 12), "float32"),))
     with pytest.raises(lwfc.ParameterError, match=r"two float32\(N, 16, 24, 12\).*\(16, 12, 12\)"):
         Wire(larger, blind)

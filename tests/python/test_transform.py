@@ -173,6 +173,7 @@ def test_codec_is_a_value():
     np.testing.assert_array_equal(codec.decode(data), codec.simulate(x))
     info = lwfc.inspect(data, codec)
     assert (info.transform, info.levels, info.shape) == ("dct-klt", None, x.shape)
+    assert info.coder == "transform"
     assert lwfc.inspect(data).shape is None
     assert codec.symbols(x).dtype == np.int16
 

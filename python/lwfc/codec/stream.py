@@ -34,7 +34,8 @@ class StreamInfo(Mapping):
     stream leaves to its codec is None: levels, numbers of blocks and the usual inner shape, of
     compact streams the whole shape. ``raw_nblocks``: blocks whose symbols are only packed, as the
     coder would not have been smaller. ``digest_tag``: the low 32 bits of that codec's digest, 16 in
-    compact streams. ``levels`` is None under a transform.
+    compact streams. Under a transform ``levels`` is None and ``coder`` "transform": rANS with the
+    codec's own tables.
     """
 
     shape: tuple[int | None, ...] | None
@@ -201,7 +202,7 @@ def inspect(data: Any, codec: CodecValue | None = None) -> StreamInfo:
         shape=shape,
         dtype=DTYPES[found["dtype"]],
         levels=found["levels"] or None,
-        coder=CODERS[found["coder"]],
+        coder="transform" if found["transform"] else CODERS[found["coder"]],
         transform=TRANSFORMS[found["transform"]],
         channel_axis=None if found["channel_axis"] < 0 else found["channel_axis"],
         bound=found["bound"],

@@ -50,11 +50,19 @@ class Entry(NamedTuple):
     payload: memoryview
 
     def header(self, codec: Any = None) -> tuple[tuple[int, ...], str]:
-        """(shape, name of the element type) as the bytes claim them."""
+        """(shape, name of the element type) as the bytes claim them.
+
+        Errors: FormatError, also for a stream that was made without a codec whose streams name it.
+        """
         if self.method != STREAM:
             dtype, shape, _, _ = _lossless_header(self)
             return shape, dtype
         info = inspect(self.payload, codec)
+        if getattr(codec, "bound", False) and not info.bound:
+            raise FormatError(
+                f"the stream of {self.name!r} was made by another codec than this half's, whose "
+                f"streams name it (digest {codec.digest:016x}): give the edge that codec"
+            )
         shape = tuple(-1 if n is None else n for n in info.shape)
         return shape, info.dtype
 
