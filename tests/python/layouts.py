@@ -25,6 +25,13 @@ def clips(count=8, channels=12, length=80, seed=0):
     return (x + 2 * rng.normal(size=(1, channels, 1))).astype(np.float32)
 
 
+def strided_clips(count=8, channels=32, length=60, seed=0):
+    """ReLU features (n, c, t) of a first, strided convolution: only channels' means differ."""
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(count, channels, length)) + 0.15 * rng.normal(size=(channels, 1))
+    return np.maximum(x, 0).astype(np.float32)
+
+
 def tokens(count=8, length=40, channels=24, seed=0):
     """Features (n, t, c) of a transformer: channels differ, neighbouring tokens less."""
     rng = np.random.default_rng(seed)

@@ -4,7 +4,7 @@ import warnings
 
 import numpy as np
 import pytest
-from layouts import clips, maps, tokens, video
+from layouts import clips, maps, strided_clips, tokens, video
 
 import lwfc
 from lwfc.calibration.layout import preferred_axis
@@ -49,6 +49,16 @@ def test_encode_finds_the_axis(name, dtype):
     named = [len(lwfc.encode(x, levels=4, channel_axis=a)) for a in range(x.ndim)]
     assert len(data) <= named[axis] <= 1.05 * min(named)
     assert lwfc.decode(data).shape == x.shape
+
+
+@pytest.mark.parametrize("axis", [1, 2])
+def test_where_all_axes_code_alike_channels_have_means_of_their_own(axis):
+    for seed in range(8):
+        x = np.moveaxis(strided_clips(seed=seed), 1, axis).copy()
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            codec = lwfc.calibrate(x, levels=4)
+        assert codec.metadata["channels"].startswith(f"axis {axis} of")
 
 
 def test_the_axis_given_holds():

@@ -2,7 +2,8 @@
 
 The channel axis is the one along which the neighbours differ in kind: the `rans` coder, whose
 contexts are neighbours of one channel, needs the fewest bytes when it is named right. That is
-tried on a part of the samples, with each axis. Whether axis 0 counts samples is seen from what
+tried on a part of the samples, with each axis; where axes code alike, channels have means of their
+own, and places and moments hardly. Whether axis 0 counts samples is seen from what
 samples are: in no order, and none of them special.
 """
 
@@ -27,6 +28,7 @@ LIKELY = 0.05  # the same, where what else axis 0 may be is likelier
 ORDERED = 0.85  # squared distance of neighbours to that of strangers: an axis with an order
 ALIKE = 0.85  # share of unlike neighbours to that of another axis
 CONSISTENT = 6.0  # standard deviations
+OWN = 0.5  # share of variance between an axis' indices to that of another axis
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +66,15 @@ def axis_costs(x: np.ndarray, codec: Codec, axes: Sequence[int]) -> dict[int, in
     return {axis: len(codec.encode(planes(x, axis))) for axis in axes}
 
 
-def preferred_axis(costs: dict[int, int], unlike: Sequence[float]) -> int:
+def preferred_axis(
+    costs: dict[int, int], unlike: Sequence[float], own: Sequence[float] | None = None
+) -> int:
     """The first axis, in order of likelihood, that codes about as well as any and whose neighbours
     differ about as much: channels differ more than frames, of which both may be true.
 
-    The axis of most differences may cost a little more: on maps of few places all code alike."""
+    The axis of most differences may cost a little more: on maps of few places all code alike.
+    ``own``, from :func:`_own_means`, decides between several.
+    """
     least, unlikest = min(costs.values()), max(unlike[axis] for axis in costs)
     enough = [
         axis
@@ -76,7 +82,10 @@ def preferred_axis(costs: dict[int, int], unlike: Sequence[float]) -> int:
         if cost <= least * (1 + (LIKELY if unlike[axis] == unlikest else CLEAR))
     ]
     most = max(unlike[axis] for axis in enough)
-    return next(axis for axis in enough if unlike[axis] >= ALIKE * most)
+    alike = [axis for axis in enough if unlike[axis] >= ALIKE * most]
+    if own is None:
+        return alike[0]
+    return next(axis for axis in alike if own[axis] >= OWN * max(own[a] for a in alike))
 
 
 def _unlike(symbols: np.ndarray) -> list[float]:
@@ -85,6 +94,16 @@ def _unlike(symbols: np.ndarray) -> list[float]:
     for axis in range(symbols.ndim):
         lines = symbols.swapaxes(0, axis)
         shares.append(np.count_nonzero(lines[1:] != lines[:-1]) / max(1, lines[1:].size))
+    return shares
+
+
+def _own_means(symbols: np.ndarray) -> list[float]:
+    """The share of variance between the indices of each axis, less twice what chance gives."""
+    shares = []
+    total = max(float(symbols.var()), 1e-30)
+    for axis in range(symbols.ndim):
+        means = symbols.mean(axis=tuple(a for a in range(symbols.ndim) if a != axis))
+        shares.append(max(0.0, means.var() / total - 2 * len(means) / symbols.size))
     return shares
 
 
@@ -235,9 +254,9 @@ def find_layout(head: Sequence[np.ndarray], channel_axis: int | None, is_array: 
         )
         return Layout(-rank, 1, text, one=True)
     symbols = codec.symbols(x)
-    unlike = _unlike(symbols)
-    axis = preferred_axis(costs, unlike)
-    _warn_if_close(axis, costs, unlike, symbols, head[0].shape)
+    unlike, own = _unlike(symbols), _own_means(symbols)
+    axis = preferred_axis(costs, unlike, own)
+    _warn_if_close(axis, costs, unlike, own, symbols, head[0].shape)
     note = f"axis {axis} of (n, {shape}), measured"
     return Layout(None if axis == usual else axis - rank, axis, note)
 
@@ -271,9 +290,15 @@ def _is_one_sample(x: np.ndarray, codec: Codec, costs: dict[int, int]) -> bool:
 
 
 def _warn_if_close(
-    axis: int, costs: dict[int, int], unlike: list[float], symbols: np.ndarray, shape: tuple
+    axis: int,
+    costs: dict[int, int],
+    unlike: list[float],
+    own: list[float],
+    symbols: np.ndarray,
+    shape: tuple,
 ) -> None:
-    """Nothing tells two axes apart where both code alike though neighbours matter."""
+    """Nothing tells two axes apart where both code alike though neighbours matter, and have means
+    of their own or have none."""
     other = next((a for a in usual_axes(symbols.ndim)[:2] if a != axis), axis)
     counts = np.bincount(symbols.ravel())
     shares = counts[counts > 0] / symbols.size
@@ -281,6 +306,7 @@ def _warn_if_close(
     close = (
         abs(costs[other] - costs[axis]) <= CLEAR * costs[axis] < CLEAR * (1 - LIKELY) * unaware
         and ALIKE * unlike[axis] < unlike[other]
+        and OWN * own[axis] <= own[other]
     )
     if other != axis and close:
         _warn(
