@@ -7,7 +7,7 @@ import pytest
 from common import features
 
 import lwfc
-from lwfc.calibration.layout import planes
+from lwfc.calibration.channels import planes
 from lwfc.calibration.samples import Batches, Thinned
 from lwfc.model.ranges import guess_activation
 

@@ -7,7 +7,7 @@ import pytest
 from layouts import clips, maps, strided_clips, tokens, video
 
 import lwfc
-from lwfc.calibration.layout import preferred_axis
+from lwfc.calibration.channels import preferred_axis
 
 MAPS, CLIPS, TOKENS, VIDEO = maps(), clips(), tokens(), video()
 # name -> features, channel axis

@@ -9,7 +9,7 @@ from ..base.errors import ParameterError
 from ..codec.codec import Codec
 from ..context.fitter import ContextFitter
 from ..restoration.fitter import CentroidFitter, RestorationFitter
-from .layout import planes
+from .channels import planes
 from .samples import Batches, Progress
 
 __all__ = ["Fitting", "fit_parts"]

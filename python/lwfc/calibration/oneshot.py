@@ -10,7 +10,8 @@ from ..base.checks import channel_axis_of, check_axis
 from ..base.errors import CalibrationWarning, ParameterError
 from ..codec.stages import check_levels
 from .calibrate import calibrate
-from .layout import Layout, one_shot_axis
+from .channels import one_shot_axis
+from .layout import Layout
 from .samples import Batches
 
 __all__ = ["encode"]
