@@ -53,6 +53,17 @@ def test_simulation_passes_gradients_straight_through(x):
             assert not codec.simulate(leaf).requires_grad
 
 
+@pytest.mark.parametrize("grad", [True, False])
+def test_tensors_that_do_not_fit_are_refused_by_the_layers_name(x, grad):
+    codec = lwfc.calibrate(x, levels=3, granularity="channel")
+    net = nn.Sequential(nn.Identity(), nn.ReLU())
+    other = torch.cat([x, x], 1).requires_grad_(grad)
+    words = "another number of channels"
+    with lt.attach(net, {"1": codec}), pytest.raises(lwfc.ParameterError, match=words) as caught:
+        net(other)
+    assert "at the model's layer '1'" in caught.value.__notes__
+
+
 def test_the_range_of_gradients():
     ends = lwfc.codec.gradient.clip_ends
     assert [e.tolist() for e in ends(lwfc.Codec([0.0, 1.0], [-0.5, 0.5, 1.5]))] == [[-0.5], [1.5]]

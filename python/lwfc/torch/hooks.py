@@ -10,6 +10,7 @@ from torch._subclasses import FakeTensor
 
 from ..base.arrays import torch_like
 from ..base.errors import ParameterError
+from ..base.planes import channels_in
 from ..codec.codec import Codec
 from ..codec.gradient import clip_ends, inside
 from ..taps.report import Recorder
@@ -110,6 +111,15 @@ class Hook:
         self.fired = self.abstract = False  # abstract: with tensors that hold no values
 
     def __call__(self, module: nn.Module, inputs: Any, output: Any) -> Any:
+        if torch.compiler.is_compiling():
+            return self._coded(output)
+        try:
+            return self._coded(output)
+        except Exception as error:
+            error.add_note(f"at the model's layer {self.name!r}")
+            raise
+
+    def _coded(self, output: Any) -> Any:
         self.fired = True
         x = pick(output, self.select)
         if not torch.compiler.is_compiling() and (x.is_meta or isinstance(x, FakeTensor)):
@@ -137,9 +147,13 @@ class Hook:
             )
         if not self.straight:
             x = x.detach()
-        elif self.by_channel and x.requires_grad:
+        elif self.by_channel and x.requires_grad and self._fits(x):
             x = x.where(_inside(x, self.ends, *self.axes), x.detach())
         return code(x, self.digest, self.lo, self.hi, self.bitstream, self.number, call)
+
+    def _fits(self, x: Tensor) -> bool:
+        """Whether x has the codec's channels; what has not is refused when it is coded."""
+        return x.shape[channels_in(x.shape, *self.axes) or 0] == len(self.ends[0])
 
     def __getstate__(self) -> dict:
         self.copies += 1
