@@ -9,6 +9,7 @@ import pytest
 from toy_study import Rounder, make_study, tail
 
 import lwfc
+from lwfc.base.journal import Journal
 from lwfc.evaluation import bootstrap, choice, figure, tables
 from lwfc.evaluation.bdrate import bd_rate, decibels
 from lwfc.evaluation.bootstrap import Scores
@@ -17,7 +18,6 @@ from lwfc.evaluation.families import Family, settings
 from lwfc.evaluation.measure import measure
 from lwfc.evaluation.result import Evaluation, merge
 from lwfc.evaluation.study import Study
-from lwfc.split.journal import Journal
 
 ROUNDER = Family("rounder", Rounder, settings(step=(0.05, 0.5, 2.0)))
 RANS = Family(
@@ -435,7 +435,7 @@ def test_interrupted(tmp_path):
 
 def test_processes_share_a_log(tmp_path):
     log = tmp_path / "points.jsonl"
-    program = ("from pathlib import Path; import sys; from lwfc.split.journal import Journal\n"
+    program = ("from pathlib import Path; import sys; from lwfc.base.journal import Journal\n"
                "journal = Journal(sys.argv[1], 'm')\n"
                "for i in range(40): journal.put(f'{sys.argv[2]}{i}', [i] * 30000)")  # fmt: skip
     both = [subprocess.Popen([sys.executable, "-c", program, str(log), name]) for name in "ab"]

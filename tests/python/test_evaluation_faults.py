@@ -7,14 +7,13 @@ import pytest
 from toy_study import Rounder, make_study, tail
 
 import lwfc
-from lwfc.base.files import LogError, append_line
+from lwfc.base import journal
 from lwfc.evaluation import choice
 from lwfc.evaluation.bdrate import bd_rate
 from lwfc.evaluation.evaluate import evaluate
 from lwfc.evaluation.families import Family
 from lwfc.evaluation.result import Evaluation, merge
 from lwfc.evaluation.study import Study, top1
-from lwfc.split import journal
 
 ROUNDER = Family("rounder", Rounder, ({"step": 0.5}, {"step": 2.0}))
 
@@ -189,12 +188,15 @@ def test_bounds_that_are_none(bound):
 
 def test_a_log_without_room_ends_the_evaluation(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="/dev/full.*make room and run again"):
-        append_line("/dev/full", "{}")
+        journal._append_line("/dev/full", "{}")
+
+    with pytest.raises(lwfc.ParameterError, match="a device"):
+        evaluate(make_study(), [ROUNDER], log="/dev/full")
 
     def full(path, line):
-        raise LogError(28, "no room")
+        raise journal.LogError(28, "no room")
 
-    monkeypatch.setattr(journal, "append_line", full)
+    monkeypatch.setattr(journal, "_append_line", full)
     with pytest.raises(OSError, match="no room"):
         evaluate(make_study(), [ROUNDER], log=tmp_path / "log")
 

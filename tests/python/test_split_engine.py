@@ -8,10 +8,10 @@ import pytest
 from toy_network import Toy
 
 import lwfc
+from lwfc.base.journal import Journal, fingerprint
 from lwfc.split import Exploration, Link, explore, images, merge
 from lwfc.split.cuts import Cut, LiveTensor
 from lwfc.split.exact import first_allowed
-from lwfc.split.journal import Journal, fingerprint
 from lwfc.split.link import latency
 from lwfc.split.losses import Loss
 from lwfc.split.profiles import choose_profiles, first_fine

@@ -83,7 +83,7 @@ def test_logs_belong_to_what_is_measured(tmp_path):
     assert part.rows[0]["elements"] == X[:3].size < whole.rows[0]["elements"]
 
 
-@pytest.mark.parametrize("content", [b"a,b\n1,2", b"\x93NUMPY\xff\xfe", b'{"mark": 1}'])
+@pytest.mark.parametrize("content", [b"a,b\n1,2", b"\x93NUMPY\xff\xfe", b'{"row": 1}'])
 def test_files_of_something_else_are_no_logs(tmp_path, content):
     path = tmp_path / "results.csv"
     path.write_bytes(content)
@@ -93,7 +93,7 @@ def test_files_of_something_else_are_no_logs(tmp_path, content):
 
 
 def test_a_folder_is_no_log(tmp_path):
-    with pytest.raises(lwfc.ParameterError, match="is a folder: name a file in it"):
+    with pytest.raises(lwfc.ParameterError, match="is a folder"):
         lwfc.tune(X, Counted(), grid=GRID, log=tmp_path)
 
 
@@ -103,7 +103,7 @@ def test_edited_rows_are_measured_anew(tmp_path, edit):
     before = lwfc.tune(X, Counted(), grid=GRID, log=log)
     lines = [json.loads(line) for line in log.read_text().splitlines()]
     for line in lines:
-        line["row"] = line["row"] | {name: edit[1]}
+        line["value"] = line["value"] | {name: edit[1]}
     log.write_text("".join(json.dumps(line) + "\n" for line in lines))
     again = Counted()
     after = lwfc.tune(X, again, grid=GRID, log=log)

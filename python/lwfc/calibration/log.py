@@ -1,16 +1,11 @@
-"""The log of a search: rows on disk that belong to their options and to their samples."""
+"""What the rows of a search's log belong to: options, and samples told apart in one walk."""
 
-import json
-import os
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from ..base.files import append_line, read_log
-
-__all__ = ["Fingerprint", "Log"]
+__all__ = ["Fingerprint", "same_mark"]
 
 CLOSE = 1e-6  # relative: sums of the same values in another order or by other kernels
 
@@ -49,10 +44,6 @@ class Fingerprint:
         return counts | {"shape": list(self._shape or ()), "sums": self._sums.tolist()}
 
 
-def _same(a: Sequence[Mapping[str, Any]], b: Sequence[Mapping[str, Any]]) -> bool:
-    return len(a) == len(b) and all(map(_agree, a, b))
-
-
 def _agree(a: Mapping[str, Any], b: Mapping[str, Any]) -> bool:
     if any(a[name] != b[name] for name in ("samples", "elements", "shape")):
         return False
@@ -64,41 +55,11 @@ def _agree(a: Mapping[str, Any], b: Mapping[str, Any]) -> bool:
     return near and abs(firsts[0] - seconds[0]) <= tolerance and abs(one - two) <= tolerance
 
 
-class Log:
-    """One JSON object a line; one that was cut off is passed over."""
-
-    def __init__(
-        self,
-        path: str | os.PathLike | None,
-        fixed: Mapping[str, Any],
-        samples: Sequence[Mapping[str, Any]],
-    ) -> None:
-        self._path = None if path is None else Path(path)
-        self._fixed = json.dumps(fixed, sort_keys=True, default=str)
-        self._samples = samples
-        self._known: dict[str, dict[str, Any]] = {}
-        if self._path is None:
-            return
-        for line in read_log(self._path, '{"fixed": ').splitlines():
-            try:
-                entry = json.loads(line)
-                if entry["fixed"] == self._fixed and _same(entry["samples"], samples):
-                    self._known[entry["key"]] = entry["row"]
-            except (ValueError, KeyError, TypeError):
-                continue
-
-    def get(self, key: str, *names: str) -> dict[str, Any] | None:
-        """What was put under a key, for these options and samples; None also where somebody edited
-        it so that these names hold no numbers.
-        """
-        row = self._known.get(key)
-        if not isinstance(row, dict):
-            return None
-        return row if all(isinstance(row.get(name), (int, float)) for name in names) else None
-
-    def put(self, key: str, row: dict[str, Any]) -> None:
-        """Keep a row, on disk too."""
-        self._known[key] = row
-        if self._path is not None:
-            entry = {"fixed": self._fixed, "samples": self._samples, "key": key, "row": row}
-            append_line(self._path, json.dumps(entry))
+def same_mark(kept: Mapping[str, Any], mark: Mapping[str, Any]) -> bool:
+    """Whether a log's line is of these options and samples."""
+    samples, ours = kept["samples"], mark["samples"]
+    return (
+        kept["options"] == mark["options"]
+        and len(samples) == len(ours)
+        and all(map(_agree, samples, ours))
+    )

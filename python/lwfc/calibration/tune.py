@@ -13,12 +13,13 @@ import numpy as np
 
 from ..base.checks import check_number, choose
 from ..base.errors import CalibrationWarning, OptionWarning, ParameterError
+from ..base.journal import Journal
 from ..base.progress import takes_progress
 from ..base.warn import warn_caller
 from ..codec.codec import Codec
 from .calibrate import calibrate
 from .grid import GRID, Grid
-from .log import Fingerprint, Log
+from .log import Fingerprint, same_mark
 from .pairs import Pairs
 from .samples import Batches, Progress, opened
 from .scores import loss_error, scores_of, upper_bound
@@ -126,7 +127,9 @@ def tune(
         others = batches
         if measured is not None:
             others = stack.enter_context(Batches(measured, **reading))
-        records = Log(log, options, _identity(batches, others))
+        mark = {"options": json.dumps(options, sort_keys=True, default=str),
+                "samples": _identity(batches, others)}  # fmt: skip
+        records = Journal(log, mark, same_mark)
         trial = _Trial(batches, evaluate, others, options, records, num_threads, mode)
         reference = trial.reference()
         goal = Goal(wanted.values, reference, max_loss, trials or TRIALS, wanted.effective)
@@ -195,7 +198,7 @@ class _Trial:
         evaluate: Callable[[Codec | None], Any],
         measured: Batches,
         options: dict[str, Any],
-        records: Log,
+        records: Journal,
         num_threads: int | None,
         mode: str,
     ) -> None:
@@ -213,7 +216,7 @@ class _Trial:
 
     def reference(self) -> float:
         """The metric without a codec."""
-        known = self._records.get("reference", "metric")
+        known = self._known("reference", "metric")
         if known is None:
             scores, _ = scores_of(self._evaluate(None))
             known = {"metric": float(scores.mean())}
@@ -228,6 +231,13 @@ class _Trial:
         self._before = np.array(known.get("scores", [known["metric"]]))
         return self._reference
 
+    def _known(self, key: str, *names: str) -> dict[str, Any] | None:
+        """The log's row; None also where somebody edited it so that these names hold no numbers."""
+        row = self._records.get(key)
+        if not isinstance(row, dict):
+            return None
+        return row if all(isinstance(row.get(name), (int, float)) for name in names) else None
+
     def codec(self, settings: dict[str, Any]) -> Codec:
         """The codec of settings."""
         options = {"bound": True} | self._options | settings
@@ -239,7 +249,7 @@ class _Trial:
     def run(self, settings: dict[str, Any], effective: dict[str, Any]) -> dict[str, Any]:
         """The row of settings, of which ``effective`` is the form that equal ones share."""
         key = json.dumps(effective, sort_keys=True)
-        found = self._records.get(key, *MEASURED)
+        found = self._known(key, *MEASURED)
         if found is None:
             found = self._measure(effective)
             self._records.put(key, found)

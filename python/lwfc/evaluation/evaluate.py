@@ -12,9 +12,8 @@ import numpy as np
 
 from ..base.checks import check_number
 from ..base.errors import LwfcError, ParameterError
-from ..base.files import LogError
+from ..base.journal import Journal, LogError, fingerprint
 from ..base.progress import Progress, takes_progress
-from ..split.journal import Journal, fingerprint
 from .choice import between, chosen, curve
 from .families import Coder, Family, choose_families
 from .measure import BATCH, measure, single_bits

@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 
 from ..base.errors import ParameterError
+from ..base.journal import fingerprint
 from .cuts import Cut, LiveTensor
 from .dataflow import Dataflow, Run
 from .estimate import Survey
 from .exact import timed
-from .journal import fingerprint
 from .losses import Loss, spread
 from .wire import Wire
 

@@ -11,12 +11,12 @@ import numpy as np
 
 from ..base.checks import check_number
 from ..base.errors import ParameterError
+from ..base.journal import Journal, fingerprint
 from ..base.progress import shows_progress
 from ..calibration.samples import Progress
 from .cuts import Cut
 from .estimate import Survey
 from .images import FORMATS, Pixels, can_code
-from .journal import Journal, fingerprint
 from .link import Link
 from .passes import Passes
 from .profiles import choose_profiles

@@ -5,12 +5,12 @@ from typing import Any
 
 import numpy as np
 
+from ..base.journal import Journal
 from ..calibration.samples import Progress
 from .cuts import Cut
 from .estimate import Drafts, estimate
 from .exact import Halves, exact, exact_image, timed
 from .images import FORMATS, Pixels
-from .journal import Journal
 from .profiles import Profile
 
 __all__ = ["Passes"]

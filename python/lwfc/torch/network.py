@@ -11,11 +11,11 @@ from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
 from ..base.errors import ParameterError
+from ..base.journal import fingerprint
 from ..calibration.samples import Progress
 from ..split.cuts import Cut
 from ..split.exact import timed
 from ..split.explore import Survey
-from ..split.journal import fingerprint
 from .counting import count_macs
 from .cutting import Cutter, Plan
 from .features import BATCH, evaluating
