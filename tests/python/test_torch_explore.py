@@ -224,3 +224,22 @@ def test_what_cannot_be_explored():
         lt.explore(nets.Shared(), [])
     with pytest.raises(lwfc.ParameterError, match="no legal cut"):
         lt.explore(nn.Sequential(nn.Linear(3, 3)), torch.randn(4, 3))
+
+
+@pytest.mark.parametrize(
+    ("loader", "sizes"),
+    [
+        ([50, 50], [32, 18, 14]),
+        ([20, 20, 20, 20], [20, 20, 20, 4]),
+        ([64], [32, 32]),
+        ([3, 60], [3, 28, 32]),
+        ([1], [1]),
+    ],
+)
+def test_half_of_the_samples_calibrates(loader, sizes):
+    net = nn.Sequential(nn.Linear(4, 3), nn.ReLU())
+    batches = [torch.randn(n, 4) for n in loader]
+    network = TorchNetwork(net, batches, "auto", 64)
+    found = [args[0] for args, _ in network.batches]
+    assert [len(x) for x in found] == sizes
+    assert torch.equal(torch.cat(found), torch.cat(batches)[:64])

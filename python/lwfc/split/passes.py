@@ -32,7 +32,8 @@ class Passes:
         self.clock = clock
         self.network, self.metric, self.profiles = network, metric, profiles
         self.max_loss, self.journal, self.progress = max_loss, journal, progress
-        self.fitted = max(1, len(network.batches) // 2)
+        ends = np.cumsum([network.size(batch) for batch in network.batches])
+        self.fitted = 1 + int(np.abs(2 * ends[:-1] - ends[-1]).argmin())
         self._wholes: list[Any] | None = None
         self.rungs: dict[tuple[str, str], int | None] = {}
         self.parts = self.done = 0  # of the exact numbers

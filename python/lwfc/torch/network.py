@@ -2,6 +2,7 @@
 
 import fnmatch
 import inspect
+import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -192,7 +193,7 @@ def _plans(cutter: Cutter, layers: str | Sequence[str]) -> list[Plan]:
 def _batches(model: nn.Module, loader: Any, samples: int) -> list[tuple[tuple, dict[str, Any]]]:
     """The first samples, in at least two batches where there are two samples."""
     if isinstance(loader, Tensor):
-        loader = loader[:samples].split(max(1, min(BATCH, -(-min(len(loader), samples) // 2))))
+        loader = loader[:samples].split(BATCH)
     found: list[Any] = []
     left = samples
     for batch in loader:
@@ -205,21 +206,28 @@ def _batches(model: nn.Module, loader: Any, samples: int) -> list[tuple[tuple, d
         left -= taken
         if not left:
             break
-    if len(found) == 1:
-        (whole,) = found
-        size = batch_of(pytree.tree_leaves(whole))
-        if size > 1:
-            half = size // 2
-
-            def part(leaf: Any, ends: slice) -> Any:
-                counts = isinstance(leaf, Tensor) and leaf.ndim and len(leaf) == size
-                return leaf[ends] if counts else leaf
-
-            found = [pytree.tree_map(lambda x, s=s: part(x, s), whole)
-                     for s in (slice(0, half), slice(half, size))]  # fmt: skip
     if not found:
         raise ParameterError("the loader gives no batch")
-    return found
+    return _parted(found)
+
+
+def _parted(batches: list[Any]) -> list[Any]:
+    """The same samples with an end of a batch about half-way, up to which codecs are calibrated."""
+    sizes = [batch_of(pytree.tree_leaves(batch)) for batch in batches]
+    total, before = sum(sizes), [0, *itertools.accumulate(sizes)]
+    if total < 2 or any(total <= 3 * end <= 2 * total for end in before):
+        return batches
+    at = next(i for i, end in enumerate(before[1:]) if end > total // 2)
+    size, first = sizes[at], total // 2 - before[at]
+
+    def part(ends: slice) -> Any:
+        def one(leaf: Any) -> Any:
+            counts = isinstance(leaf, Tensor) and leaf.ndim and len(leaf) == size
+            return leaf[ends] if counts else leaf
+
+        return pytree.tree_map(one, batches[at])
+
+    return [*batches[:at], part(slice(first)), part(slice(first, None)), *batches[at + 1 :]]
 
 
 def _hash(tensors: Iterable[Any]) -> str:
