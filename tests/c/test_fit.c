@@ -1,6 +1,6 @@
 /* The fit of the context model: every SIMD level and thread count finds the same references and
  * the same weights to the bit, and what it fits predicts better than single symbols' frequencies.
- * Restoration's sums: those of each value added by itself. */
+ * Restoration's sums: those of each value added by itself, and of each cell. */
 #include "cpu/cpu.h"
 #include "fit/context_fit.h"
 #include "fit/moments.h"
@@ -147,10 +147,53 @@ static void check_moments(int num_threads)
     }
 }
 
+enum { SAMPLES = 3, POSITIONS = 11, CELLS = WIDE * LEVELS };
+
+/* The last level only occurs in even channels; outputs start as nonsense, which is overwritten. */
+static void check_cells(int num_threads)
+{
+    const size_t size = (size_t)SAMPLES * WIDE * POSITIONS;
+    float *values = malloc(size * sizeof *values); /* of that size: a sanitizer sees its end */
+    uint8_t *symbols = malloc(size);
+    assert(values != NULL && symbols != NULL);
+    static double counts[CELLS], sums[CELLS];
+    static float low[CELLS], high[CELLS];
+    for (size_t i = 0; i < size; i++) {
+        const uint32_t last = i / POSITIONS % WIDE % 2 ? LEVELS - 1 : LEVELS;
+        symbols[i] = (uint8_t)(random_u32() % last);
+        values[i] = (float)(random_u32() % 64) - 32;
+    }
+    for (int i = 0; i < CELLS; i++) {
+        counts[i] = sums[i] = low[i] = high[i] = 5;
+    }
+    const struct lwfc_fit_cells cells = {values, symbols, SAMPLES, WIDE, POSITIONS,
+                                         LEVELS, counts,  sums,    low,  high};
+    lwfc_fit_cells(&cells, num_threads);
+    for (int cell = 0; cell < CELLS; cell++) {
+        double count = 0, sum = 0;
+        float least = INFINITY, most = -INFINITY;
+        for (size_t i = 0; i < size; i++) {
+            if (i / POSITIONS % WIDE == (size_t)(cell / LEVELS) && symbols[i] == cell % LEVELS) {
+                count++;
+                sum += values[i];
+                least = fminf(least, values[i]);
+                most = fmaxf(most, values[i]);
+            }
+        }
+        assert(count > 0 || (cell % LEVELS == LEVELS - 1 && cell / LEVELS % 2));
+        assert(counts[cell] == count && sums[cell] == sum);
+        assert(low[cell] == least && high[cell] == most);
+    }
+    free(values);
+    free(symbols);
+}
+
 int main(void)
 {
-    check_moments(1);
-    check_moments(3);
+    for (int num_threads = 1; num_threads <= 3; num_threads += 2) {
+        check_moments(num_threads);
+        check_cells(num_threads);
+    }
     static const char *const names[] = {"scalar", "avx2", NULL};
     for (int times = 0; times < 6; times++) {
         const int levels = 2 + times, spread = levels > 2 && times % 2;
