@@ -195,6 +195,32 @@ def test_mixed_precision():
     assert tap.report()["first"]["calls"] == 1
 
 
+@pytest.mark.skipif(BACKEND != "torch", reason="other back-ends have bfloat16 in NumPy")
+def test_bfloat16_crosses_as_itself_on_torch():
+    torch = pytest.importorskip("torch")
+    codec = codec_for(functional())
+    x = torch.rand(2, 12, 12, 8).bfloat16()
+    layer = lk.FeatureCodec(codec, dtype="bfloat16")
+    y = layer(x)
+    assert y.dtype == x.dtype and torch.equal(y, codec.simulate(x))
+    assert layer.report()[layer.name]["bytes_in"] == 2 * x.numel()
+
+
+@pytest.mark.skipif(BACKEND != "torch", reason="torch.compile, which would trace the codec")
+def test_compiled_models_on_torch():
+    model = functional()
+    codec = lk.calibrate(model, "first", X, transform="dct", step=0.1)
+    with lk.attach(model, {"first": codec}):
+        expected = model.predict(X, verbose=0)
+    model.compile(jit_compile=True)
+    for coded in (codec, codec_for(model)):
+        with lk.attach(model, {"first": coded}) as tap:
+            found = model.predict(X, verbose=0)
+        assert tap.report()["first"]["calls"] == 1
+        if coded is codec:
+            np.testing.assert_allclose(found, expected, atol=0.05 * np.abs(expected).max())
+
+
 def test_mistakes_are_named():
     model = functional()
     codec = codec_for(model)

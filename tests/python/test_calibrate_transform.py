@@ -177,6 +177,23 @@ def test_few_samples_still_give_a_codec(shape):
     check_stream(codec, maps(shape, seed=8))
 
 
+def test_one_sample_and_samples_beyond_squaring_are_told():
+    with pytest.warns(lwfc.CalibrationWarning, match="one sample"):
+        lwfc.calibrate(maps((1, *SMALL)), transform="dct")
+    with pytest.raises(lwfc.ParameterError, match="samples reach .* scale them"):
+        lwfc.calibrate(1e20 * maps(), transform="dct")
+
+
+def test_no_step_is_finer_than_symbols_hold():
+    x = maps()
+    with pytest.warns(lwfc.CalibrationWarning, match="at best"):
+        codec = lwfc.calibrate(x, transform="dct", distortion=1e-9)
+    y = check_stream(codec, x)[1]
+    assert np.square(y - x).mean() < 1e-3 * x.var()
+    finest = float(np.abs(y).mean()) * 1e-5
+    assert codec.metadata["step"] > finest
+
+
 @pytest.mark.parametrize("value", [0.0, 3.5, -1e6])
 def test_constant_samples_come_back(value):
     x = np.full((20, 5, 4, 4), value, np.float32)
@@ -267,6 +284,7 @@ def test_auto_takes_the_plain_profile_where_it_is_smaller():
         ({"bound": False}, "bound"),
         ({"step": 1.0, "target_bits": 1.0}, "step and target_bits"),
         ({"step": 0}, "step"),
+        ({"step": 1e-7}, "16-bit .* below step=0.000"),
         ({"distortion": 2}, "distortion"),
         ({"target_bits": 0.01}, "before its first symbol"),
         ({"block": 4}, "1, 2, 3, 6"),
@@ -277,6 +295,7 @@ def test_auto_takes_the_plain_profile_where_it_is_smaller():
         ({"metric": np.zeros((7, *SMALL))}, "metric"),
         ({"metric": [np.zeros((60, 5, 6, 6))]}, "metric"),
         ({"metric": [np.zeros((30, *SMALL), np.float32)]}, "metric"),
+        ({"metric": 1e20 * maps()}, "gradients reach .* scale them"),
     ],
 )
 def test_refusals_name_the_argument(options, message):
@@ -303,16 +322,17 @@ def test_options_of_a_transform_need_one():
     height=st.integers(1, 7),
     width=st.integers(1, 7),
     seed=st.integers(0, 99),
-    step=st.sampled_from([1e-3, 0.3, 50.0]),
+    step=st.sampled_from([1e-2, 0.3, 50.0]),
 )
 def test_any_samples_give_a_codec_that_simulates_what_it_decodes(
     n, channels, height, width, seed, step
 ):
     rng = np.random.default_rng(seed)
-    x = (rng.standard_normal((n, channels, height, width)) * 10 ** rng.uniform(-3, 3)).astype("f4")
+    scale = 10 ** rng.uniform(-3, 3)
+    x = (scale * rng.standard_normal((n, channels, height, width))).astype("f4")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", lwfc.CalibrationWarning)
-        codec = lwfc.calibrate(x, transform="dct", step=step)
+        codec = lwfc.calibrate(x, transform="dct", step=step * scale)
     check_stream(codec, x)
     check_stream(codec, np.float32(3) * x[:1])
 

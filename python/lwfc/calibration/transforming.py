@@ -187,7 +187,8 @@ class Prepared:
         return replace(self, pairs=pairs, fitted=fitted)
 
     def codec(self, step: float, **notes: Any) -> Codec:
-        """The codec at a step; ``notes`` go to its metadata."""
+        """The codec at a step, the finest at least; ``notes`` go to its metadata."""
+        step = max(step, self.fitted.finest)
         clamp = self.fitted.clamp(step) if self.clamp == "auto" else self.clamp
         section = self.fitted.section(step, free=self.pairs.free, clamp=clamp)
         found = self.fitted.survey
@@ -208,7 +209,7 @@ class Prepared:
 
 
 def prepare(pairs: Pairs, wishes: TransformOptions) -> Prepared:
-    """Survey, choose, fit. Errors: ParameterError for blocks and samples that cannot be."""
+    """Survey, choose, fit. Errors: ParameterError for blocks, steps and samples that cannot be."""
     goal = wishes.goal(pairs.sample_size)
     geometries = _geometries(pairs.layout, wishes.block)
     found = survey(pairs)
@@ -224,7 +225,13 @@ def prepare(pairs: Pairs, wishes: TransformOptions) -> Prepared:
         )
         found = found.without_gradients()
         pairs = pairs.without_metric()
-    return Prepared(pairs, fit(pairs, found, geometries, goal, wishes.say), goal, wishes)
+    fitted = fit(pairs, found, geometries, goal, wishes.say)
+    if goal.step is not None and goal.step < fitted.finest:
+        raise ParameterError(
+            f"step={goal.step:g}: symbols are 16-bit integers, and those of these samples pass "
+            f"them below step={fitted.finest:.3g}"
+        )
+    return Prepared(pairs, fitted, goal, wishes)
 
 
 def decided(plain: Callable[..., Codec], prepared: Prepared, point: Point, **notes: Any) -> Codec:

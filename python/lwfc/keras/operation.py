@@ -50,7 +50,6 @@ def through(x: Any, host: Host) -> Any:
     """``host(x)``, straight through for gradients inside the codec's range."""
     if isinstance(x, keras.KerasTensor):
         return keras.KerasTensor(x.shape, x.dtype)
-    lo, hi = ends(host.codec, len(x.shape))
     run = {"tensorflow": _tensorflow, "jax": _jax, "torch": _torch}.get(keras.backend.backend())
     if run is None:
         raise NotImplementedError(
@@ -60,6 +59,8 @@ def through(x: Any, host: Host) -> Any:
 
     @keras.ops.custom_gradient
     def forward(value: Any) -> tuple[Any, Callable]:
+        lo, hi = ends(host.codec, len(value.shape))
+
         def backward(*args: Any, upstream: Any = None) -> Any:
             grad = args[0] if upstream is None else upstream
             inside = keras.ops.logical_and(value >= lo, value <= hi)
@@ -67,7 +68,11 @@ def through(x: Any, host: Host) -> Any:
 
         return run(value, host), backward
 
-    return forward(x)
+    if run is not _torch:
+        return forward(x)
+    import torch
+
+    return torch.compiler.disable(forward)(x)  # which would trace the codec's own NumPy
 
 
 def _tensorflow(x: Any, host: Host) -> Any:
@@ -88,7 +93,9 @@ def _torch(x: Any, host: Host) -> Any:
     import torch
 
     source = x.detach().cpu()
-    if source.dtype == torch.bfloat16:  # torch has no NumPy view of it: the codec rounds as it does
-        wide = host(source.float().numpy())
-        return torch.from_numpy(wide).to(x.dtype).to(x.device)
-    return torch.from_numpy(host(source.numpy())).to(x.device)
+    if source.dtype != torch.bfloat16:
+        return torch.from_numpy(host(source.numpy())).to(x.device)
+    import ml_dtypes
+
+    bits = source.view(torch.int16).numpy().view(ml_dtypes.bfloat16)
+    return torch.from_numpy(host(bits).view(np.int16)).view(torch.bfloat16).to(x.device)

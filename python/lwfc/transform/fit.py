@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..base.errors import CalibrationWarning, ParameterError
+from ..base.warn import warn_caller
 from .basis import Basis, Second, Shape, make_basis
 from .choice import Say, choose_shape, folded
 from .clamp import clamp_of
@@ -20,6 +22,8 @@ from .trial import Point, Trial, moments_of
 __all__ = ["Fitted", "finish", "fit"]
 
 HEADROOM = 4.0  # of the 16-bit coefficients over those of calibration
+LARGEST = 1e15  # magnitude of features and gradients
+REACH = 8.0  # times the mean magnitude, which symbols must hold
 TABLE_VALUES = 1 << 23  # feature values whose symbols make the tables
 MEASURED = 1 << 22  # values of which the largest magnitudes are taken
 
@@ -41,6 +45,11 @@ class Fitted:
     y: np.ndarray
     unit: float
     sizes: tuple[float, float, float]
+
+    @property
+    def finest(self) -> float:
+        """The step below which the decoder's 16-bit integers hold few coefficients whole."""
+        return REACH * float(np.mean(np.abs(self.y), dtype=np.float64)) / INT16
 
     def find_step(self, goal: Goal) -> Point:
         """The step that meets a goal on held-out samples; bits are symbols alone."""
@@ -112,8 +121,9 @@ def fit(
     """Choose a shape on held-out halves, and fit it to all samples.
 
     ``found``: the :func:`lwfc.transform.survey.survey` of the source; ``geometries``: the
-    candidates.
+    candidates. Errors: ParameterError for numbers beyond squaring.
     """
+    _check_samples(found)
     channels = found.mean.shape[0]
     space, kept = None, found.kept
     if channels > DIRECTIONS:
@@ -125,6 +135,25 @@ def fit(
     shape, trials = choose_shape(kept, geometries, goal, channels, say)
     say("matrices")
     return finish(source, found, shape, trials, space)
+
+
+def _check_samples(found: Survey) -> None:
+    """Warn of a single sample, refuse numbers beyond squaring."""
+    if found.nsamples == 1:
+        warn_caller(
+            "one sample does not tell how others differ, and this transform gives its values "
+            "again for every other: calibrate on several, at best hundreds, or with "
+            'transform="none"',
+            CalibrationWarning,
+        )
+    named = ("samples", found.kept.features), ("gradients", found.kept.gradients)
+    for name, values in named:
+        most = 0.0 if values is None else max(-float(values.min()), float(values.max()))
+        if most > LARGEST:
+            raise ParameterError(
+                f"the {name} reach {most:.3g}, whose squares no float32 holds: scale them to at "
+                f"most {LARGEST:g}"
+            )
 
 
 def finish(
