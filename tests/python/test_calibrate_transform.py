@@ -60,6 +60,8 @@ def test_gradients_spend_the_bits_where_the_outputs_look():
     seeing = lwfc.calibrate(x, distortion=0.005, metric=slopes, **options)
     blind = lwfc.calibrate(x, step=seeing.metadata["step"], **options)
     (_, y), (_, z) = check_stream(seeing, test), check_stream(blind, test)
+    assert seeing.metadata["distortion_measure"] == "gradients"
+    assert blind.metadata["distortion_measure"] == "features"
     assert bits(seeing, test) < bits(blind, test)
     moved, moved_blind = (outputs_distortion(jacobian, test, t) for t in (y, z))
     assert moved < 0.02

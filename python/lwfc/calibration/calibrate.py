@@ -84,10 +84,12 @@ def calibrate(
         :func:`lwfc.torch.calibrate` makes them.
     ``step``, ``distortion``, ``target_bits``
         One of them: the transform's step in units of the features; the share of the outputs'
-        power that errors may have, by the gradients of held-out samples (without gradients: of
-        the features' power by frequency), 0.02 unless given; bits per element of one stream a
-        sample, every byte counted. A distortion that no step meets, as of few samples, is left to
-        the profile with levels, with a CalibrationWarning.
+        power that errors may have, by the gradients of held-out samples, 0.02 unless given; bits
+        per element of one stream a sample, every byte counted, which other samples may pass by a
+        fifth where there are but a dozen. Without gradients distortion is a share of the features'
+        power by frequency, and says nothing of the outputs: measure those.
+        ``metadata["distortion_measure"]`` tells which. A distortion that no step meets, as of few
+        samples, is left to the profile with levels, with a CalibrationWarning.
     ``block``
         Of the transform: None (chosen on held-out samples), "map", a side, or (height, width);
         sides divide the map's. Features must then always have the calibrated inner shape.

@@ -247,7 +247,10 @@ def decided(plain: Callable[..., Codec], prepared: Prepared, point: Point, **not
     if rival is not None:
         return fallen_back(plain, prepared, rival)
     warn_of_missed(prepared, point)
-    return prepared.codec(point.step, **({"distortion": point.distortion} | notes))
+    blind = prepared.fitted.survey.kept.gradients is None
+    known = {"distortion": point.distortion,
+             "distortion_measure": "features" if blind else "gradients"}  # fmt: skip
+    return prepared.codec(point.step, **(known | notes))
 
 
 def warn_of_missed(prepared: Prepared, point: Point) -> None:
