@@ -236,7 +236,9 @@ def test_part_is_some_of_the_samples():
     np.testing.assert_array_equal(part.spread(2 * x[0].size).where, [0, 9])
 
 
-def test_crossed_distortion_is_the_mean_over_samples_and_all_gradients():
+@pytest.mark.parametrize("together", [6, 4])
+def test_crossed_distortion_is_the_mean_over_samples_and_all_gradients(together, monkeypatch):
+    monkeypatch.setattr("lwfc.transform.trial.CROSSED", together)
     x, g = smooth_maps((12, 3, 8, 4)), smooth_maps((2, 12, 3, 8, 4), seed=1)
     kept, geometry = Kept(x, g), Geometry(3, 8, 4, 4, 4)
     fit, code = kept.take(np.arange(6)), kept.take(np.arange(6, 12))
@@ -255,7 +257,8 @@ def test_crossed_distortion_is_the_mean_over_samples_and_all_gradients():
     products = np.einsum("dichw,jchw->dij", g[:, 6:].astype(np.float64), error)
     own = np.square(products[:, range(6), range(6)]).mean()
     assert trial.at(step).distortion == pytest.approx(own, rel=1e-3)
-    crossed = np.square(products).mean()
+    met = np.arange(6) // together
+    crossed = np.square(products[:, met[:, None] == met]).mean()
     assert trial.at(step, crossed=True).distortion == pytest.approx(crossed, rel=1e-3)
 
 

@@ -111,8 +111,10 @@ class Part:
     def mean(self) -> np.ndarray:
         """Of the features at every place, float64."""
         total = np.zeros(self.whole.features.shape[1:])
-        for index in self.where:
-            total += self.whole.features[index]
+        size = max(1, CHUNK // max(1, self.whole.sample_size))
+        for start in range(0, len(self), size):
+            features = self.whole.features.take(self.where[start : start + size], axis=0)
+            total += features.sum(0, dtype=np.float64)
         return total / len(self)
 
 

@@ -12,6 +12,8 @@ from .survey import Kept, Part
 
 __all__ = ["Coefficients", "Point", "Trial", "coefficients", "moments_of", "power"]
 
+CROSSED = 128  # samples whose errors meet one another's gradients
+
 
 @dataclass(frozen=True, slots=True)
 class Point:
@@ -120,7 +122,7 @@ class Trial:
     def at(self, step: float, crossed: bool = False) -> Point:
         """Fit tables and live columns at a step on one half, code the other.
 
-        ``crossed``: each sample's error meets the gradients of all samples. That is not quite what
+        ``crossed``: each sample's error meets the gradients of many samples. That is not quite what
         its outputs do, but of a few dozen samples far less noisy, which is what a choice needs.
         """
         columns = self.columns(step)
@@ -160,16 +162,27 @@ class Trial:
         geometry, samples = self._parts.geometry, self._parts.samples
         if self._slopes is None:
             return _weighted(geometry.inverse(self.basis.synthesize(error)))
+        if crossed:
+            return float(np.mean([_crossed(slope, error, samples) for slope in self._slopes]))
         total = 0.0
         for slope in self._slopes:
-            if crossed:
-                product = np.zeros((samples, samples))
-                for g, e in zip(slope, error, strict=True):
-                    product += g.reshape(samples, -1) @ e.reshape(samples, -1).T
-            else:
-                product = np.einsum("fnc,fnc->n", slope, error).reshape(samples, -1).sum(1)
+            product = np.einsum("fnc,fnc->n", slope, error).reshape(samples, -1).sum(1)
             total += float(np.square(product, dtype=np.float64).mean())
         return total / len(self._slopes)
+
+
+def _crossed(slope: np.ndarray, error: np.ndarray, samples: int) -> float:
+    """Mean (g . e)^2 over pairs of samples, those of each ``CROSSED`` samples among themselves."""
+    total, pairs = 0.0, 0
+    for start in range(0, samples, CROSSED):
+        some = slice(start, start + CROSSED)
+        count = len(range(samples)[some])
+        product = np.zeros((count, count))
+        for g, e in zip(slope, error, strict=True):
+            product += g.reshape(samples, -1)[some] @ e.reshape(samples, -1)[some].T
+        total += float(np.square(product).sum())
+        pairs += count**2
+    return total / pairs
 
 
 def _weighted(maps: np.ndarray) -> float:
