@@ -317,7 +317,8 @@ enum lwfc_status lwfc_plan_make(const struct lwfc_tensor *tensor, int channel_ax
     plan->passes.quantize = lwfc_quantize_kernels_for(features);
     plan->passes.convert = lwfc_convert_kernels_for(features);
     plan->passes.lanes = lwfc_lanes_kernels_for(features);
-    plan->width = lwfc_parallel_width(geometry.nblocks, num_threads);
+    plan->width =
+        lwfc_parallel_width(geometry.nblocks, lwfc_geometry_values(&geometry), num_threads);
     return LWFC_OK;
 }
 

@@ -77,7 +77,7 @@ static enum lwfc_status restore_sample(void *context, int64_t index, struct lwfc
 static int restores_apart(const struct job *job, int num_threads)
 {
     const struct lwfc_geometry *const g = &job->plan.view.geometry;
-    const int width = lwfc_parallel_width(g->samples, num_threads);
+    const int width = lwfc_parallel_width(g->samples, lwfc_geometry_values(g), num_threads);
     return job->symbols == NULL && job->codec != NULL && job->codec->options.restore_nbytes > 0 &&
            width > 1 && g->nblocks < g->samples && g->nblocks < 4 * width;
 }
@@ -86,8 +86,8 @@ static int restores_apart(const struct job *job, int num_threads)
 static enum lwfc_status decode_apart(struct job *job, int num_threads)
 {
     struct lwfc_geometry *const g = &job->plan.view.geometry;
-    const size_t size = (size_t)(g->samples * g->channels * g->height * g->width);
-    job->gathered = lwfc_alloc(size + 64); /* vectors read past the end */
+    const int64_t values = lwfc_geometry_values(g);
+    job->gathered = lwfc_alloc((size_t)values + 64); /* vectors read past the end */
     if (job->gathered == NULL) {
         return LWFC_ERROR_MEMORY;
     }
@@ -95,7 +95,7 @@ static enum lwfc_status decode_apart(struct job *job, int num_threads)
     if (status == LWFC_OK) {
         g->samples_step = 1;
         g->nblocks = g->samples;
-        job->plan.width = lwfc_parallel_width(g->nblocks, num_threads);
+        job->plan.width = lwfc_parallel_width(g->nblocks, values, num_threads);
         status = lwfc_blocks_run(job->codec, &job->plan, restore_sample, job);
     }
     lwfc_free(job->gathered);

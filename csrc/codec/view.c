@@ -80,7 +80,7 @@ void lwfc_view_make(const struct lwfc_tensor *t, const struct lwfc_geometry *g, 
     v->sample_stride = single_stride(&v->samples, v->channel_stride * (ptrdiff_t)g->channels);
     v->flat = v->column_stride == item && v->planes_even && v->channel_stride == plane &&
               v->sample_stride == v->channel_stride * (ptrdiff_t)g->channels;
-    v->large = v->flat && g->samples * g->channels * g->height * g->width > LARGE / item;
+    v->large = v->flat && lwfc_geometry_values(g) > LARGE / item;
     v->channels_last = !v->flat && g->channels >= 8 && v->channel_stride == item;
 }
 

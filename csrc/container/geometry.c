@@ -150,6 +150,11 @@ static int64_t take(int64_t *number, int64_t n, int64_t step, int32_t *extent)
     return start;
 }
 
+int64_t lwfc_geometry_values(const struct lwfc_geometry *g)
+{
+    return g->samples * g->channels * g->height * g->width;
+}
+
 struct lwfc_region lwfc_geometry_region(const struct lwfc_geometry *g, int64_t block)
 {
     struct lwfc_region r;

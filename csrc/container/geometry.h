@@ -57,6 +57,8 @@ int lwfc_channel_axis_plain(int channel_axis);
 int lwfc_geometry_make(const int64_t *shape, int rank, int channel_axis, int whole_samples,
                        struct lwfc_geometry *geometry);
 
+int64_t lwfc_geometry_values(const struct lwfc_geometry *geometry);
+
 struct lwfc_region lwfc_geometry_region(const struct lwfc_geometry *geometry, int64_t block);
 
 #endif

@@ -129,7 +129,8 @@ enum lwfc_status lwfc_fit_channels(const struct lwfc_fit_rows *rows, const int32
                         .spread = spread,
                         .stride = lwfc_fit_padded((size_t)rows->count)};
     struct lwfc_ordinal measured = {.features = LWFC_FIT_LOCAL + 2 * most, .stride = task.stride};
-    const int width = lwfc_parallel_width(count, num_threads);
+    const int64_t values = count * rows->count * measured.features;
+    const int width = lwfc_parallel_width(count, values, num_threads);
     task.worker_bytes = lwfc_ordinal_memory(&measured, NULL);
     task.memory = lwfc_alloc(lwfc_size_mul((size_t)width, task.worker_bytes));
     if (task.memory == NULL) {

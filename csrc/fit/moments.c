@@ -131,7 +131,8 @@ static void squares(void *context, int64_t block, int worker)
 static void run(struct task *task, int num_threads, lwfc_block_fn *fn)
 {
     const int64_t blocks = (task->rows->channels + TOGETHER - 1) / TOGETHER;
-    lwfc_parallel_for(blocks, lwfc_parallel_width(blocks, num_threads), fn, task);
+    const int64_t values = task->rows->count * task->rows->channels;
+    lwfc_parallel_for(blocks, lwfc_parallel_width(blocks, values, num_threads), fn, task);
 }
 
 void lwfc_fit_moments(const struct lwfc_fit_values *rows, int num_threads, double *sums)
@@ -187,6 +188,7 @@ static void channel_cells(void *context, int64_t channel, int worker)
 void lwfc_fit_cells(const struct lwfc_fit_cells *cells, int num_threads)
 {
     struct lwfc_fit_cells task = *cells;
-    lwfc_parallel_for(task.channels, lwfc_parallel_width(task.channels, num_threads),
+    const int64_t values = task.samples * task.channels * task.positions;
+    lwfc_parallel_for(task.channels, lwfc_parallel_width(task.channels, values, num_threads),
                       channel_cells, &task);
 }

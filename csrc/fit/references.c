@@ -386,7 +386,8 @@ enum lwfc_status lwfc_fit_choose(const struct lwfc_fit_rows *rows, const float *
         memset(references->count, 0, (size_t)count * sizeof *references->count);
         return LWFC_OK;
     }
-    const int width = lwfc_parallel_width(count, num_threads);
+    const int64_t values = count * rows->count * most; /* those of each step */
+    const int width = lwfc_parallel_width(count, values, num_threads);
     struct worker measured = {.task = &task};
     task.worker_bytes = lay_out(&measured, &task, NULL);
     task.memory = lwfc_alloc(lwfc_size_mul((size_t)width, task.worker_bytes));

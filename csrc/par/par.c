@@ -110,14 +110,16 @@ int lwfc_parallel_available(void)
     return 1;
 }
 
-int lwfc_parallel_width(int64_t nblocks, int num_threads)
+int lwfc_parallel_width(int64_t nblocks, int64_t values, int num_threads)
 {
     lwfc_parallel_watch();
-    if (omp_in_parallel()) {
+    const int64_t grains = values / LWFC_PARALLEL_GRAIN;
+    const int64_t most = nblocks < grains ? nblocks : grains;
+    if (most <= 1 || omp_in_parallel()) {
         return 1;
     }
     const int wanted = num_threads > 0 ? num_threads : omp_get_max_threads();
-    return wanted < nblocks ? wanted : (nblocks > 0 ? (int)nblocks : 1);
+    return wanted < most ? wanted : (int)most;
 }
 
 void lwfc_parallel_for(int64_t nblocks, int width, lwfc_block_fn *fn, void *context)
@@ -149,9 +151,10 @@ int lwfc_parallel_available(void)
     return 0;
 }
 
-int lwfc_parallel_width(int64_t nblocks, int num_threads)
+int lwfc_parallel_width(int64_t nblocks, int64_t values, int num_threads)
 {
     (void)nblocks;
+    (void)values;
     (void)num_threads;
     return 1;
 }

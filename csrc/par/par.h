@@ -13,10 +13,14 @@ typedef void lwfc_block_fn(void *context, int64_t block, int worker);
  * order, so fn must write only to places owned by its block or worker. */
 void lwfc_parallel_for(int64_t nblocks, int width, lwfc_block_fn *fn, void *context);
 
-/* How many threads to use for nblocks blocks when the caller asked for
- * `num_threads` (0: as many as OMP_NUM_THREADS or the machine gives). It is 1
- * inside a parallel region. */
-int lwfc_parallel_width(int64_t nblocks, int num_threads);
+/* Values a thread must have to be worth starting: tens of microseconds of work at the least. A
+ * team waits for its last thread to be scheduled, which takes far longer where cores are busy. */
+enum { LWFC_PARALLEL_GRAIN = 1 << 15 };
+
+/* How many threads to use for nblocks blocks of `values` in all when the caller
+ * asked for `num_threads` (0: as many as OMP_NUM_THREADS or the machine gives).
+ * It is 1 inside a parallel region. */
+int lwfc_parallel_width(int64_t nblocks, int64_t values, int num_threads);
 
 /* From here on a fork is noticed, and threads of our own are used in the child:
  * an OpenMP runtime does not survive fork. A binding calls it when it is loaded,

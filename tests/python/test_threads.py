@@ -243,6 +243,30 @@ def test_thread_limits_are_kept(environment, asked, most):
     assert int(result.stdout) <= most
 
 
+SMALL_WORK = """
+import os
+import numpy as np
+import lwfc
+x = np.maximum(np.random.default_rng(0).normal(size=(8, 70, 4, 4)), 0).astype(np.float32)
+before = len(os.listdir("/proc/self/task"))
+codec = lwfc.calibrate(x[:2], levels=2, coder="cabac", restore="linear", num_threads=2)
+codec.decode(codec.encode(x, num_threads=2), num_threads=2)
+print(len(os.listdir("/proc/self/task")) - before)
+x = np.tile(x, (1, 1, 4, 4))
+codec.decode(codec.encode(x, num_threads=2), num_threads=2)
+print(len(os.listdir("/proc/self/task")) - before)
+"""
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/task"), reason="needs /proc to count threads")
+def test_small_work_starts_no_thread():
+    """Microseconds of work would wait for a busy core; samples of 17,920 values are worth two."""
+    result = subprocess.run(
+        [sys.executable, "-c", SMALL_WORK], capture_output=True, text=True, check=True
+    )
+    assert result.stdout.split() == ["0", "1" if lwfc._core.openmp else "0"]
+
+
 def test_one_thread_is_the_default(x, codec):
     """A call starts no thread unless it was asked to: callers own the machine's cores."""
     if not os.path.isdir("/proc/self/task"):
