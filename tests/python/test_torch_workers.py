@@ -36,9 +36,9 @@ class Coding(Dataset):
 
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
 def test_workers_of_every_start_method(method):
-    items = torch.rand(4, 8, 40, 40, generator=torch.Generator().manual_seed(0))
+    items = torch.rand(4, 64, 64, 64, generator=torch.Generator().manual_seed(0))
     codec = lwfc.calibrate(items, levels=4)
-    codec.encode(items, num_threads=2)  # OpenMP's threads live before the fork
+    codec.encode(items, num_threads=2)  # four blocks: OpenMP's threads live before the fork
     loader = DataLoader(
         Coding(codec, items), batch_size=2, num_workers=1, multiprocessing_context=method
     )
