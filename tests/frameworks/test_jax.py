@@ -164,3 +164,10 @@ def test_an_unused_result_is_neither_computed_nor_counted():
 def test_other_types_are_refused_outside_jit_too():
     with pytest.raises(lwfc.ParameterError, match="int32"):
         lj.code(jnp.arange(5), CODEC)
+
+
+def test_codecs_of_integers_are_refused_before_anything_runs():
+    codec = lwfc.calibrate((20 * X).astype(np.int8), levels=4, scale=0.05)
+    for x in (X, (20 * X).astype(np.int8)):
+        with pytest.raises(lwfc.ParameterError, match="codes floats"):
+            jax.jit(lambda x: lj.code(x, codec))(x)

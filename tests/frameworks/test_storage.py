@@ -77,3 +77,31 @@ def test_numcodecs_keeps_bfloat16():
     np.testing.assert_array_equal(back.astype(np.float32), np.asarray(expected, np.float32))
     again = numcodecs.get_codec(codec.get_config())
     assert again.encode(x.view(np.uint16)) == codec.encode(x.view(np.uint16))
+
+
+def test_types_that_would_come_back_as_others_are_refused(tmp_path):
+    for x in (X.astype(np.int32), X > 1, X.astype(np.complex64)):
+        with pytest.raises(lwfc.ParameterError, match="do not come back as such"):
+            Lwfc(levels=8).encode(x)
+    with pytest.raises(lwfc.ParameterError, match="uint16"):
+        Lwfc(levels=8, bfloat16=True).encode(X)
+    with pytest.raises(lwfc.ParameterError, match="store <f4"):
+        Lwfc(levels=8).encode(X.astype(">f4"))
+
+
+def test_transforms_and_damaged_or_swapped_chunks(tmp_path):
+    codec = lwfc.calibrate(np.concatenate([X] * 2), transform="dct", step=0.1)
+    zarr.registry.register_codec("lwfc", LwfcCodec)
+    array = zarr.create_array(tmp_path / "x.zarr", shape=X.shape, chunks=X.shape, dtype="float32",
+                              serializer=LwfcCodec(codec), compressors=None)  # fmt: skip
+    array[:] = X
+    np.testing.assert_array_equal(zarr.open_array(tmp_path / "x.zarr")[:], codec.simulate(X))
+    chunk = tmp_path / "x.zarr" / "c" / "0" / "0" / "0" / "0"
+    whole = chunk.read_bytes()
+    larger, smaller = codec.encode(np.concatenate([X] * 3)), codec.encode(X[:3])
+    damaged = {b"": "no bytes", whole[:-5]: "checksum|end too early", larger: "max_nbytes",
+               smaller: "belongs"}  # fmt: skip
+    for data, message in damaged.items():
+        chunk.write_bytes(data)
+        with pytest.raises(lwfc.FormatError, match=message):
+            zarr.open_array(tmp_path / "x.zarr")[:]

@@ -238,6 +238,6 @@ def test_calibrate_with_a_transform(folder, capsys):
     assert len(Path("x.npy.lwfc").read_bytes()) < 1.7 * x.size / 8
     capsys.readouterr()
     assert main(["decode", "x.npy.lwfc", "-o", "y.npy"]) == 1
-    assert "with that codec: --codec FILE" in capsys.readouterr().err
+    assert "): --codec FILE" in capsys.readouterr().err
     assert main([*fixed, "--levels", "4", "-o", "x.lwfc"]) != 0
     assert "levels" in capsys.readouterr().err

@@ -148,6 +148,25 @@ def test_other_shapes_are_refused(name):
             _core.encode(codec, np.zeros(other, np.float32))
 
 
+def test_a_lone_vector_is_told_to_come_as_a_batch():
+    inner = CASES["vectors"][3]
+    codec = lwfc.Codec(transform=section_of("vectors"), inner_shape=inner)
+    with pytest.raises(lwfc.ParameterError, match=r"x\[None\]"):
+        codec.encode(np.zeros(inner, np.float32))
+
+
+def test_streams_name_the_codec_they_are_bound_to():
+    codec = lwfc.Codec(transform=section_of("blocks"), inner_shape=CASES["blocks"][3])
+    other = lwfc.calibrate(smooth((9, 8, 6, 6)), levels=3, bound=True)
+    for bound, x, digits in ((codec, smooth(CASES["blocks"][1]), 4), (other, np.ones(9), 8)):
+        data = bound.encode(x)
+        for wrong in (None, codec if bound is other else other):
+            for call in (lwfc.decode, lwfc.inspect) if wrong else (lwfc.decode,):
+                with pytest.raises(lwfc.FormatError) as caught:
+                    call(data, wrong)
+                assert str(caught.value).endswith(f"{bound.digest:016x}"[-digits:] + ")")
+
+
 def test_tiles_of_a_free_transform_are_samples():
     codec = codec_of("free tokens")
     x = smooth((2, 24, 64), 6)

@@ -77,6 +77,7 @@ def explained(error: LwfcError, what: str, tensor: Tensor, codec: CodecValue) ->
             "move it there, or calibrate with channel_axis"
         )
     elif "inner shape" in str(error):
-        error = type(error)(f"{error}: x {shape}{_samples(codec)}")
+        lone = ": pass one as a batch of one, x[None]" if shape == codec.inner_shape else ""
+        error = type(error)(f"{error}: x {shape}{_samples(codec)}{lone}")
     error.add_note(f"while {what} {tensor.dtype_name} {shape} with {codec!r}")
     return error

@@ -109,7 +109,16 @@ def read(data: Any, call: Callable[[memoryview], Any]) -> Any:
             for count in range(1, NULS_MAX + 1):
                 with contextlib.suppress(FormatError):
                     return call(memoryview(bytes(data) + bytes(count)))
+        if str(error).startswith("digest"):
+            raise FormatError(f"{error} ({_whose(buffer)})") from None
         raise explain(error, buffer, STREAM) from None
+
+
+def _whose(stream: memoryview) -> str:
+    """Which codec a bound stream asks for, as far as its header says."""
+    header = _core.inspect(stream)
+    digits = 4 if header["shape"] is None else 8  # of a compact stream, or of another
+    return f"its digest ends in {header['digest_tag']:0{digits}x}"
 
 
 def _limit(max_nbytes: Any) -> int:

@@ -42,6 +42,11 @@ def check(x: Any, codec: Any) -> None:
     """What can be told from types and shapes, before anything runs. Errors: ParameterError."""
     if not isinstance(codec, Codec):
         raise ParameterError(f"codec is a {type(codec).__name__}: pass an lwfc.Codec")
+    if codec.integer_type is not None:
+        raise ParameterError(
+            f"this codec takes a quantized network's {codec.integer_type}, and lwfc.jax codes "
+            "floats: codec.simulate takes the integers as an array"
+        )
     if x.dtype.name not in TYPES:
         raise ParameterError(f"x is {x.dtype.name}: must be one of {', '.join(TYPES)}")
     if x.ndim > 8:

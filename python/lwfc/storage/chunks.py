@@ -41,7 +41,10 @@ class Chunks:
         return config
 
     def encode(self, x: np.ndarray) -> bytes:
-        """A chunk as a stream."""
+        """A chunk as a stream. Errors: ParameterError for types that come back as others."""
+        if x.dtype.char not in ("H" if self.bfloat16 else "efdbB"):
+            wanted = "uint16" if self.bfloat16 else "float16, 32 and 64, int8 or uint8"
+            raise ParameterError(f"chunks of {x.dtype} do not come back as such: store {wanted}")
         if self.bfloat16:
             import ml_dtypes
 

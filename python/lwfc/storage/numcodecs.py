@@ -12,6 +12,7 @@ except ImportError as error:
         f"lwfc.storage.numcodecs needs numcodecs: pip install 'lwfc[storage]' ({error})"
     ) from error
 
+from ..base.errors import ParameterError
 from .chunks import Chunks
 
 __all__ = ["Lwfc"]
@@ -26,7 +27,10 @@ class Lwfc(NumcodecsCodec):
         self._chunks = Chunks(codec, bfloat16, options)
 
     def encode(self, buf: Any) -> bytes:
-        return self._chunks.encode(ensure_ndarray(buf))
+        x = ensure_ndarray(buf)
+        if not x.dtype.isnative:  # stores would read the decoder's bytes, this machine's, as theirs
+            raise ParameterError(f"chunks of {x.dtype.str}: store {x.dtype.newbyteorder('=').str}")
+        return self._chunks.encode(x)
 
     def decode(self, buf: Any, out: Any = None) -> Any:
         y = self._chunks.decode(np.ascontiguousarray(ensure_ndarray(buf)).view("u1"))

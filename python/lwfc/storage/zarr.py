@@ -1,5 +1,6 @@
 """A zarr v3 array-bytes codec, named "lwfc" in a store's metadata."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,7 @@ except ImportError as error:
         f"lwfc.storage.zarr needs zarr 3: pip install 'lwfc[storage]' ({error})"
     ) from error
 
+from ..base.errors import FormatError
 from .chunks import Chunks
 
 __all__ = ["LwfcCodec"]
@@ -42,8 +44,11 @@ class LwfcCodec(ArrayBytesCodec):
         return chunk_spec.prototype.buffer.from_bytes(data)
 
     async def _decode_single(self, chunk_bytes: Any, chunk_spec: Any) -> Any:
-        y = self.chunks.decode(chunk_bytes.as_numpy_array())
-        return chunk_spec.prototype.nd_buffer.from_numpy_array(y.reshape(chunk_spec.shape))
+        item = max(chunk_spec.dtype.to_native_dtype().itemsize, 4)  # bfloat16 comes as float32
+        y = self.chunks.decode(chunk_bytes.as_numpy_array(), item * math.prod(chunk_spec.shape))
+        if y.shape != tuple(chunk_spec.shape):
+            raise FormatError(f"a chunk of shape {y.shape}, where {chunk_spec.shape} belongs")
+        return chunk_spec.prototype.nd_buffer.from_numpy_array(y)
 
     def compute_encoded_size(self, input_byte_length: int, chunk_spec: Any) -> int:
         raise NotImplementedError("the size of a coded chunk depends on its values")
