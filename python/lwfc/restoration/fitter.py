@@ -133,7 +133,10 @@ class RestorationFitter:
         if kind not in ("local", "linear"):
             raise ParameterError(f'kind must be "local" or "linear", not {kind!r}')
         if not 2 <= levels <= 256 or not 1 <= channels <= 16384:
-            raise ParameterError("levels must be 2..256 and channels 1..16384")
+            raise ParameterError(
+                f"{kind} restoration takes 2..256 levels and 1..16384 channels, not {levels} and "
+                f'{channels}; restore="centroid" takes more channels'
+            )
         if rank != "auto" and (not 0 <= int(rank) <= 1024 or int(rank) % 4):
             raise ParameterError('rank must be "auto", 0 or a multiple of 4 up to 1024')
         self.levels, self.channels, self.kind, self.bounds = levels, channels, kind, bounds
