@@ -169,5 +169,5 @@ def test_other_types_are_refused_outside_jit_too():
 def test_codecs_of_integers_are_refused_before_anything_runs():
     codec = lwfc.calibrate((20 * X).astype(np.int8), levels=4, scale=0.05)
     for x in (X, (20 * X).astype(np.int8)):
-        with pytest.raises(lwfc.ParameterError, match="codes floats"):
+        with pytest.raises(lwfc.ParameterError, match="only floats"):
             jax.jit(lambda x: lj.code(x, codec))(x)

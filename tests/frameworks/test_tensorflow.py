@@ -88,3 +88,10 @@ def test_attach_a_module():
     wrong = lf.attach(net, {"enc": CODEC})
     with pytest.raises(lwfc.ParameterError, match="nothing to call"), wrong:
         pass
+
+
+def test_codecs_of_integers_are_refused_before_anything_runs():
+    codec = lwfc.calibrate((20 * X).astype(np.int8), levels=4, scale=0.05)
+    for x in (X, (20 * X).astype(np.int8)):
+        with pytest.raises(lwfc.ParameterError, match="only floats"):
+            lf.code(x, codec)

@@ -8,15 +8,12 @@ import jax.numpy as jnp
 from jax.extend.core import Primitive
 from jax.interpreters import batching, mlir
 
-from ..base.errors import ParameterError
 from ..codec.codec import Codec
 from ..taps.gradients import ends
-from ..taps.host import pass_through
+from ..taps.host import check_traced, pass_through
 from ..taps.report import Recorder
 
 __all__ = ["check", "code"]
-
-TYPES = ("float32", "float16", "bfloat16", "float64")
 
 # The identity, which tells at lowering time what jax.export says in other words: its error names a
 # host callback, from which nobody guesses what to do.
@@ -39,18 +36,8 @@ mlir.register_lowering(_here, _lower)
 
 
 def check(x: Any, codec: Any) -> None:
-    """What can be told from types and shapes, before anything runs. Errors: ParameterError."""
-    if not isinstance(codec, Codec):
-        raise ParameterError(f"codec is a {type(codec).__name__}: pass an lwfc.Codec")
-    if codec.integer_type is not None:
-        raise ParameterError(
-            f"this codec takes a quantized network's {codec.integer_type}, and lwfc.jax codes "
-            "floats: codec.simulate takes the integers as an array"
-        )
-    if x.dtype.name not in TYPES:
-        raise ParameterError(f"x is {x.dtype.name}: must be one of {', '.join(TYPES)}")
-    if x.ndim > 8:
-        raise ParameterError(f"x has {x.ndim} axes: at most 8 can be coded")
+    """What can be told before anything runs. Errors: ParameterError."""
+    check_traced(codec, x.dtype.name, x.ndim)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(1, 2, 3))

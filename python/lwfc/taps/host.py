@@ -5,11 +5,30 @@ from typing import Any
 
 import numpy as np
 
+from ..base.errors import ParameterError
 from ..codec.codec import Codec
 from ..codec.stream import inspect
 from .report import Counts, Recorder
 
-__all__ = ["pass_through"]
+__all__ = ["check_traced", "pass_through"]
+
+
+TYPES = ("float32", "float16", "bfloat16", "float64")
+
+
+def check_traced(codec: Any, dtype: str, rank: int | None) -> None:
+    """What type and rank of a tensor tell before anything runs. Errors: ParameterError."""
+    if not isinstance(codec, Codec):
+        raise ParameterError(f"codec is a {type(codec).__name__}: pass an lwfc.Codec")
+    if codec.integer_type is not None:
+        raise ParameterError(
+            f"this codec takes a quantized network's {codec.integer_type}, and only floats are "
+            "coded inside a network: codec.simulate takes the integers as an array"
+        )
+    if dtype not in TYPES:
+        raise ParameterError(f"x is {dtype}: must be one of {', '.join(TYPES)}")
+    if rank is not None and rank > 8:
+        raise ParameterError(f"x has {rank} axes: at most 8 can be coded")
 
 
 def pass_through(

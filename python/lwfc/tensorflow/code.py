@@ -9,13 +9,12 @@ import tensorflow as tf
 from ..base.errors import ParameterError
 from ..codec.codec import Codec
 from ..taps.gradients import ends
-from ..taps.host import pass_through
+from ..taps.host import check_traced, pass_through
 from ..taps.records import recorders_for, report_of, warn_uncoded
 from ..taps.report import Recorder, Report
 
 __all__ = ["Tap", "attach", "code"]
 
-TYPES = ("float32", "float16", "bfloat16", "float64")
 # XLA and other processes name the operation that they cannot run, and nothing else that helps.
 NODE = "lwfc_code_needs_this_process_and_jit_compile_False__or_use_lwfc_tensorflow_split"
 
@@ -30,11 +29,8 @@ def code(
     ``jit_compile=True`` cannot hold it; :func:`split` gives two that can.
     Errors: ParameterError for types and codecs, when the function is traced.
     """
-    if not isinstance(codec, Codec):
-        raise ParameterError(f"codec is a {type(codec).__name__}: pass an lwfc.Codec")
     x = tf.convert_to_tensor(x)
-    if x.dtype.name not in TYPES:
-        raise ParameterError(f"x is {x.dtype.name}: must be one of {', '.join(TYPES)}")
+    check_traced(codec, x.dtype.name, x.shape.rank)
     lo, hi = ends(codec, x.shape.rank)
 
     def host(value: Any) -> Any:
