@@ -79,6 +79,8 @@ def main() -> None:
                        if n in networks.LONGEST else -1)  # fmt: skip
         runs = {name: pool.submit(one, name, chosen) for name in order}
         for name in chosen.networks:
+            if parts and not runs[name].done():  # something to look at meanwhile
+                write(joined(parts, missing), chosen.out)
             try:
                 parts.append(runs[name].result())
             except (ImportError, FileNotFoundError) as error:
@@ -89,13 +91,19 @@ def main() -> None:
                 if name not in networks.YOURS:
                     raise
                 parser.error(f"{name}: {error}")
-            result = merge(parts)
-            result.about["failed"] |= missing
-            write(result, chosen.out)
     if not parts:
         raise SystemExit(1)
+    result = joined(parts, missing)
+    write(result, chosen.out)
     if chosen.record:
         record(result, chosen.out)
+
+
+def joined(parts: list[Evaluation], missing: dict[str, str]) -> Evaluation:
+    """All networks; ``missing``: why others are not there."""
+    result = merge(parts)
+    result.about["failed"] |= missing
+    return result
 
 
 def one(name: str, chosen: argparse.Namespace) -> Evaluation:
