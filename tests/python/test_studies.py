@@ -128,5 +128,8 @@ def test_lossless_rivals_give_symbols_back():
             pack, unpack = packer(calibration)
         except (ImportError, FileNotFoundError, RuntimeError):
             continue  # not installed here
-        found = np.asarray(unpack(bytes(pack(x)), len(x)), np.uint8).reshape(-1)[: x.size]
-        assert np.array_equal(found, x.reshape(-1)), name
+        parts = [x, x[:2]]
+        found = unpack(list(map(bytes, pack(parts))), list(map(len, parts)))
+        for given, symbols_back in zip(parts, found, strict=True):
+            flat = np.asarray(symbols_back, np.uint8).reshape(-1)[: given.size]
+            assert np.array_equal(flat, given.reshape(-1)), name
