@@ -176,12 +176,14 @@ def cut(
     pixels: Callable[[Any], np.ndarray] = _gray,
     inputs: Callable[[np.ndarray], np.ndarray] = _from_gray,
     batch: int = BATCH,
+    differentiable: bool = True,
     **about: Any,
 ) -> Study:
     """The study of a PyTorch network with its halves as ``edge`` and ``cloud``.
 
     ``images``: a tensor for each split. ``pixels``, ``inputs``: network inputs to uint8 pictures
-    and back. ``batch``: inputs at a time.
+    and back. ``batch``: inputs at a time. ``differentiable``: gradients pass ``cloud``, which then
+    spares the transform's calibration the first half; else the layer ``split_layer`` is taken.
     """
     import torch
 
@@ -192,8 +194,11 @@ def cut(
         return kept(path, lambda: run(model.edge, images[split], batch))
 
     def transform(**options: Any) -> Any:
-        return lt.calibrate(behind(model.cloud), "0", torch.from_numpy(features("calibration")),
-                            transform="dct", **options)  # fmt: skip
+        if differentiable:
+            part = behind(model.cloud), "0", torch.from_numpy(features("calibration"))
+        else:
+            part = model, model.split_layer, images["calibration"]
+        return lt.calibrate(*part, transform="dct", **options)
 
     return Study(
         name,

@@ -120,7 +120,8 @@ def classifier(
             f"{data}/val has folders of {len(classes)} classes, {name} {outputs} outputs: a "
             "folder's place among all is its class, so all must be there, if need be empty"
         )
-    return cut(name, model, images, cache, pixels, inputs, BATCH, labels=labels)
+    return cut(name, model, images, cache, pixels, inputs, BATCH, differentiable=False,
+               labels=labels)  # fmt: skip
 
 
 def pixels(images: Any) -> np.ndarray:

@@ -61,6 +61,7 @@ def test_a_folder_is_dealt_coded_and_judged(given, tmp_path):
     assert images.shape == (6, 224, 224, 3) and images.dtype == np.uint8
     assert study.judge("test", study.whole(images)).metric() == 100
     codec = study.transform(step=0.1)
+    assert codec.metadata["metric"] == "gradients"
     assert np.abs(codec.decode(codec.encode(inputs[2])) - inputs[2]).max() < 0.5
     record = measure(study, PROFILES["rans"], {"levels": 16, "clip_scale": 2.2}, "tune", 2)
     assert 0 < record["bits"] < 4.5 and record["loss"] == 0
