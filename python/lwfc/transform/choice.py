@@ -48,6 +48,8 @@ class Halves:
     def __init__(self, kept: Kept, channels: int | None = None, folds: int | None = None) -> None:
         self._channels = channels or kept.features.shape[1]
         self.glance = max(FIRST_VALUES, FIRST_SAMPLES * kept.sample_size)
+        # Gradients of a few other samples do not see what a sample's own direction takes.
+        self.crossed = len(kept) > FEW
         self._known: dict[tuple, tuple[Second, Second | None]] = {}
         if folds is not None:
             runs = np.arange(len(kept)) * folds // len(kept)
@@ -162,8 +164,8 @@ def choose_shape(
             say(f"shape {shape}")
             trials = [Trial(shape, part) for part in parts]
             if aim is None:
-                aim = together(trials, find_step(trials, goal, ROUGHLY).step, crossed=True)
-            score = _score(trials, aim, channels)
+                aim = together(trials, find_step(trials, goal, ROUGHLY).step, halves.crossed)
+            score = _score(trials, aim, channels, halves.crossed)
             rough = rough if shape.smooth else score
             first.append(_Scored(score, shape, trials if lasting else None))
         del parts
@@ -191,7 +193,7 @@ def folded(kept: Kept, shape: Shape, channels: int) -> list[Trial]:
 
 def _final(halves: Halves, shape: Shape, aim: Point, channels: int) -> _Scored:
     trials = [Trial(shape, part) for part in halves.transformed(shape, FINAL_VALUES)]
-    return _Scored(_score(trials, aim, channels), shape, trials)
+    return _Scored(_score(trials, aim, channels, halves.crossed), shape, trials)
 
 
 def _questionable(shape: Shape, trials: Sequence[Trial], step: float, kept: Kept) -> bool:
@@ -204,14 +206,14 @@ def _questionable(shape: Shape, trials: Sequence[Trial], step: float, kept: Kept
     return len(kept) <= FEW or mean > max(MAP_SHARE * whole, FILE_BYTES / 10)
 
 
-def _score(trials: Sequence[Trial], aim: Point, channels: int) -> float:
+def _score(trials: Sequence[Trial], aim: Point, channels: int, crossed: bool) -> float:
     """log bits at the distortion aimed at, with a penalty for large files.
 
     The point measured must be near it: where a shape codes next to nothing, SLOPE says nothing.
     """
     step = aim.step
     for _ in range(APPROACHES):
-        point = together(trials, step, crossed=True)
+        point = together(trials, step, crossed)
         far = math.log(max(point.distortion, 1e-30) / max(aim.distortion, 1e-30))
         if abs(far) < EQUAL:
             break
