@@ -403,3 +403,12 @@ def test_models_without_values_say_so():
         for options in (FAST, {"levels": 2}):
             with pytest.raises(lwfc.ParameterError, match="on meta.* load"):
                 lt.calibrate(model, "middle", images(), **options)
+
+
+@pytest.mark.parametrize("progress", [True, False, lambda done, total, what: None])
+def test_progress_is_a_bar_a_function_or_nothing(progress, capsys):
+    net, x = Net(), images(64)
+    options = {"transform": "dct", "progress": progress}
+    lt.calibrate(net, "middle", x, **options)
+    lt.tune(net, "middle", x, lambda net: float(net(x).mean()), max_loss=1e9, **options)
+    assert bool(capsys.readouterr().err) == (progress is True)

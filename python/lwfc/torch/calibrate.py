@@ -5,6 +5,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from ..base.progress import takes_progress
 from ..calibration.calibrate import calibrate as calibrate_samples
 from ..codec.codec import Codec
 from .features import Batches, batches_of, calls_of, feed
@@ -18,6 +19,7 @@ from .transforming import calibrate_transform
 __all__ = ["calibrate", "walk"]
 
 
+@takes_progress
 def calibrate(
     model: nn.Module,
     layer: str,

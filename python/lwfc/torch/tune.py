@@ -8,6 +8,7 @@ from torch import nn
 
 from ..base.arrays import as_float64
 from ..base.errors import ParameterError
+from ..base.progress import takes_progress
 from ..calibration.steps import Judge, stepped
 from ..calibration.transforming import TransformOptions
 from ..calibration.tune import tune as tune_samples
@@ -26,6 +27,7 @@ from .transforming import collected, judged, with_held_out
 __all__ = ["tune"]
 
 
+@takes_progress
 def tune(
     model: nn.Module,
     layer: str,
