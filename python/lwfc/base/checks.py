@@ -1,5 +1,6 @@
 """Checks of parameters, each raising ParameterError with what would work."""
 
+import math
 import operator
 from collections.abc import Sequence
 from typing import Any
@@ -8,7 +9,8 @@ import numpy as np
 
 from .errors import ParameterError
 
-__all__ = ["channel_axis_of", "check_axis", "check_number", "check_shape", "check_table", "choose"]
+__all__ = ["channel_axis_of", "check_axis", "check_number", "check_shape", "check_table", "choose",
+           "finite_or_none"]  # fmt: skip
 
 RANK_MAX = 8
 
@@ -79,3 +81,8 @@ def check_shape(name: str, shape: Any) -> tuple[int, ...]:
     if len(dimensions) >= RANK_MAX or any(not 0 <= n < 2**62 for n in dimensions):
         raise ParameterError(f"{name}={shape!r}: must be at most 7 dimensions, none negative")
     return dimensions
+
+
+def finite_or_none(value: Any) -> Any:
+    """The same; None for a float without end or value, which JSON has not."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value

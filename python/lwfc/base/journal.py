@@ -13,6 +13,8 @@ from .errors import ParameterError
 
 __all__ = ["Journal", "LogError", "fingerprint"]
 
+BEGINNING = '{"mark": '  # of every line
+
 
 def fingerprint(*parts: Any) -> str:
     """16 hexadecimal digits of JSON-able values and byte strings."""
@@ -42,7 +44,7 @@ class Journal:
         self._known: dict[str, Any] = {}
         if self._path is None:
             return
-        for line in _read_log(self._path, '{"mark": ').splitlines():
+        for line in _read_log(self._path).splitlines():
             try:
                 entry = json.loads(line)
                 if same(entry["mark"], mark):
@@ -65,7 +67,7 @@ class LogError(OSError):
     """A log that a line could not be added to; says which and why."""
 
 
-def _read_log(path: str | os.PathLike, beginning: str) -> str:
+def _read_log(path: str | os.PathLike) -> str:
     """The text of a log that is to be added to; empty if there is none yet. A last line that was
     cut off is ended, so that the next one is whole; others may be writing.
 
@@ -79,7 +81,7 @@ def _read_log(path: str | os.PathLike, beginning: str) -> str:
     if not Path(path).is_file():  # a device may have no end
         raise ParameterError(f"log={os.fspath(path)!r} is a folder or a device: name a file")
     text = Path(path).read_bytes().decode(errors="replace")
-    if not text.startswith(beginning) and not beginning.startswith(text):
+    if not text.startswith(BEGINNING) and not BEGINNING.startswith(text):
         raise ParameterError(f"log={os.fspath(path)!r} is no log of this search: name another file")
     if text and not text.endswith("\n"):
         _append_line(path, "")

@@ -1,10 +1,10 @@
 """What a search for settings found, and the bytes it goes by."""
 
 import json
-import math
 from dataclasses import dataclass
 from typing import Any
 
+from ..base.checks import finite_or_none
 from ..base.errors import ParameterError
 from ..base.show import html_table, text_table
 from ..codec.codec import Codec
@@ -43,8 +43,8 @@ class TuneResult:
     def to_json(self) -> str:
         """Everything but the codec, as JSON; what is no finite number as null."""
         return json.dumps(
-            {"reference": self.reference, "max_loss": _finite(self.max_loss), "mode": self.mode}
-            | {"best": _plain(self.best), "rows": list(map(_plain, self.rows))},
+            {"reference": self.reference, "max_loss": finite_or_none(self.max_loss)}
+            | {"mode": self.mode, "best": _plain(self.best), "rows": list(map(_plain, self.rows))},
             allow_nan=False,
         )
 
@@ -66,12 +66,8 @@ class TuneResult:
         return html_table(head, body)
 
 
-def _finite(value: Any) -> Any:
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
 def _plain(row: dict[str, Any] | None) -> dict[str, Any] | None:
-    return row and {name: _finite(value) for name, value in row.items()}
+    return row and {name: finite_or_none(value) for name, value in row.items()}
 
 
 def checked_rate(nbytes: int, elements: int) -> tuple[int, int]:

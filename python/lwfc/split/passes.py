@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from ..base.checks import finite_or_none
 from ..base.journal import Journal
 from ..calibration.samples import Progress
 from .cuts import Cut
@@ -73,7 +74,7 @@ class Passes:
         self.done += 1
         entry = self.journal.get(key)
         if entry is None:
-            entry = {name: _finite(value) for name, value in make().items()}
+            entry = {name: finite_or_none(value) for name, value in make().items()}
             self.journal.put(key, entry)
         return entry
 
@@ -120,8 +121,3 @@ class Passes:
             key = f"exact:{cut.name}:{profile.name}"
             entries.append(row | self._kept(key, lambda profile=profile: measure(profile)))
         return entries
-
-
-def _finite(value: Any) -> Any:
-    """JSON has no infinities; None stands for a loss without bound."""
-    return None if isinstance(value, float) and not np.isfinite(value) else value

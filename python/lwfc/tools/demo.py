@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from ..base.checks import finite_or_none
 from ..base.progress import Bar
 from ..base.threads import thread_count
 from ..calibration.calibrate import calibrate
@@ -93,8 +94,8 @@ def measure(network: Network, name: str, options: dict[str, Any], num_threads: i
             "codec": name,
             "levels": options.get("levels"),
             "levels_kept": codec.levels,
-            "lo": lo if math.isfinite(lo) else None,
-            "hi": hi if math.isfinite(hi) else None,
+            "lo": finite_or_none(lo),
+            "hi": finite_or_none(hi),
             "step": codec.metadata.get("step"),
             "bits_per_element": 8 * nbytes / network.test.size,
             "kB_per_sample": nbytes / 1000 / len(network.test),

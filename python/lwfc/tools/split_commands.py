@@ -118,9 +118,8 @@ def run_serve(args: argparse.Namespace) -> None:
     load_split = _torch().load_split
     cloud = load_split(args.file, "cloud").to(args.device)
     logging.basicConfig(format="%(message)s", level="INFO" if args.verbose else "WARNING")
-    limits = {"max_nbytes": args.max_nbytes, "timeout": args.timeout}
-    limits["connections"] = args.connections
-    with Server(cloud.answer, args.host, args.port, **limits) as server:
+    with Server(cloud.answer, args.host, args.port, max_nbytes=args.max_nbytes,
+                timeout=args.timeout, connections=args.connections) as server:  # fmt: skip
         where = {"host": args.host, "port": server.port}
         if args.json:
             print(json.dumps(where), flush=True)

@@ -21,7 +21,7 @@ from torch.utils import _pytree as pytree
 from ..base.errors import ParameterError
 from .inplace import mutates, without_mutations
 
-__all__ = ["Trace", "batch_of", "calls_of", "resize", "trace", "twin"]
+__all__ = ["Trace", "batch_of", "calls_of", "per_sample", "resize", "trace", "twin", "unfused"]
 
 SIZE_METHODS = {"size", "dim", "ndimension", "numel", "nelement", "stride", "element_size"}
 SIZE_ATTRIBUTES = {"shape", "dtype", "device", "ndim", "is_cuda", "layout"}
@@ -67,11 +67,16 @@ def batch_of(leaves: Sequence[Any]) -> int:
 
 def resize(value: Any, samples: int, wanted: int) -> Any:
     """Inputs with ``wanted`` samples instead of ``samples``: cut, or repeated."""
+    times = -(-wanted // samples)
+    return per_sample(value, samples, lambda x: torch.cat([x] * times)[:wanted])
+
+
+def per_sample(value: Any, samples: int, change: Callable[[Tensor], Any]) -> Any:
+    """``value`` with its tensors whose first axis counts samples changed."""
 
     def one(leaf: Any) -> Any:
-        if not isinstance(leaf, Tensor) or not leaf.ndim or len(leaf) != samples:
-            return leaf
-        return torch.cat([leaf] * -(-wanted // samples))[:wanted]
+        counts = isinstance(leaf, Tensor) and leaf.ndim and len(leaf) == samples
+        return change(leaf) if counts else leaf
 
     return pytree.tree_map(one, value)
 

@@ -20,7 +20,7 @@ from ..split.explore import Survey
 from .counting import count_macs
 from .cutting import Cutter, Plan
 from .features import BATCH, evaluating
-from .graph import batch_of, resize, unfused
+from .graph import batch_of, per_sample, resize, unfused
 from .halves import Cloud, Edge
 from .projecting import gradients_of
 from .split import arguments, make_halves, traced
@@ -107,13 +107,7 @@ class TorchNetwork:
         return survey(self.cutter.found, plans, chosen, together, progress, clock, whole_ms)
 
     def _one(self, batch: Any, i: int) -> Any:
-        size = self.size(batch)
-
-        def pick(leaf: Any) -> Any:
-            counts = isinstance(leaf, Tensor) and leaf.ndim and len(leaf) == size
-            return leaf[i : i + 1] if counts else leaf
-
-        return pytree.tree_map(pick, batch)
+        return per_sample(batch, self.size(batch), lambda x: x[i : i + 1])
 
     def evaluate(self, metric: Callable, opened: "Opened | None", code: Callable | None) -> float:
         with evaluating(self.model), torch.no_grad():
@@ -219,15 +213,11 @@ def _parted(batches: list[Any]) -> list[Any]:
         return batches
     at = next(i for i, end in enumerate(before[1:]) if end > total // 2)
     size, first = sizes[at], total // 2 - before[at]
-
-    def part(ends: slice) -> Any:
-        def one(leaf: Any) -> Any:
-            counts = isinstance(leaf, Tensor) and leaf.ndim and len(leaf) == size
-            return leaf[ends] if counts else leaf
-
-        return pytree.tree_map(one, batches[at])
-
-    return [*batches[:at], part(slice(first)), part(slice(first, None)), *batches[at + 1 :]]
+    halves = [
+        per_sample(batches[at], size, lambda x, ends=ends: x[ends])
+        for ends in (slice(first), slice(first, None))
+    ]
+    return [*batches[:at], *halves, *batches[at + 1 :]]
 
 
 def _hash(tensors: Iterable[Any]) -> str:
