@@ -178,7 +178,7 @@ def test_choice_has_a_margin():
     assert taken["upper"].count(5) >= 17 and taken["loss"].count(5) <= 10
     # In a redraw the margin stays: the redrawn loss must be within the bound by as much.
     record = {"bits": 1, "loss": 0.4, "upper": 0.7, "draws": [0.6, 0.8]}
-    assert choice.chosen([record], 1, 0) == 0 and choice.chosen([record], 1, 1) is None
+    assert list(choice.redrawn_choices([record], 1)) == [0, -1]
 
 
 def test_samples_of_which_none_changed_exclude_no_small_loss():

@@ -4,6 +4,7 @@ A setting is allowed if the upper end of its loss's one-sided 95 % interval is w
 in :func:`lwfc.tune`: the fewest bits among losses measured as small are too often small by luck.
 """
 
+import functools
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -12,7 +13,7 @@ import numpy as np
 from ..base.unbeaten import unbeaten
 from .bootstrap import interval
 
-__all__ = ["between", "chosen", "curve", "frontier", "gain"]
+__all__ = ["between", "chosen", "curve", "frontier", "gain", "redrawn_choices"]
 
 Record = dict[str, Any]
 SLACK = 1e-9
@@ -23,19 +24,17 @@ def frontier(records: Iterable[Record], quality: str = "loss") -> list[Record]:
     return unbeaten(records, lambda r: r["bits"], lambda r: r[quality])
 
 
-def chosen(records: Sequence[Record], bound: float, draw: int | None = None) -> int | None:
-    """The index of the fewest bits whose loss is surely within a bound.
+def chosen(records: Sequence[Record], bound: float) -> int | None:
+    """The index of the fewest bits whose loss is surely within a bound."""
+    within = [i for i, record in enumerate(records) if record["upper"] <= bound + SLACK]
+    return min(within, key=lambda i: records[i]["bits"], default=None)
 
-    ``draw``: in that redraw of the samples; the margin is that of the samples themselves.
-    """
-    best = None
-    for i, record in enumerate(records):
-        upper = record["upper"]
-        if draw is not None:
-            upper += record["draws"][draw] - record["loss"]
-        if upper <= bound + SLACK and (best is None or record["bits"] < records[best]["bits"]):
-            best = i
-    return best
+
+def redrawn_choices(records: Sequence[Record], bound: float) -> np.ndarray:
+    """The same in each redraw of the samples, -1 for none; the margins stay the samples' own."""
+    upper = [np.add(r["draws"], r["upper"] - r["loss"]) for r in records]
+    bits = np.where(np.less_equal(upper, bound + SLACK), [[r["bits"]] for r in records], np.inf)
+    return np.where(np.isfinite(bits).any(0), bits.argmin(0), -1)
 
 
 def curve(records: Sequence[Record], bounds: Sequence[float], most: float, count: int
@@ -67,12 +66,19 @@ def between(front: Sequence[Record], tried: Sequence[Record], bound: float) -> R
     return front[(low + high) // 2] if high - low > 1 else None
 
 
-def _redrawn_bits(record: Record, draw: int) -> float:
+@functools.cache
+def _redraws(count: int, draws: int) -> np.ndarray:
+    """(draws, count) indices of streams; equal for equal arguments."""
+    return np.array([np.random.default_rng([draw, count]).integers(count, size=count)
+                     for draw in range(draws)])  # fmt: skip
+
+
+def _redrawn_bits(record: Record, draws: int) -> np.ndarray:
+    """The bits in each redraw of the streams."""
     streams = np.asarray(record["streams"], np.float64)
     if not streams.any():
-        return 0.0
-    drawn = np.random.default_rng([draw, len(streams)]).integers(len(streams), size=len(streams))
-    return record["bits"] * streams[drawn].sum() / streams.sum()
+        return np.zeros(draws)
+    return record["bits"] * streams[_redraws(len(streams), draws)].sum(1) / streams.sum()
 
 
 def gain(
@@ -95,11 +101,11 @@ def gain(
     here, there = (test[i]["bits"] for (_, test), i in zip(sides, places, strict=True))
     if not there:
         return None
-    saved = []
-    for draw in range(len(sides[0][0][0]["draws"])):
-        picks = [chosen(tune, bound, draw) for tune, _ in sides]
-        if None not in picks:
-            bits = [_redrawn_bits(test[i], draw) for (_, test), i in zip(sides, picks, strict=True)]
-            saved.append(100 * (1 - bits[0] / bits[1]))
-    low, high = interval(saved) if saved else (None, None)
+    draws = len(sides[0][0][0]["draws"])
+    picks = [redrawn_choices(tune, bound) for tune, _ in sides]
+    bits = [np.stack([_redrawn_bits(record, draws) for record in test])[pick, np.arange(draws)]
+            for (_, test), pick in zip(sides, picks, strict=True)]  # fmt: skip
+    known = (np.minimum(*picks) >= 0) & (bits[1] > 0)
+    saved = 100 * (1 - bits[0][known] / bits[1][known])
+    low, high = interval(saved) if len(saved) else (None, None)
     return {"saved": 100 * (1 - here / there), "low": low, "high": high, "draws": len(saved)}
