@@ -121,7 +121,7 @@ def one(name: str, chosen: argparse.Namespace) -> Evaluation:
                  and name in FEW.get(f.name, (name,))]  # fmt: skip
     log = chosen.out / "cache" / f"{name}{'-quick' * chosen.quick}.jsonl"
     batch = min(BATCH, max(1, len(study.x("test")) // STREAMS))
-    result = evaluate(study, families, points=POINTS, batch=batch, log=log, progress=say)
+    result = evaluate(study, families, points=POINTS, batch=batch, log=log)
     result.about["failed"] |= missing
     print(f"{name}: {time.monotonic() - started:.0f} s, {seconds() - before:.0f} s of a processor "
           "here", flush=True)  # fmt: skip
@@ -136,12 +136,6 @@ def spent(result: Evaluation) -> list[list[str]]:
     found["all"] = sum(found.values())
     return [["network", "minutes of a processor"],
             *([name, f"{minutes:.1f}"] for name, minutes in found.items())]  # fmt: skip
-
-
-def say(done: int, total: int | None, what: str) -> None:
-    """A line now and then."""
-    if done % 10 == 0:
-        print(f"{time.strftime('%H:%M:%S')} {what}: {done} of {total}", flush=True)
 
 
 def write(result: Evaluation, folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""progress=True and the command line's bar: shown from the start, and gone at the end."""
+"""progress=True and the command line's bar: from the start, gone at the end; lines in logs."""
 
 import os
 import signal
@@ -12,6 +12,8 @@ import lwfc
 from lwfc.base.progress import Bar, shows_progress
 
 X = features((6, 4, 6, 5))
+SMALL = {"levels": (2, 3), "clip_scale": (1.0,), "restore": ("none",), "rate_weight": (0.0,),
+         "coder": ("rans",), "restore_strength": (1.0,)}  # fmt: skip
 
 
 @pytest.fixture(params=["tqdm", "plain"])
@@ -23,7 +25,12 @@ def kind(request, monkeypatch):
     return request.param
 
 
-def test_true_shows_every_stage(kind, capsys):
+@pytest.fixture
+def terminal(kind, capsys, monkeypatch):
+    monkeypatch.setattr(type(sys.stderr), "isatty", lambda stream: True)
+
+
+def test_true_shows_every_stage(terminal, capsys):
     codec = lwfc.calibrate(X, levels=2, coder="context", restore="centroid", progress=True)
     said = capsys.readouterr()
     assert said.out == ""
@@ -33,7 +40,7 @@ def test_true_shows_every_stage(kind, capsys):
     assert capsys.readouterr().err == ""
 
 
-def test_the_bar_goes_when_a_call_fails(kind, capsys):
+def test_the_bar_goes_when_a_call_fails(terminal, capsys):
     walks = []
 
     class Samples:
@@ -49,9 +56,7 @@ def test_the_bar_goes_when_a_call_fails(kind, capsys):
 
 
 def test_tune_takes_it_too(kind, capsys):
-    grid = {"levels": (2, 3), "clip_scale": (1.0,), "restore": ("none",), "rate_weight": (0.0,),
-            "coder": ("rans",), "restore_strength": (1.0,)}  # fmt: skip
-    lwfc.tune(X, lambda codec: 1.0, grid=grid, progress=True)
+    lwfc.tune(X, lambda codec: 1.0, grid=SMALL, progress=True)
     assert "tune" in capsys.readouterr().err
 
 
@@ -62,10 +67,46 @@ def test_a_callable_is_called_and_false_is_none():
     assert lwfc.calibrate(X, progress=False) == lwfc.calibrate(X)
 
 
-def test_silent_where_nobody_looks(capsys):
-    with Bar() as bar:  # standard error is no terminal here
+def test_logs_get_whole_lines(capsys, monkeypatch):
+    """A stage's name when it begins, where asked for; and after ten seconds, twenty, forty ..."""
+    now = [0.0]
+    monkeypatch.setattr("lwfc.base.progress.time.monotonic", lambda: now[0])
+    for always in (False, True):
+        now[0] = 0.0
+        with Bar(always=always) as bar:  # standard error is no terminal here
+            for i in range(200):
+                bar(i, 200, "first" if i < 100 else "second")
+                now[0] += 1.0
+        lines = capsys.readouterr().err.splitlines()
+        starts = ["lwfc, 0:00 min: first: 0 of 200"] * always
+        assert lines[: 1 + always] == [*starts, "lwfc, 0:10 min: first: 10 of 200"]
+        assert any("1:40 min: second: 100" in line for line in lines) == always
+        assert len(lines) == (6 if always else 5)
+
+
+def test_short_work_leaves_no_line(capsys):
+    with Bar() as bar:
+        bar(0, 3, "work")
+    with Bar(False) as bar:
         bar(0, 3, "work")
     assert capsys.readouterr().err == ""
+
+
+def test_tune_and_evaluate_tell_logs_where_they_are(capsys, monkeypatch):
+    from lwfc.evaluation.study import Study
+
+    monkeypatch.setattr("lwfc.base.progress.PAUSES", (0, 0))
+    splits = {split: X + i for i, split in enumerate(("calibration", "tune", "test"))}
+    study = Study("toy", splits, lambda x: x.mean((2, 3)))
+    calls = {
+        "evaluate toy": lambda **options: lwfc.evaluate(study, "rans", points=1, **options),
+        "tune": lambda **options: lwfc.tune(X, lambda codec: 1.0, grid=SMALL, **options),
+    }
+    for stage, call in calls.items():
+        call(progress=False)
+        assert capsys.readouterr().err == ""
+        call()
+        assert f"min: {stage}" in capsys.readouterr().err
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs a pseudo-terminal")

@@ -146,7 +146,8 @@ def test_result_shows_itself(x):
 def test_progress(x):
     calls = []
     lwfc.tune(x, Task(x), grid=GRID, progress=lambda *call: calls.append(call))
-    assert [call[0] for call in calls] == list(range(len(calls)))
+    assert calls[0] == (0, None, "tune: samples")
+    assert [call[0] for call in calls[1:]] == list(range(len(calls) - 1))
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,11 @@
-"""Progress: a tqdm bar where tqdm is installed, else a line that counts."""
+"""Progress: a tqdm bar where tqdm is installed, else a line that counts; in logs a few lines."""
 
 import contextlib
 import functools
 import importlib.util
 import shutil
 import sys
+import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -12,18 +13,21 @@ __all__ = ["Bar", "Progress", "shows_progress", "takes_progress"]
 
 # Called as progress(done, total, what): steps done, their number or None, and the stage's name.
 Progress = Callable[[int, int | None, str], None]
+PAUSES = 10, 60  # seconds between lines in a log, at first and at last
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 class Bar:
     """A progress callable: ``bar(done, total, what)``, on standard error.
 
-    Silent if that is neither a terminal nor a notebook with tqdm's widgets, unless ``always``, or
-    if ``wanted`` is false.
+    On terminals, and in notebooks with tqdm's widgets, a bar; elsewhere, as in log files, lines:
+    the first one after ten seconds, others now and then; with ``always`` one at each stage's start
+    too. Silent if ``wanted`` is false.
     """
 
     def __init__(self, wanted: bool = True, *, always: bool = False) -> None:
-        self._shown = wanted and (always or sys.stderr.isatty() or _in_notebook())
+        self._shown = wanted and (sys.stderr.isatty() or _in_notebook())
+        self._lines = _Lines(always) if wanted and not self._shown else None
         self._what: str | None = None
         self._bar: Any = None
         self._tqdm: Any = None
@@ -34,6 +38,8 @@ class Bar:
                 self._tqdm = tqdm
 
     def __call__(self, done: int, total: int | None, what: str) -> None:
+        if self._lines is not None:
+            self._lines.say(done, total, what)
         if not self._shown:
             return
         if self._tqdm is None:
@@ -69,6 +75,30 @@ class Bar:
         self.close()
 
 
+class _Lines:
+    """Lines for a log, the longer the work takes the fewer."""
+
+    def __init__(self, stages: bool) -> None:
+        self._stages = stages  # whether each begins with a line
+        self._what: str | None = None
+        self._pause = PAUSES[0]
+        self._begun = self._said = time.monotonic()
+
+    def say(self, done: int, total: int | None, what: str) -> None:
+        now = time.monotonic()
+        begins = self._stages and what != self._what
+        self._what = what
+        if now - self._said >= self._pause:
+            self._pause = min(2 * self._pause, PAUSES[1])
+        elif not begins:
+            return
+        self._said = now
+        minutes, seconds = divmod(int(now - self._begun), 60)
+        of = f": {done} of {total}" if total else f": {done}" if done else ""
+        sys.stderr.write(f"lwfc, {minutes}:{seconds:02d} min: {what}{of}\n")
+        sys.stderr.flush()
+
+
 def _in_notebook() -> bool:
     """Whether cells can show widgets; text bars would stay in their output."""
     shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
@@ -82,14 +112,12 @@ def takes_progress(function: Function) -> Function:
 
 
 def shows_progress(function: Function) -> Function:
-    """The same for functions that take minutes: a bar unless ``progress=False``, where one can be
-    seen.
-    """
+    """The same for functions that take minutes: a bar, or lines, unless ``progress=False``."""
     return _with_bar(function, usual=True)
 
 
 def _with_bar(function: Function, usual: bool) -> Function:
-    """``usual``: whether None asks for a bar, on a terminal or in a notebook."""
+    """``usual``: whether None asks for a bar."""
 
     @functools.wraps(function)
     def call(*arguments: Any, progress: Progress | bool | None = None, **options: Any) -> Any:

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from ..base.errors import CalibrationWarning, ParameterError
-from ..base.progress import takes_progress
+from ..base.progress import Progress, takes_progress
 from ..base.threads import blas_limit, thread_count
 from ..base.warn import warn_caller
 from ..codec.codec import Codec
@@ -14,7 +14,7 @@ from .fitting import Fitting, fit_parts
 from .integers import Integers
 from .options import check_options, warn_of_idle
 from .quantizers import make_quantizers
-from .samples import Batches, Progress, opened
+from .samples import Batches, opened
 from .statistics import Statistics, measure
 from .transforming import with_transform
 
@@ -136,8 +136,9 @@ def calibrate(
         As for :class:`lwfc.Codec`; "raise" also refuses samples with NaN or infinities. None
         binds the streams of ``granularity="channel"``, whose tables would outweigh what they code.
     ``progress``
-        True shows a bar on standard error. Else called as ``progress(done, total, what)``; total
-        is None while unknown.
+        None and False: silence. True: a bar on terminals and in notebooks, elsewhere lines, on
+        standard error. Else called as ``progress(done, total, what)``; total is None while
+        unknown.
 
     Statistics no model has (a mean not above 0 after a named ReLU) give the samples' best range,
     a constant c gives [c, c + max(1, abs(c))], both with a CalibrationWarning; so does one channel

@@ -6,11 +6,12 @@ from typing import Any
 import numpy as np
 
 from ..base.errors import ParameterError
+from ..base.progress import Progress
 from ..codec.codec import Codec
 from ..context.fitter import ContextFitter
 from ..restoration.fitter import CentroidFitter, RestorationFitter
 from .channels import planes
-from .samples import Batches, Progress
+from .samples import Batches
 
 __all__ = ["Fitting", "fit_parts"]
 

@@ -5,20 +5,18 @@ import errno
 import itertools
 import os
 import tempfile
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Hashable, Iterator
 from typing import Any
 
 import numpy as np
 
 from ..base.arrays import Tensor, is_array, widen
 from ..base.errors import LwfcError, ParameterError
+from ..base.progress import Progress
 from .layout import Layout, find_layout, one_sample_each
 from .sources import Item, Source
 
-__all__ = ["Batches", "Progress", "Thinned", "opened"]
-
-# Called as progress(done, total, what): batches done, their number or None, and the stage's name.
-Progress = Callable[[int, int | None, str], None]
+__all__ = ["Batches", "Thinned", "opened"]
 
 HEAD_ITEMS, HEAD = 8, 1 << 18  # items, and elements, that are looked at before all others
 STACK = 1 << 18  # elements of single samples that are handed on together

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..base.checks import check_axis, check_number, choose
 from ..base.errors import CalibrationWarning, ParameterError
+from ..base.progress import Progress
 from ..base.threads import blas_limit, thread_count
 from ..base.warn import warn_caller
 from ..codec.codec import Codec
@@ -21,7 +22,7 @@ from ..transform.survey import survey
 from ..transform.trial import Point
 from .pairs import Pairs
 from .rivals import STREAM_BYTES, Rival, doubtful, measured_bits, smaller_rival
-from .samples import Progress, opened
+from .samples import opened
 
 __all__ = [
     "DISTORTION",

@@ -14,14 +14,14 @@ import numpy as np
 from ..base.checks import check_number, choose
 from ..base.errors import CalibrationWarning, OptionWarning, ParameterError
 from ..base.journal import Journal
-from ..base.progress import takes_progress
+from ..base.progress import Progress, shows_progress
 from ..base.warn import warn_caller
 from ..codec.codec import Codec
 from .calibrate import calibrate
 from .grid import GRID, Grid
 from .log import Fingerprint, same_mark
 from .pairs import Pairs
-from .samples import Batches, Progress, opened
+from .samples import Batches, opened
 from .scores import loss_error, scores_of, upper_bound
 from .search import SEARCHES, Goal
 from .steps import Judge, stepped
@@ -34,7 +34,7 @@ TRIALS = 60
 MEASURED = ("nbytes", "elements", "bits_per_element", "metric", "seconds")  # in a row
 
 
-@takes_progress
+@shows_progress
 def tune(
     samples: Any,
     evaluate: Callable[[Codec | None], Any],
@@ -85,6 +85,10 @@ def tune(
     ``log``
         A JSON-lines file; a search that was cut off goes on from it. Rows belong to their options
         and samples, so that layers may share a file. A file of something else is refused.
+    ``progress``
+        None: a bar on terminals and in notebooks; elsewhere, as in log files, a line on standard
+        error after ten seconds and then now and then. True: from the start. False: silence. Else
+        called as ``progress(done, total, what)``; total is None while unknown.
     ``options``
         Fixed options of ``calibrate``, e.g. ``activation="relu"``.
 
@@ -127,6 +131,8 @@ def tune(
         others = batches
         if measured is not None:
             others = stack.enter_context(Batches(measured, **reading))
+        if progress is not None:
+            progress(0, None, "tune: samples")
         mark = {"options": json.dumps(options, sort_keys=True, default=str),
                 "samples": _identity(batches, others)}  # fmt: skip
         records = Journal(log, mark, same_mark)

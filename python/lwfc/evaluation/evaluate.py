@@ -13,7 +13,7 @@ import numpy as np
 from ..base.checks import check_number
 from ..base.errors import LwfcError, ParameterError
 from ..base.journal import Journal, LogError, fingerprint
-from ..base.progress import Progress, takes_progress
+from ..base.progress import Progress, shows_progress
 from .choice import between, chosen, curve
 from .families import Coder, Family, choose_families
 from .measure import BATCH, measure, single_bits
@@ -30,7 +30,7 @@ PACKAGE = Path(__file__).parents[1]
 CODING = ("base", "codec", "model", "context", "restoration", "transform", "calibration")
 
 
-@takes_progress
+@shows_progress
 def evaluate(
     study: Study,
     codecs: Any = "auto",
@@ -67,6 +67,8 @@ def evaluate(
         the test split is read once for each state of the code that codes. Points of pairs and of
         others' codecs, of which nothing tells one from the next, are measured anew: a family with a
         ``tool`` keeps them.
+    ``progress``
+        As for :func:`lwfc.tune`: a bar or, in logs, lines unless False.
 
     Ctrl-C gives what is known, with a warning. A family that fails is left out, its error in
     ``result.about``. Errors: ParameterError for wrong arguments, OSError for a log that cannot be
@@ -82,10 +84,12 @@ def evaluate(
     check_number("points", points, 1, 1e6)
     check_number("batch", batch, 1, 1e9)
     families = choose_families(codecs)
+    total = sum(len(family.settings) + 2 * int(points) for family in families)
+    if progress is not None:
+        progress(0, total, f"evaluate {study.name}")
     study.check()
     mark = fingerprint(VERSION, study.fingerprint(), int(batch), _code())
-    run = _Run(study, int(batch), Journal(log, mark), progress, sum(len(f.settings) +
-               2 * int(points) for f in families))  # fmt: skip
+    run = _Run(study, int(batch), Journal(log, mark), progress, total)
     about = {
         "bounds": list(bounds), "measure": {study.name: study.measure}, "failed": {},
         "whole": {study.name: study.reference("test").metric()}, "complete": False,
@@ -147,7 +151,8 @@ class _Run:
     def _step(self, family: Family) -> None:
         self.done += 1
         if self.progress is not None:
-            self.progress(min(self.done, self.total), self.total, f"evaluate {family.name}")
+            what = f"evaluate {self.study.name}, {family.name}"
+            self.progress(min(self.done, self.total), self.total, what)
 
     def _coder(self, family: Family, setting: dict[str, Any]) -> Coder:
         """Made once a setting."""

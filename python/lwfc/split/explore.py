@@ -12,8 +12,7 @@ import numpy as np
 from ..base.checks import check_number
 from ..base.errors import ParameterError
 from ..base.journal import Journal, fingerprint
-from ..base.progress import shows_progress
-from ..calibration.samples import Progress
+from ..base.progress import Progress, shows_progress
 from .cuts import Cut
 from .estimate import Survey
 from .images import FORMATS, Pixels, can_code
@@ -125,8 +124,7 @@ def explore(
         fingerprint of network, samples and settings; others are left alone.
 
     ``progress``
-        None: a bar where standard error is a terminal, and in notebooks; True: a bar; False: none;
-        else called as ``progress(done, total, what)``.
+        As for :func:`lwfc.tune`: a bar or, in logs, lines unless False.
 
     The first half of the samples calibrates, the second is measured. Ctrl-C in the exact pass
     gives what is known so far, with a warning. The other parameters, and errors: as

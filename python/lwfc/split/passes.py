@@ -7,7 +7,7 @@ import numpy as np
 
 from ..base.checks import finite_or_none
 from ..base.journal import Journal
-from ..calibration.samples import Progress
+from ..base.progress import Progress
 from .cuts import Cut
 from .estimate import Drafts, estimate
 from .exact import Halves, exact, exact_image, timed

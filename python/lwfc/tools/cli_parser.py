@@ -52,7 +52,7 @@ def _common() -> argparse.ArgumentParser:
     loudness.add_argument("-q", "--quiet", action="store_true", help="say nothing but errors")
     loudness.add_argument("-v", "--verbose", action="store_true", help="say more")
     parser.add_argument("-T", "--threads", type=int, default=1, metavar="N", help="0: all cores")
-    parser.add_argument("--no-progress", action="store_true", help="no progress bar")
+    parser.add_argument("--no-progress", action="store_true", help="no progress bar or lines")
     return parser
 
 

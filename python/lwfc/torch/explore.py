@@ -93,8 +93,7 @@ def explore(
     ``log``
         A JSON-lines file to go on from; each shard's ends in its number.
     ``progress``
-        None: a bar where standard error is a terminal, and in notebooks; True: a bar; False: none;
-        else called as ``progress(done, total, what)``.
+        As for :func:`lwfc.tune`: a bar or, in logs, lines unless False.
 
     Multiply-adds are those of torch's FlopCounterMode, and of what it counts as nothing. A model
     that neither torch.export nor torch.fx can trace gets the cuts behind its modules that hooks

@@ -13,7 +13,7 @@ from torch.utils import _pytree as pytree
 
 from ..base.errors import ParameterError
 from ..base.journal import fingerprint
-from ..calibration.samples import Progress
+from ..base.progress import Progress
 from ..split.cuts import Cut
 from ..split.exact import timed
 from ..split.explore import Survey

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, fx
 from torch.utils import _pytree as pytree
 
-from ..calibration.samples import Progress
+from ..base.progress import Progress
 from ..split.explore import Survey
 from ..split.losses import spread
 from .cutting import Plan

@@ -8,7 +8,7 @@ from torch import nn
 
 from ..base.arrays import as_float64
 from ..base.errors import ParameterError
-from ..base.progress import takes_progress
+from ..base.progress import shows_progress
 from ..calibration.steps import Judge, stepped
 from ..calibration.transforming import TransformOptions
 from ..calibration.tune import tune as tune_samples
@@ -27,7 +27,7 @@ from .transforming import collected, judged, with_held_out
 __all__ = ["tune"]
 
 
-@takes_progress
+@shows_progress
 def tune(
     model: nn.Module,
     layer: str,
@@ -58,7 +58,7 @@ def tune(
         ``distortion``. Ten evaluations at most.
     ``options``
         Those of :func:`lwfc.tune`: ``mode``, ``grid``, ``search``, ``log``, ``progress``, and fixed
-        options of ``calibrate``.
+        options of :func:`calibrate`.
 
     Errors: ParameterError, as there; and where the metric does not run the layer of this model.
     """
@@ -91,7 +91,7 @@ def tune(
             judge = Judge(evaluate, mode, measure_bytes)
             return stepped(whole, whole.codec, start.step, judge, max_loss, mode)
     samples = walk(model, layer, loader, select=select, forward=forward, mask=mask)
-    options = {"batched": True} | options
+    options = {"batched": True} | options | {"progress": options.get("progress") or False}
     return tune_samples(samples, evaluate, max_loss=max_loss, **options)
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from ..base.errors import ParameterError
-from ..calibration.samples import Progress
+from ..base.progress import Progress
 from ..split.cuts import Cut
 from ..split.exact import timed
 from ..split.explore import Survey
