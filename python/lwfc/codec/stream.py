@@ -145,7 +145,10 @@ def _decode_into(target: Output, data: Any, codec: CodecValue | None, threads: i
     handle = _handle(codec)
     memory, bfloat16 = target.memory or (None, False)
     if memory is not None and (bfloat16 or memory.dtype.char in "efdbB"):
-        if np.may_share_memory(memory, np.frombuffer(_buffer(data), np.uint8)):
+        # Bytes are never writable; to look costs a small tensor's decoding.
+        if type(data) is not bytes and np.may_share_memory(
+            memory, np.frombuffer(_buffer(data), np.uint8)
+        ):
             data = bytes(data)
         try:
             read(data, lambda buffer: _core.decode(buffer, handle, memory, 0, threads))
