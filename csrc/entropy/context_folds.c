@@ -26,6 +26,22 @@ size_t lwfc_context_folds_nbytes(const struct lwfc_context_model *model, size_t 
            (size_t)samples * f.count * f.stride;
 }
 
+/* The offsets of references [from, to), to a sample whose folds begin at `start`. A
+ * sample's take fewer than 2^32 bytes: symbols are at most 2^30. */
+static void fill_offsets(const struct lwfc_context_folds *f,
+                         const struct lwfc_context_model *m, size_t from, size_t to, size_t width,
+                         size_t start)
+{
+    const uint32_t first = (uint32_t)(start + f->margin);
+    const uint32_t stride = (uint32_t)f->stride;
+    const uint32_t row = (uint32_t)width;
+    uint32_t *const offset = f->offset;
+    for (size_t i = from; i < to; i++) {
+        const struct lwfc_context_reference r = m->reference[i];
+        offset[i] = first + r.slot * stride + (uint32_t)r.down * row + (uint32_t)r.right;
+    }
+}
+
 struct lwfc_context_folds lwfc_context_folds_make(const struct lwfc_context_model *model,
                                                   size_t height, size_t width, int samples,
                                                   uint8_t *memory)
@@ -34,16 +50,13 @@ struct lwfc_context_folds lwfc_context_folds_make(const struct lwfc_context_mode
     f.kernels = lwfc_context_kernels_for(lwfc_cpu_features());
     f.offset = (uint32_t *)memory;
     f.slots = memory + model->references * sizeof *f.offset;
-    /* A sample's folds take fewer than 2^32 bytes: symbols are at most 2^30. */
-    const uint32_t stride = (uint32_t)f.stride;
-    const uint32_t first = (uint32_t)f.margin;
-    const uint32_t row = (uint32_t)width;
-    const uint32_t sample = (uint32_t)(f.count * f.stride);
-    for (size_t i = 0; i < model->references; i++) {
-        const struct lwfc_context_reference r = model->reference[i];
-        if (r.sample < samples) {
-            f.offset[i] = first + r.sample * sample + r.slot * stride + (uint32_t)r.down * row +
-                          (uint32_t)r.right;
+    for (int i = 0; i < model->groups; i++) {
+        const uint32_t *const own = model->group[i].first;
+        fill_offsets(&f, model, own[0], own[LWFC_LANES], width, 0);
+        if (samples > 1 && model->pair != NULL) {
+            const uint32_t *const both = model->pair[i].first;
+            fill_offsets(&f, model, both[LWFC_CONTEXT_PAIR_LANES], both[LWFC_LANES], width,
+                         f.count * f.stride);
         }
     }
     return f;

@@ -169,7 +169,6 @@ static int read_reference(struct cursor *c, const struct lwfc_context_model *m,
     r->slot = lwfc_load_u16(p);
     r->right = places[p[2]][0];
     r->down = places[p[2]][1];
-    r->sample = 0;
     for (int i = 0; i < m->scale.scores; i++) {
         if (read_table(c, t->score[i], m->scale.levels)) {
             return -1;
@@ -327,14 +326,14 @@ static void pair_group(struct lwfc_context_group *g, const struct lwfc_context_s
     }
     pair_rows(g->bias, LWFC_CONTEXT_LEVELS - 1);
     memcpy(g->prior + HALF, g->prior, HALF);
+    g->lanes += HALF;
     for (int lane = HALF; lane <= LWFC_LANES; lane++) {
         g->first[lane] = g->first[lane - HALF] + (uint32_t)count;
     }
     memcpy(to->table, to->table - nbytes, nbytes);
     to->table += nbytes;
     for (size_t i = 0; i < count; i++) {
-        to->reference[to->used] = to->reference[first + i];
-        to->reference[to->used++].sample = 1;
+        to->reference[to->used++] = to->reference[first + i];
     }
 }
 
@@ -368,6 +367,7 @@ int lwfc_context_model_read(const uint8_t *blob, size_t n, struct lwfc_context_m
     for (int i = 0; i < model->groups; i++) {
         const int slots = lwfc_context_first_slot(model, i);
         const int lanes = lwfc_context_lanes(model, i);
+        group[i].lanes = lanes;
         for (int lane = 0; lane < LWFC_LANES; lane++) {
             group[i].first[lane] = (uint32_t)lists.used;
             if (lane < lanes && (read_lane(&c, model, &group[i], lane) ||

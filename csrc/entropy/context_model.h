@@ -21,7 +21,6 @@
 struct lwfc_context_reference {
     uint16_t slot;
     int8_t right, down;
-    uint8_t sample; /* 1: of the second sample of a pair */
 };
 
 /* Groups of at most so many lanes lie in pairs: the same channels of two samples, in

@@ -34,8 +34,10 @@ struct lwfc_context_weights {
 };
 
 /* The model of 32 channels. prior: the mean symbol, in 1/16. References of lane
- * i are [first[i], first[i + 1]) of the model's, in whole fours. */
+ * i are [first[i], first[i + 1]) of the model's, in whole fours. Lanes from `lanes` on
+ * are idle: kernels may leave their scores as they are. */
 struct lwfc_context_group {
+    int lanes;
     struct lwfc_context_weights score[LWFC_CONTEXT_SCORES];
     int8_t bias[LWFC_CONTEXT_LEVELS - 1][LWFC_LANES];
     uint8_t prior[LWFC_LANES];

@@ -3,125 +3,7 @@
 #define LWFC_KERNELS_X86_CONTEXT_AVX2_H
 
 #include "kernels/context_levels.h"
-#include "kernels/x86/context_scores_avx2.h"
-#include "kernels/x86/lanes_step_avx2.h"
-
-#include <immintrin.h>
-
-/* low: the link's first half; high: what turns it into the second by xor. */
-struct context_link_avx2 {
-    __m256i low, high, most;
-    __m128i coarse;
-};
-
-LWFC_TARGET("avx2,bmi2")
-LWFC_INLINE struct context_link_avx2 context_link_avx2(const struct lwfc_context_scale *scale)
-{
-    const __m128i low = _mm_loadu_si128((const __m128i *)scale->link);
-    const __m128i high = _mm_loadu_si128((const __m128i *)(scale->link + 16));
-    const struct context_link_avx2 l = {
-        _mm256_broadcastsi128_si256(low),
-        _mm256_broadcastsi128_si256(_mm_xor_si128(low, high)),
-        _mm256_set1_epi8((char)((32 << scale->coarse) - 1)), _mm_cvtsi32_si128(scale->coarse)};
-    return l;
-}
-
-/* Both scores of one column, or what symbols add to them. */
-struct context_sum_avx2 {
-    __m256i score[LWFC_CONTEXT_SCORES];
-};
-
-/* The score at threshold k; *before: at the one before, which it may not pass. */
-LWFC_TARGET("avx2,bmi2")
-LWFC_INLINE __m256i context_biased_avx2(const struct context_sum_avx2 *sum,
-                                        const struct lwfc_context_group *g, int k,
-                                        __m256i *before, int levels, int scores)
-{
-    __m256i v = _mm256_adds_epi8(sum->score[0], _mm256_loadu_si256((const __m256i *)g->bias[k]));
-    if (scores == 2) {
-        const int side = lwfc_context_side(k, levels);
-        v = side > 0   ? _mm256_adds_epi8(v, sum->score[1])
-            : side < 0 ? _mm256_subs_epi8(v, sum->score[1])
-                       : v;
-        v = _mm256_min_epi8(v, *before);
-        *before = v;
-    }
-    return v;
-}
-
-/* The link of a score, turned by its sign: C_{k+1} is k more. */
-LWFC_TARGET("avx2,bmi2")
-LWFC_INLINE __m256i context_turn_avx2(__m256i v, const struct context_link_avx2 *link)
-{
-    const __m256i size = _mm256_min_epu8(_mm256_abs_epi8(v), link->most);
-    const __m256i index =
-        _mm256_and_si256(_mm256_srl_epi16(size, link->coarse), _mm256_set1_epi8(31));
-    /* The first shuffle ignores bit 4; the second gives 0 where the top bit is
-     * set, below 16. */
-    const __m256i start = _mm256_xor_si256(
-        _mm256_shuffle_epi8(link->low, index),
-        _mm256_shuffle_epi8(link->high, _mm256_sub_epi8(index, _mm256_set1_epi8(16))));
-    /* The sign of 0 would clear it. */
-    return _mm256_sign_epi8(start, _mm256_or_si256(v, _mm256_set1_epi8(1)));
-}
-
-/* C_k of every lane from the sum of all but the biases. */
-LWFC_TARGET("avx2,bmi2")
-LWFC_INLINE void context_starts_avx2(__m256i *c, const struct context_sum_avx2 *sum,
-                                     const struct lwfc_context_group *g,
-                                     const struct context_link_avx2 *link, int levels, int scores)
-{
-    __m256i before = _mm256_set1_epi8(127);
-    for (int k = 0; k < levels - 1; k++) {
-        const __m256i v = context_biased_avx2(sum, g, k, &before, levels, scores);
-        c[k] = _mm256_add_epi8(context_turn_avx2(v, link), _mm256_set1_epi8((char)k));
-    }
-}
-
-/* above[k]: the mask of the lanes whose symbol is above k. */
-LWFC_TARGET("avx2,bmi2")
-LWFC_INLINE void context_masks_avx2(__m256i *above, __m256i symbol, int levels)
-{
-    for (int k = 0; k < levels - 1; k++) {
-        above[k] = _mm256_cmpgt_epi8(symbol, _mm256_set1_epi8((char)k));
-    }
-}
-
-/* The entry of a table for the symbol. */
-LWFC_TARGET("avx2,bmi2")
-LWFC_INLINE __m256i context_table_avx2(const __m256i *above, const int8_t (*table)[LWFC_LANES],
-                                       int levels)
-{
-    __m256i v = _mm256_setzero_si256();
-    for (int k = 0; k < levels - 1; k++) {
-        const __m256i entry = _mm256_loadu_si256((const __m256i *)table[k]);
-        v = k > 0 ? _mm256_blendv_epi8(v, entry, above[k]) : _mm256_and_si256(entry, above[k]);
-    }
-    return v;
-}
-
-/* What a symbol adds to the scores one and two columns on. */
-LWFC_TARGET("avx2,bmi2")
-LWFC_INLINE void context_after_avx2(struct context_sum_avx2 *near, struct context_sum_avx2 *far,
-                                    const __m256i *above, const struct lwfc_context_group *g,
-                                    int levels, int scores)
-{
-    for (int s = 0; s < scores; s++) {
-        near->score[s] = context_table_avx2(above, g->score[s].left, levels);
-        far->score[s] = context_table_avx2(above, g->score[s].left2, levels);
-    }
-}
-
-LWFC_TARGET("avx2,bmi2")
-LWFC_INLINE void context_add_avx2(struct context_sum_avx2 *sum, const int8_t *const *score,
-                                  size_t at, const struct context_sum_avx2 *far,
-                                  const struct context_sum_avx2 *near, int scores)
-{
-    for (int s = 0; s < scores; s++) {
-        const __m256i v = _mm256_loadu_si256((const __m256i *)(score[s] + at));
-        sum->score[s] = _mm256_adds_epi8(_mm256_adds_epi8(v, far->score[s]), near->score[s]);
-    }
-}
+#include "kernels/x86/context_half_avx2.h"
 
 LWFC_TARGET("avx2,bmi2")
 static void context_thresholds_avx2(uint8_t (*threshold)[LWFC_LANES], const int8_t *const *score,
@@ -135,9 +17,9 @@ static void context_thresholds_avx2(uint8_t (*threshold)[LWFC_LANES], const int8
     struct context_sum_avx2 near, far, unused;
     struct context_sum_avx2 sum = {{_mm256_setzero_si256(), _mm256_setzero_si256()}};
     context_masks_avx2(above, _mm256_loadu_si256((const __m256i *)left), levels);
-    context_after_avx2(&near, &unused, above, group, levels, scale->scores);
+    context_after_avx2(&near, &unused, above, group, levels, scale->scores, LWFC_LANES);
     context_masks_avx2(above, _mm256_loadu_si256((const __m256i *)left2), levels);
-    context_after_avx2(&unused, &far, above, group, levels, scale->scores);
+    context_after_avx2(&unused, &far, above, group, levels, scale->scores, LWFC_LANES);
     context_add_avx2(&sum, score, 0, &far, &near, scale->scores);
     context_starts_avx2(c, &sum, group, &link, levels, scale->scores);
     for (int k = 0; k < levels - 1; k++) {
@@ -145,25 +27,14 @@ static void context_thresholds_avx2(uint8_t (*threshold)[LWFC_LANES], const int8
     }
 }
 
-/* The symbols `back` columns before column x of the piece. */
-LWFC_TARGET("avx2,bmi2")
-LWFC_INLINE __m256i context_left_avx2(const struct lwfc_context_piece *p, int chain, int x,
-                                      int back)
-{
-    if (p->start + x < back) {
-        return _mm256_setzero_si256();
-    }
-    return _mm256_loadu_si256(
-        (const __m256i *)(p->symbols[chain] + (ptrdiff_t)(x - back) * LWFC_LANES));
-}
-
+/* half: only the first 16 lanes are in use. */
 LWFC_TARGET("avx2,bmi2")
 LWFC_INLINE const uint8_t *context_decode_as_avx2(uint16_t (*states)[LWFC_LANES],
                                                   const struct lwfc_context_piece *piece,
                                                   const struct lwfc_context_group *group,
                                                   const struct lwfc_context_scale *scale,
                                                   const uint8_t *in, int levels, int scores,
-                                                  int chains, const __m256i *live)
+                                                  int chains, const __m256i *live, int half)
 {
     const struct context_link_avx2 link = context_link_avx2(scale);
     struct lanes_avx2 s[LWFC_CONTEXT_CHAINS];
@@ -175,9 +46,9 @@ LWFC_INLINE const uint8_t *context_decode_as_avx2(uint16_t (*states)[LWFC_LANES]
         struct context_sum_avx2 near, far2, unused;
         s[c] = lanes_load_avx2(states[c]);
         context_masks_avx2(above, context_left_avx2(piece, c, 0, 2), levels);
-        context_after_avx2(&unused, &far2, above, group, levels, scores);
+        context_after_avx2(&unused, &far2, above, group, levels, scores, LWFC_LANES);
         context_masks_avx2(above, context_left_avx2(piece, c, 0, 1), levels);
-        context_after_avx2(&near, &far[c], above, group, levels, scores);
+        context_after_avx2(&near, &far[c], above, group, levels, scores, LWFC_LANES);
         for (int i = 0; i < scores; i++) {
             score[c][i] = piece->score[i][c];
         }
@@ -190,10 +61,12 @@ LWFC_INLINE const uint8_t *context_decode_as_avx2(uint16_t (*states)[LWFC_LANES]
             __m256i start[LWFC_CONTEXT_LEVELS - 1];
             struct context_sum_avx2 near, later;
             context_starts_avx2(start, &sum[c], group, &link, levels, scores);
-            lanes_decode_avx2(&s[c], above, start, levels, &in, live);
-            _mm256_storeu_si256((__m256i *)(piece->symbols[c] + at),
-                                lanes_symbols_avx2(above, levels));
-            context_after_avx2(&near, &later, above, group, levels, scores);
+            lanes_decode_avx2(&s[c], above, start, levels, &in, live, half);
+            const __m256i symbol = lanes_symbols_avx2(above, levels);
+            _mm256_storeu_si256(
+                (__m256i *)(piece->symbols[c] + at),
+                half ? _mm256_zextsi128_si256(_mm256_castsi256_si128(symbol)) : symbol);
+            context_after_avx2(&near, &later, above, group, levels, scores, LWFC_LANES);
             context_add_avx2(&sum[c], score[c], at + LWFC_LANES, &far[c], &near, scores);
             for (int i = 0; i < scores; i++) { /* whole structs would be copied in halves */
                 far[c].score[i] = later.score[i];
@@ -201,41 +74,13 @@ LWFC_INLINE const uint8_t *context_decode_as_avx2(uint16_t (*states)[LWFC_LANES]
         }
     }
     for (int c = 0; c < chains; c++) {
-        lanes_store_avx2(states[c], s[c]);
+        if (half) {
+            lanes_store_half_avx2(states[c], s[c]);
+        } else {
+            lanes_store_avx2(states[c], s[c]);
+        }
     }
     return in;
-}
-
-/* Start and frequency of the symbols: the thresholds on either side of each. */
-struct context_interval_avx2 {
-    __m256i start, freq;
-};
-
-LWFC_TARGET("avx2,bmi2")
-LWFC_INLINE struct context_interval_avx2
-context_interval_avx2(__m256i symbol, const __m256i *above, const struct context_sum_avx2 *sum,
-                      const struct lwfc_context_group *g, const struct context_link_avx2 *link,
-                      int levels, int scores)
-{
-    __m256i before = _mm256_set1_epi8(127);
-    __m256i lower = context_biased_avx2(sum, g, 0, &before, levels, scores);
-    __m256i upper = lower;
-    for (int k = 1; k < levels - 1; k++) {
-        const __m256i v = context_biased_avx2(sum, g, k, &before, levels, scores);
-        lower = _mm256_blendv_epi8(lower, v, above[k]);
-        upper = _mm256_blendv_epi8(upper, v, above[k - 1]);
-    }
-    lower = context_turn_avx2(lower, link);
-    upper = context_turn_avx2(upper, link);
-    if (levels > 2) {
-        lower = _mm256_add_epi8(lower, _mm256_add_epi8(symbol, _mm256_set1_epi8(-1)));
-        upper = _mm256_add_epi8(upper, symbol);
-    }
-    const __m256i start = _mm256_and_si256(above[0], lower);
-    /* The last symbol ends at 256, wrapped. */
-    const struct context_interval_avx2 v = {
-        start, _mm256_sub_epi8(_mm256_andnot_si256(above[levels - 2], upper), start)};
-    return v;
 }
 
 /* The intervals of one chain's columns. */
@@ -250,9 +95,9 @@ LWFC_INLINE void context_intervals_avx2(struct context_interval_avx2 *to,
     const int8_t *score[LWFC_CONTEXT_SCORES];
     __m256i above[LWFC_CONTEXT_LEVELS - 1];
     context_masks_avx2(above, context_left_avx2(piece, chain, 0, 2), levels);
-    context_after_avx2(&unused, &far, above, group, levels, scores);
+    context_after_avx2(&unused, &far, above, group, levels, scores, LWFC_LANES);
     context_masks_avx2(above, context_left_avx2(piece, chain, 0, 1), levels);
-    context_after_avx2(&near, &later, above, group, levels, scores);
+    context_after_avx2(&near, &later, above, group, levels, scores, LWFC_LANES);
     for (int i = 0; i < scores; i++) {
         score[i] = piece->score[i][chain];
     }
@@ -262,11 +107,12 @@ LWFC_INLINE void context_intervals_avx2(struct context_interval_avx2 *to,
         struct context_sum_avx2 sum;
         context_add_avx2(&sum, score, at, &far, &near, scores);
         context_masks_avx2(above, symbol, levels);
-        to[x] = context_interval_avx2(symbol, above, &sum, group, link, levels, scores);
+        to[x] = context_interval_avx2(symbol, above, &sum, group, link, levels, scores,
+                                      LWFC_LANES);
         for (int i = 0; i < scores; i++) {
             far.score[i] = later.score[i];
         }
-        context_after_avx2(&near, &later, above, group, levels, scores);
+        context_after_avx2(&near, &later, above, group, levels, scores, LWFC_LANES);
     }
 }
 
@@ -300,8 +146,44 @@ LWFC_INLINE uint8_t *context_encode_as_avx2(uint16_t (*states)[LWFC_LANES],
     return out;
 }
 
-#define CONTEXT_RUN_AVX2(verb, levels, scores, chains, live)                                    \
-    context_##verb##_as_avx2(states, piece, group, scale, at, levels, scores, chains, live)
+/* Groups of at most 16 lanes have ways of their own: for all 16 live, and for some. */
+LWFC_TARGET("avx2,bmi2")
+LWFC_INLINE int context_all_live_avx2(__m256i live)
+{
+    return _mm_movemask_epi8(_mm256_castsi256_si128(live)) == 0xffff;
+}
+
+LWFC_TARGET("avx2,bmi2")
+LWFC_INLINE const uint8_t *context_half_decode_avx2(uint16_t (*states)[LWFC_LANES],
+                                                    const struct lwfc_context_piece *piece,
+                                                    const struct lwfc_context_group *group,
+                                                    const struct lwfc_context_scale *scale,
+                                                    const uint8_t *in, int levels, int scores)
+{
+    const __m256i live = _mm256_loadu_si256((const __m256i *)piece->live);
+    return context_all_live_avx2(live)
+               ? context_decode_as_avx2(states, piece, group, scale, in, levels, scores, 1, NULL, 1)
+               : context_decode_as_avx2(states, piece, group, scale, in, levels, scores, 1, &live,
+                                        1);
+}
+
+LWFC_TARGET("avx2,bmi2")
+LWFC_INLINE uint8_t *context_half_encode_avx2(uint16_t (*states)[LWFC_LANES],
+                                              const struct lwfc_context_piece *piece,
+                                              const struct lwfc_context_group *group,
+                                              const struct lwfc_context_scale *scale,
+                                              uint8_t *out, int levels, int scores)
+{
+    const __m256i live = _mm256_loadu_si256((const __m256i *)piece->live);
+    const __m256i wide = _mm256_cvtepi8_epi16(_mm256_castsi256_si128(live));
+    return context_half_encode_as_avx2(states, piece, group, scale, out, levels, scores,
+                                       context_all_live_avx2(live) ? NULL : &wide);
+}
+
+#define CONTEXT_RUN_AVX2_decode(levels, scores, chains, live)                                   \
+    context_decode_as_avx2(states, piece, group, scale, at, levels, scores, chains, live, 0)
+#define CONTEXT_RUN_AVX2_encode(levels, scores, chains, live)                                   \
+    context_encode_as_avx2(states, piece, group, scale, at, levels, scores, chains, live)
 
 #define CONTEXT_FUNCTION_AVX2(type, verb, name, levels, scores)                                 \
     LWFC_TARGET("avx2,bmi2")                                                                    \
@@ -309,13 +191,16 @@ LWFC_INLINE uint8_t *context_encode_as_avx2(uint16_t (*states)[LWFC_LANES],
         uint16_t (*states)[LWFC_LANES], const struct lwfc_context_piece *piece,                 \
         const struct lwfc_context_group *group, const struct lwfc_context_scale *scale, type at) \
     {                                                                                           \
+        if (group->lanes <= CONTEXT_HALF && piece->chains == 1) {                               \
+            return context_half_##verb##_avx2(states, piece, group, scale, at, levels, scores); \
+        }                                                                                       \
         if (piece->live) {                                                                      \
             const __m256i live = _mm256_loadu_si256((const __m256i *)piece->live);              \
-            return piece->chains == 2 ? CONTEXT_RUN_AVX2(verb, levels, scores, 2, &live)        \
-                                      : CONTEXT_RUN_AVX2(verb, levels, scores, 1, &live);       \
+            return piece->chains == 2 ? CONTEXT_RUN_AVX2_##verb(levels, scores, 2, &live)       \
+                                      : CONTEXT_RUN_AVX2_##verb(levels, scores, 1, &live);      \
         }                                                                                       \
-        return piece->chains == 2 ? CONTEXT_RUN_AVX2(verb, levels, scores, 2, NULL)             \
-                                  : CONTEXT_RUN_AVX2(verb, levels, scores, 1, NULL);            \
+        return piece->chains == 2 ? CONTEXT_RUN_AVX2_##verb(levels, scores, 2, NULL)            \
+                                  : CONTEXT_RUN_AVX2_##verb(levels, scores, 1, NULL);           \
     }
 
 LWFC_CONTEXT_LEVELS(CONTEXT_FUNCTION_AVX2, avx2)

@@ -55,7 +55,7 @@ LWFC_INLINE void context_starts_avx512(__m256i *c, const struct context_sum_avx2
 {
     __m256i before = _mm256_set1_epi8(127);
     for (int k = 0; k < levels - 1; k++) {
-        const __m256i v = context_biased_avx2(sum, g, k, &before, levels, scores);
+        const __m256i v = context_biased_avx2(sum, g, k, &before, levels, scores, LWFC_LANES);
         const __m256i turned = context_turn_avx512(v, link);
         c[k] = k > 0 ? _mm256_add_epi8(turned, _mm256_set1_epi8((char)k)) : turned;
     }
@@ -269,11 +269,11 @@ LWFC_INLINE void context_interval_avx512(__m256i *start, __m256i *freq, __m256i 
 {
     __mmask32 above[LWFC_CONTEXT_LEVELS - 1];
     __m256i before = _mm256_set1_epi8(127);
-    __m256i lower = context_biased_avx2(sum, g, 0, &before, levels, scores);
+    __m256i lower = context_biased_avx2(sum, g, 0, &before, levels, scores, LWFC_LANES);
     __m256i upper = lower;
     context_masks_avx512(above, symbol, levels);
     for (int k = 1; k < levels - 1; k++) {
-        const __m256i v = context_biased_avx2(sum, g, k, &before, levels, scores);
+        const __m256i v = context_biased_avx2(sum, g, k, &before, levels, scores, LWFC_LANES);
         lower = _mm256_mask_mov_epi8(lower, above[k], v);
         upper = _mm256_mask_mov_epi8(upper, above[k - 1], v);
     }

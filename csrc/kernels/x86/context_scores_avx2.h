@@ -11,7 +11,8 @@
 
 enum {
     CONTEXT_BLOCK = 2, /* vectors of a fold per pass over the references of a lane */
-    CONTEXT_STRIDE = 32 * CONTEXT_BLOCK
+    CONTEXT_STRIDE = 32 * CONTEXT_BLOCK,
+    CONTEXT_HALF = LWFC_LANES / 2 /* groups of at most so many lanes: two columns a vector */
 };
 
 LWFC_TARGET("avx2,bmi2")
@@ -35,30 +36,55 @@ static void context_fold_avx2(uint8_t *to, const uint8_t *low, const uint8_t *hi
     }
 }
 
-/* out[32 j] = byte j of 32 rows, rows `stride` bytes apart. */
+/* Transposes the 16 x 16 bytes of the rows' lower halves, and those of their upper ones. */
 LWFC_TARGET("avx2,bmi2")
-LWFC_INLINE void context_transpose_avx2(int8_t *out, const int8_t *rows, size_t stride)
+LWFC_INLINE void context_turn_rows_avx2(__m256i a[16])
 {
-    for (int half = 0; half < 2; half++) {
-        __m256i a[16];
-        __m256i b[16];
+    __m256i b[16];
+    /* Each round pairs rows i and i + 8; four rounds move a row's number
+     * into the byte's place. */
+    for (int round = 0; round < 2; round++) {
+        for (int i = 0; i < 8; i++) {
+            b[2 * i] = _mm256_unpacklo_epi8(a[i], a[i + 8]);
+            b[2 * i + 1] = _mm256_unpackhi_epi8(a[i], a[i + 8]);
+        }
+        for (int i = 0; i < 8; i++) {
+            a[2 * i] = _mm256_unpacklo_epi8(b[i], b[i + 8]);
+            a[2 * i + 1] = _mm256_unpackhi_epi8(b[i], b[i + 8]);
+        }
+    }
+}
+
+/* The upper half to out2, then the lower one to out, which may be the same. */
+LWFC_TARGET("avx2,bmi2")
+LWFC_INLINE void context_store_halves_avx2(void *out, void *out2, __m256i v)
+{
+    _mm_storeu_si128((__m128i *)out2, _mm256_extracti128_si256(v, 1));
+    _mm_storeu_si128((__m128i *)out, _mm256_castsi256_si128(v));
+}
+
+/* out[32 j + i] = byte j < 32 of row i < lanes, rows `stride` bytes apart. */
+LWFC_TARGET("avx2,bmi2")
+LWFC_INLINE void context_transpose_avx2(int8_t *out, const int8_t *rows, size_t stride, int lanes)
+{
+    __m256i a[16];
+    if (lanes == CONTEXT_HALF) {
+        for (size_t i = 0; i < 16; i++) {
+            a[i] = _mm256_loadu_si256((const __m256i *)(rows + i * stride));
+        }
+        context_turn_rows_avx2(a);
+        for (size_t i = 0; i < 16; i++) {
+            context_store_halves_avx2(out + i * LWFC_LANES, out + (16 + i) * LWFC_LANES, a[i]);
+        }
+        return;
+    }
+    for (size_t half = 0; half < 2; half++) {
         for (size_t i = 0; i < 16; i++) {
             const int8_t *p = rows + i * stride + 16 * half;
             a[i] = lanes_halves_avx2(p, p + 16 * stride);
         }
-        /* Each round pairs rows i and i + 8; four rounds move a row's number
-         * into the byte's place. */
-        for (int round = 0; round < 2; round++) {
-            for (int i = 0; i < 8; i++) {
-                b[2 * i] = _mm256_unpacklo_epi8(a[i], a[i + 8]);
-                b[2 * i + 1] = _mm256_unpackhi_epi8(a[i], a[i + 8]);
-            }
-            for (int i = 0; i < 8; i++) {
-                a[2 * i] = _mm256_unpacklo_epi8(b[i], b[i + 8]);
-                a[2 * i + 1] = _mm256_unpackhi_epi8(b[i], b[i + 8]);
-            }
-        }
-        for (int i = 0; i < 16; i++) {
+        context_turn_rows_avx2(a);
+        for (size_t i = 0; i < 16; i++) {
             _mm256_storeu_si256((__m256i *)(out + (16 * half + i) * LWFC_LANES), a[i]);
         }
     }
@@ -132,10 +158,10 @@ LWFC_INLINE void context_block_avx2(int8_t *score, size_t half, const uint8_t *f
                                     const uint32_t *offset, const int8_t *table, size_t step,
                                     const struct lwfc_context_group *group,
                                     const struct context_entries_avx2 *entry, int levels,
-                                    int vectors)
+                                    int vectors, int lanes)
 {
     int8_t rows[2][LWFC_LANES * CONTEXT_STRIDE];
-    for (size_t lane = 0; lane < LWFC_LANES; lane++) {
+    for (size_t lane = 0; lane < (size_t)lanes; lane++) {
         __m256i sum[CONTEXT_BLOCK][2];
         for (int v = 0; v < vectors; v++) {
             sum[v][0] = _mm256_setzero_si256();
@@ -152,24 +178,24 @@ LWFC_INLINE void context_block_avx2(int8_t *score, size_t half, const uint8_t *f
     for (int i = 0; i < 2 * vectors; i++) {
         const size_t at = 32 * (size_t)(i / 2) + (i % 2 ? half : 0);
         context_transpose_avx2(score + at * LWFC_LANES, rows[i % 2] + 32 * (i / 2),
-                               CONTEXT_STRIDE);
+                               CONTEXT_STRIDE, lanes);
     }
 }
 
 LWFC_TARGET("avx2,bmi2")
 LWFC_INLINE void context_plane_avx2(int8_t *score, const uint8_t *folds, size_t half,
                                     const uint32_t *offset, const int8_t *table, size_t step,
-                                    const struct lwfc_context_group *group, int levels)
+                                    const struct lwfc_context_group *group, int levels, int lanes)
 {
     const struct context_entries_avx2 entry = context_entries_avx2(levels);
     size_t i = 0;
     for (; i + 32 < half; i += CONTEXT_STRIDE) {
         context_block_avx2(score + i * LWFC_LANES, half, folds + i, offset, table, step, group,
-                           &entry, levels, CONTEXT_BLOCK);
+                           &entry, levels, CONTEXT_BLOCK, lanes);
     }
     if (i < half) {
         context_block_avx2(score + i * LWFC_LANES, half, folds + i, offset, table, step, group,
-                           &entry, levels, 1);
+                           &entry, levels, 1, lanes);
     }
 }
 
@@ -178,18 +204,18 @@ LWFC_INLINE void context_all_references_avx2(int8_t *const *score, const uint8_t
                                              size_t half, const uint32_t *offset,
                                              const int8_t *table,
                                              const struct lwfc_context_group *group,
-                                             const struct lwfc_context_scale *scale)
+                                             const struct lwfc_context_scale *scale, int lanes)
 {
     const size_t each = lwfc_context_four_nbytes(scale->levels);
     const size_t step = each * (size_t)scale->scores;
     for (int s = 0; s < scale->scores; s++) {
         const int8_t *const t = table + (size_t)s * each;
         if (scale->levels == 2) {
-            context_plane_avx2(score[s], folds, half, offset, t, step, group, 2);
+            context_plane_avx2(score[s], folds, half, offset, t, step, group, 2, lanes);
         } else if (scale->levels <= 4) {
-            context_plane_avx2(score[s], folds, half, offset, t, step, group, 4);
+            context_plane_avx2(score[s], folds, half, offset, t, step, group, 4, lanes);
         } else {
-            context_plane_avx2(score[s], folds, half, offset, t, step, group, 16);
+            context_plane_avx2(score[s], folds, half, offset, t, step, group, 16, lanes);
         }
     }
 }
@@ -249,11 +275,10 @@ struct context_row_avx2 {
 };
 
 LWFC_TARGET("avx2,bmi2")
-LWFC_INLINE void context_column_avx2(int8_t *score, const __m256i *near, int count,
-                                     const struct context_row_avx2 *row)
+LWFC_INLINE __m256i context_column_avx2(__m256i s, const __m256i *near, int count,
+                                        const struct context_row_avx2 *row)
 {
     const __m256i zero = _mm256_setzero_si256();
-    const __m256i s = _mm256_loadu_si256((const __m256i *)score);
     __m256i lo = _mm256_add_epi16(
         row->offset[0], _mm256_sra_epi16(_mm256_unpacklo_epi8(zero, s), row->unshift));
     __m256i hi = _mm256_add_epi16(
@@ -264,24 +289,33 @@ LWFC_INLINE void context_column_avx2(int8_t *score, const __m256i *near, int cou
         lo = _mm256_add_epi16(lo, _mm256_maddubs_epi16(a, row->weight[i]));
         hi = _mm256_add_epi16(hi, _mm256_maddubs_epi16(b, row->weight[i + 1]));
     }
-    _mm256_storeu_si256((__m256i *)score, _mm256_packs_epi16(_mm256_sra_epi16(lo, row->shift),
-                                                             _mm256_sra_epi16(hi, row->shift)));
+    return _mm256_packs_epi16(_mm256_sra_epi16(lo, row->shift), _mm256_sra_epi16(hi, row->shift));
+}
+
+/* Bytes of all lanes, or the first 16 twice. */
+LWFC_TARGET("avx2,bmi2")
+LWFC_INLINE __m256i context_lanes_avx2(const void *p, int lanes)
+{
+    return lanes == CONTEXT_HALF
+               ? _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)p))
+               : _mm256_loadu_si256((const __m256i *)p);
 }
 
 LWFC_TARGET("avx2,bmi2")
 LWFC_INLINE struct context_row_avx2
 context_row_avx2(const struct lwfc_context_weights *w, const uint32_t *sums,
-                 const uint8_t *prior, size_t width, size_t y, int shift)
+                 const uint8_t *prior, size_t width, size_t y, int shift, int lanes)
 {
     struct context_row_avx2 row;
     for (int i = 0; i < LWFC_CONTEXT_ABOVE; i += 2) {
-        const __m256i a = _mm256_loadu_si256((const __m256i *)w->above[i]);
-        const __m256i b = _mm256_loadu_si256((const __m256i *)w->above[i + 1]);
+        const __m256i a = context_lanes_avx2(w->above[i], lanes);
+        const __m256i b = context_lanes_avx2(w->above[i + 1], lanes);
         row.weight[i] = _mm256_unpacklo_epi8(a, b);
         row.weight[i + 1] = _mm256_unpackhi_epi8(a, b);
     }
     const __m256i o0 = context_offset_avx2(w, sums, prior, width, y, 0);
-    const __m256i o1 = context_offset_avx2(w, sums, prior, width, y, 1);
+    const __m256i o1 =
+        lanes == CONTEXT_HALF ? o0 : context_offset_avx2(w, sums, prior, width, y, 1);
     row.offset[0] = _mm256_permute2x128_si256(o0, o1, 0x20);
     row.offset[1] = _mm256_permute2x128_si256(o0, o1, 0x31);
     row.shift = _mm_cvtsi32_si128(shift);
@@ -308,9 +342,45 @@ LWFC_INLINE void context_score_above_avx2(int8_t *score, const uint8_t *row1,
         const __m256i near[LWFC_CONTEXT_ABOVE] = {
             up, _mm256_loadu_si256((const __m256i *)(row2 + at)), left, right,
             _mm256_min_epu8(up, _mm256_set1_epi8(1)), zero};
-        context_column_avx2(score + at, near, count, &row);
+        __m256i *const to = (__m256i *)(score + at);
+        _mm256_storeu_si256(to, context_column_avx2(_mm256_loadu_si256(to), near, count, &row));
         left = up;
         up = right;
+    }
+}
+
+/* 16 lanes of two columns, 0 of those from `count` on. */
+LWFC_TARGET("avx2,bmi2")
+LWFC_INLINE __m256i context_pair_avx2(const uint8_t *p, size_t count)
+{
+    return count >= 2   ? lanes_halves_avx2(p, p + LWFC_LANES)
+           : count == 1 ? _mm256_zextsi128_si256(_mm_loadu_si128((const __m128i *)p))
+                        : _mm256_setzero_si256();
+}
+
+/* The same for 16 lanes, two columns at a time. */
+LWFC_TARGET("avx2,bmi2")
+LWFC_INLINE void context_half_above_avx2(int8_t *score, const uint8_t *row1, const uint8_t *row2,
+                                         size_t width, int count,
+                                         const struct context_row_avx2 *from)
+{
+    const struct context_row_avx2 row = *from;
+    __m256i before = _mm256_setzero_si256();
+    __m256i up = context_pair_avx2(row1, width);
+    for (size_t x = 0; x < width; x += 2) {
+        const size_t at = x * LWFC_LANES, left = width - x;
+        int8_t *const second = score + at + (left > 1 ? LWFC_LANES : 0);
+        const __m256i next =
+            context_pair_avx2(row1 + at + 2 * LWFC_LANES, left > 2 ? left - 2 : 0);
+        const __m256i near[LWFC_CONTEXT_ABOVE] = {
+            up, context_pair_avx2(row2 + at, left), _mm256_permute2x128_si256(before, up, 0x21),
+            _mm256_permute2x128_si256(up, next, 0x21),
+            _mm256_min_epu8(up, _mm256_set1_epi8(1)), _mm256_setzero_si256()};
+        context_store_halves_avx2(
+            score + at, second,
+            context_column_avx2(lanes_halves_avx2(score + at, second), near, count, &row));
+        before = up;
+        up = next;
     }
 }
 
@@ -318,7 +388,7 @@ LWFC_TARGET("avx2,bmi2")
 LWFC_INLINE void context_all_above_avx2(int8_t *const *score, const uint8_t *symbols, size_t width,
                                         size_t y, uint32_t sums[LWFC_LANES],
                                         const struct lwfc_context_group *group,
-                                        const struct lwfc_context_scale *scale)
+                                        const struct lwfc_context_scale *scale, int lanes)
 {
     const uint8_t *const row1 = symbols - width * LWFC_LANES;
     if (y == 0) {
@@ -328,9 +398,13 @@ LWFC_INLINE void context_all_above_avx2(int8_t *const *score, const uint8_t *sym
     }
     for (int s = 0; s < scale->scores; s++) {
         const struct context_row_avx2 row =
-            context_row_avx2(&group->score[s], sums, group->prior, width, y, scale->shift);
+            context_row_avx2(&group->score[s], sums, group->prior, width, y, scale->shift, lanes);
         const uint8_t *const row2 = row1 - width * LWFC_LANES;
-        if (scale->levels == 2) {
+        if (lanes == CONTEXT_HALF && scale->levels == 2) {
+            context_half_above_avx2(score[s], row1, row2, width, 4, &row);
+        } else if (lanes == CONTEXT_HALF) {
+            context_half_above_avx2(score[s], row1, row2, width, LWFC_CONTEXT_ABOVE, &row);
+        } else if (scale->levels == 2) {
             context_score_above_avx2(score[s], row1, row2, width, 4, &row);
         } else {
             context_score_above_avx2(score[s], row1, row2, width, LWFC_CONTEXT_ABOVE, &row);
@@ -345,14 +419,24 @@ LWFC_INLINE void context_all_above_avx2(int8_t *const *score, const uint8_t *sym
         const int8_t *table, const struct lwfc_context_group *group,                             \
         const struct lwfc_context_scale *scale)                                                  \
     {                                                                                            \
-        context_all_references_avx2(score, folds, half, offset, table, group, scale);            \
+        if (group->lanes <= CONTEXT_HALF) {                                                      \
+            context_all_references_avx2(score, folds, half, offset, table, group, scale,         \
+                                        CONTEXT_HALF);                                           \
+        } else {                                                                                 \
+            context_all_references_avx2(score, folds, half, offset, table, group, scale,         \
+                                        LWFC_LANES);                                             \
+        }                                                                                        \
     }                                                                                            \
     target static void context_above_##isa(                                                      \
         int8_t *const *score, const uint8_t *symbols, size_t width, size_t y,                    \
         uint32_t sums[LWFC_LANES], const struct lwfc_context_group *group,                       \
         const struct lwfc_context_scale *scale)                                                  \
     {                                                                                            \
-        context_all_above_avx2(score, symbols, width, y, sums, group, scale);                    \
+        if (group->lanes <= CONTEXT_HALF) {                                                      \
+            context_all_above_avx2(score, symbols, width, y, sums, group, scale, CONTEXT_HALF);  \
+        } else {                                                                                 \
+            context_all_above_avx2(score, symbols, width, y, sums, group, scale, LWFC_LANES);    \
+        }                                                                                        \
     }
 
 CONTEXT_SCORES_AVX2(LWFC_TARGET("avx2,bmi2"), avx2)

@@ -246,7 +246,7 @@ LWFC_INLINE const uint8_t *decode_body(uint16_t (*states)[LWFC_LANES],
                                                         _mm256_shuffle_epi8(m.left, code));
                 thresholds_avx2(&m, context, levels, t);
                 left2[c] = left[c];
-                lanes_decode_avx2(&s[c], above, t, levels, &in, partial ? &live[c] : NULL);
+                lanes_decode_avx2(&s[c], above, t, levels, &in, partial ? &live[c] : NULL, 0);
                 left[c] = lanes_symbols_avx2(above, levels);
                 column_store(r->row[c] + (x0 + x) * LWFC_LANES, left[c]);
             }

@@ -38,6 +38,15 @@ LWFC_INLINE void lanes_store_avx2(uint16_t states[LWFC_LANES], struct lanes_avx2
     _mm256_storeu_si256((__m256i *)(states + 16), _mm256_unpackhi_epi8(lo, hi));
 }
 
+/* The first 16 states. */
+LWFC_TARGET("avx2,bmi2")
+LWFC_INLINE void lanes_store_half_avx2(uint16_t states[LWFC_LANES], struct lanes_avx2 s)
+{
+    const __m256i lo = _mm256_permute4x64_epi64(s.lo, 0xD8);
+    const __m256i hi = _mm256_permute4x64_epi64(s.hi, 0xD8);
+    _mm256_storeu_si256((__m256i *)states, _mm256_unpacklo_epi8(lo, hi));
+}
+
 /* 16 bytes from p, then 16 from q. */
 LWFC_TARGET("avx2,bmi2")
 LWFC_INLINE __m256i lanes_halves_avx2(const void *p, const void *q)
@@ -64,11 +73,25 @@ LWFC_INLINE __m256i lanes_deal_avx2(const uint8_t *in, uint32_t mask)
     return _mm256_unpacklo_epi64(a, b);
 }
 
+/* The same for 16 lanes. */
+LWFC_TARGET("avx2,bmi2")
+LWFC_INLINE __m256i lanes_deal_half_avx2(const uint8_t *in, uint32_t mask)
+{
+    const __m128i a = _mm_shuffle_epi8(
+        _mm_loadl_epi64((const __m128i *)in),
+        _mm_loadl_epi64((const __m128i *)&lanes_expand[mask & 0xffu]));
+    const __m128i b = _mm_shuffle_epi8(
+        _mm_loadl_epi64((const __m128i *)(in + _mm_popcnt_u32(mask & 0xffu))),
+        _mm_loadl_epi64((const __m128i *)&lanes_expand[mask >> 8]));
+    return _mm256_zextsi128_si256(_mm_unpacklo_epi64(a, b));
+}
+
 /* Decodes one symbol per lane. c[k] holds C_{k+1} of every lane; above[k] becomes
- * the mask of the lanes whose symbol is above k. */
+ * the mask of the lanes whose symbol is above k. half: lanes from 16 on read
+ * nothing, whatever becomes of their states and symbols. */
 LWFC_TARGET("avx2,bmi2")
 LWFC_INLINE void lanes_decode_avx2(struct lanes_avx2 *s, __m256i *above, const __m256i *c,
-                                   int levels, const uint8_t **in, const __m256i *live)
+                                   int levels, const uint8_t **in, const __m256i *live, int half)
 {
     const __m256i even = _mm256_set1_epi16(255);
     const __m256i slot = s->lo;
@@ -98,8 +121,10 @@ LWFC_INLINE void lanes_decode_avx2(struct lanes_avx2 *s, __m256i *above, const _
     if (live) {
         empty = _mm256_and_si256(empty, *live);
     }
-    const uint32_t mask = (uint32_t)_mm256_movemask_epi8(empty);
-    const __m256i bytes = lanes_deal_avx2(*in, mask);
+    const uint32_t mask =
+        half ? (uint32_t)_mm_movemask_epi8(_mm256_castsi256_si128(empty))
+             : (uint32_t)_mm256_movemask_epi8(empty);
+    const __m256i bytes = half ? lanes_deal_half_avx2(*in, mask) : lanes_deal_avx2(*in, mask);
     *in += _mm_popcnt_u32(mask);
     /* hi is zero where a byte is read, and so are bytes where none is. */
     const __m256i next_hi = _mm256_or_si256(hi, _mm256_and_si256(empty, lo));
