@@ -72,8 +72,24 @@ def test_calibrated_codec(folder, capsys):
     assert main(["decode", "x.npy.lwfc", "-o", "y.npy", "--codec", "c.lwfc", "-q"]) == 0
     assert np.array_equal(np.load("y.npy"), codec.simulate(features()))
     assert main(["inspect", "c.lwfc", "x.npy.lwfc", "--json"]) == 0
-    kinds = [row["kind"] for row in json.loads(capsys.readouterr().out)]
-    assert kinds == ["codec", "stream"]
+    shown, stream = json.loads(capsys.readouterr().out)
+    assert (shown["kind"], stream["kind"]) == ("codec", "stream")
+    assert shown["range"] == list(codec.clip_range) and shown["nbytes"] == len(codec.to_bytes())
+    assert shown["digest"] == f"{codec.digest:016x}"
+
+
+def test_numbers_are_numbers_and_digests_hexadecimal(folder, capsys):
+    assert main(["calibrate", "x.npy", "-o", "t.lwfc", "--transform", "dct", "--step", "0.5",
+                 "--channel-axis", "1", "-q"]) == 0  # fmt: skip
+    assert main(["encode", "x.npy", "--codec", "t.lwfc", "-q"]) == 0
+    capsys.readouterr()
+    assert main(["inspect", "t.lwfc", "x.npy.lwfc", "--json"]) == 0
+    codec, stream = json.loads(capsys.readouterr().out)
+    assert codec["step"] == 0.5 and codec["map"] == [10, 9] and len(codec["block"]) == 2
+    assert all(isinstance(end, float) for end in codec["range"])
+    assert codec["digest"].endswith(stream["digest_tag"])
+    assert main(["inspect", "t.lwfc"]) == 0
+    assert "  step: 0.5\n" in capsys.readouterr().out
 
 
 def test_json_keys_are_stable(folder, capsys):

@@ -87,7 +87,7 @@ def test_bound_header_is_short():
     codec = lwfc.calibrate(x, levels=4, bound=True)
     info = lwfc.inspect(codec.encode(x), codec)
     assert info.header_nbytes <= 16
-    assert info.bound and info.digest_tag == codec.digest & 0xFFFFFFFF
+    assert info.bound and f"{codec.digest:016x}".endswith(info.digest_tag)
     unknown = lwfc.inspect(codec.encode(x))
     assert unknown.levels is None and unknown.bound
 
@@ -130,8 +130,7 @@ def test_a_codec_is_a_value(codec):
         assert other == codec and hash(other) == hash(codec) and other.digest == codec.digest
     assert codec != codec.replace(nan="raise") and codec != 3
     assert lwfc.Codec.from_bytes(codec.to_bytes()).to_bytes() == codec.to_bytes()
-    if codec.levels <= 16:
-        assert eval(repr(codec), {"Codec": lwfc.Codec}) == codec
+    assert f"levels {codec.levels}," in repr(codec) and len(repr(codec)) < 400
     assert f"{codec.digest:016x}" in codec._repr_html_()
 
 

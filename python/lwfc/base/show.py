@@ -4,7 +4,7 @@ import html
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-__all__ = ["html_fields", "html_table", "text_fields", "text_table"]
+__all__ = ["field_text", "html_fields", "html_table", "text_fields", "text_table"]
 
 
 def html_table(head: Sequence[str], body: Iterable[Sequence[Any]]) -> str:
@@ -17,14 +17,22 @@ def html_table(head: Sequence[str], body: Iterable[Sequence[Any]]) -> str:
     return f"<table>{row('th', head)}{''.join(row('td', cells) for cells in body)}</table>"
 
 
+def field_text(value: Any) -> str:
+    """A field for people: six digits of floats, of long lists their length."""
+    if isinstance(value, list):
+        few = len(value) <= 4
+        return f"[{', '.join(map(field_text, value))}]" if few else f"{len(value)} values"
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
 def html_fields(title: str, fields: Mapping[str, Any]) -> str:
     """A mapping as an HTML table of two columns."""
-    return html_table((title, ""), fields.items())
+    return html_table((title, ""), [(name, field_text(value)) for name, value in fields.items()])
 
 
 def text_fields(title: str, fields: Mapping[str, Any]) -> str:
     """A mapping as lines, one a field."""
-    return "\n".join([title, *(f"  {name}: {value}" for name, value in fields.items())])
+    return "\n".join([title, *(f"  {name}: {field_text(value)}" for name, value in fields.items())])
 
 
 def text_table(lines: Sequence[Sequence[str]], left: Collection[int] = ()) -> str:

@@ -33,9 +33,9 @@ class StreamInfo(Mapping):
     ``bits_per_element`` counts every byte of the stream; it is 0 for empty tensors. What a bound
     stream leaves to its codec is None: levels, numbers of blocks and the usual inner shape, of
     compact streams the whole shape. ``raw_nblocks``: blocks whose symbols are only packed, as the
-    coder would not have been smaller. ``digest_tag``: the low 32 bits of that codec's digest, 16 in
-    compact streams. Under a transform ``levels`` is None and ``coder`` "transform": rANS with the
-    codec's own tables.
+    coder would not have been smaller. ``digest_tag``: what that codec's digest ends in, eight
+    hexadecimal digits, or four in compact streams. Under a transform ``levels`` is None and
+    ``coder`` "transform": rANS with the codec's own tables.
     """
 
     shape: tuple[int | None, ...] | None
@@ -45,7 +45,7 @@ class StreamInfo(Mapping):
     transform: str
     channel_axis: int | None
     bound: bool
-    digest_tag: int | None
+    digest_tag: str | None
     nblocks: int | None
     raw_nblocks: int | None
     nbytes: int
@@ -116,9 +116,12 @@ def read(data: Any, call: Callable[[memoryview], Any]) -> Any:
 
 def _whose(stream: memoryview) -> str:
     """Which codec a bound stream asks for, as far as its header says."""
-    header = _core.inspect(stream)
+    return f"its digest ends in {_tag(_core.inspect(stream))}"
+
+
+def _tag(header: dict[str, Any]) -> str:
     digits = 4 if header["shape"] is None else 8  # of a compact stream, or of another
-    return f"its digest ends in {header['digest_tag']:0{digits}x}"
+    return f"{header['digest_tag']:0{digits}x}"
 
 
 def _limit(max_nbytes: Any) -> int:
@@ -218,7 +221,7 @@ def inspect(data: Any, codec: CodecValue | None = None) -> StreamInfo:
         transform=TRANSFORMS[found["transform"]],
         channel_axis=None if found["channel_axis"] < 0 else found["channel_axis"],
         bound=found["bound"],
-        digest_tag=found["digest_tag"] if found["bound"] else None,
+        digest_tag=_tag(found) if found["bound"] else None,
         nblocks=None if found["nblocks"] < 0 else found["nblocks"],
         raw_nblocks=None if found["raw_nblocks"] < 0 else found["raw_nblocks"],
         nbytes=found["nbytes"],

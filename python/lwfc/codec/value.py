@@ -9,13 +9,12 @@ import numpy as np
 
 from .. import _core
 from ..base.errors import FormatError, ParameterError
-from ..base.show import html_fields
+from ..base.show import field_text, html_fields
 from .names import CODERS, INTEGERS, NAN_POLICIES
 
 __all__ = ["BLOBS", "CodecValue", "notes_bytes"]
 
 BLOBS = ("context", "restore", "transform")
-SHOWN = ("channels", "dtype", "scale", "zero_point")  # of the metadata, in a codec's repr
 CLIP_AT = 20  # where a transform's section has its clip range: two f32 (FORMAT.md, section 14)
 
 
@@ -198,56 +197,35 @@ class CodecValue:
         return hash(self._digest)
 
     def summary(self) -> dict[str, Any]:
-        """What matters about it, as JSON-able values."""
-        lo, hi = self.clip_range
+        """What matters about it, as JSON-able values: numbers, lists of them, and words."""
+        bounds = list(self.clip_range)
+        ends = {"bound": self.bound, "nbytes": len(_core.codec_write(self._handle)),
+                "digest": f"{self.digest:016x}"}  # fmt: skip
         if self.transform is not None:
             layout = _core.transform_layout(self._handle)
-            step = self.metadata.get("step")
             return {
                 "transform": "dct-klt",
-                "block": "{block_height}x{block_width} of {height}x{width}".format(**layout),
-                "step": "unknown" if step is None else f"{step:.4g}",
-                "range": f"[{lo:.6g}, {hi:.6g}]",
-                "codec bytes": len(_core.codec_write(self._handle)),
-                "streams": "bound",
-                "digest": f"{self.digest:016x}",
-            }
+                "block": [layout["block_height"], layout["block_width"]],
+                "map": [layout["height"], layout["width"]],
+                "step": self.metadata.get("step"),
+                "range": bounds,
+            } | ends
         groups = "tensor" if len(self.values) == 1 else f"{len(self.values)} channels"
+        integers = {"integers": self.integer_type, "scale": self.scale,
+                    "zero_point": self.zero_point}  # fmt: skip
         return {
             "levels": self.levels,
-            "range": f"[{lo:.6g}, {hi:.6g}]",
-            "range from": self.metadata.get("law", "given"),
-            "quantizer per": groups,
+            "range": bounds,
+            "range_from": self.metadata.get("law", "given"),
+            "quantizer_per": groups,
             "channels": self.metadata.get("channels", _axis_text(self.channel_axis)),
             "coder": self.coder,
-            "restoration": self.metadata.get("restore", "none" if not self.restore else "yes"),
-            "streams": "bound" if self.bound else "self-contained",
-            "digest": f"{self.digest:016x}",
-        } | self._integers_shown()
-
-    def _integers_shown(self) -> dict[str, Any]:
-        if self.integer_type is None:
-            return {}
-        many = isinstance(self.scale, list) or isinstance(self.zero_point, list)
-        shown = "by channel" if many else f"{self.scale:.6g}, zero point {self.zero_point}"
-        return {"integers": self.integer_type, "scale": shown}
+            "restore": self.metadata.get("restore", "none" if not self.restore else "yes"),
+        } | (integers if self.integer_type else {}) | ends
 
     def __repr__(self) -> str:
-        calibrated = self.context or self.restore or self.transform
-        if not calibrated and len(self.values) == 1 and self.levels <= 16:
-            arguments = self._arguments() | {
-                "thresholds": self.thresholds[0].tolist(),
-                "values": self.values[0].tolist(),
-            }
-            notes = arguments["metadata"]
-            arguments["metadata"] = {name: notes[name] for name in SHOWN if name in notes}
-            defaults = {"channel_axis": None, "bound": False, "inner_shape": (), "metadata": {}}
-            defaults |= {"rate_weight": 0.0, "nan": "zero", **dict.fromkeys(BLOBS)}
-            shown = [
-                f"{k}={v!r}" for k, v in arguments.items() if k not in defaults or v != defaults[k]
-            ]
-            return f"Codec({', '.join(shown)})"
-        return f"<Codec {', '.join(f'{k} {v}' for k, v in self.summary().items())}>"
+        shown = (f"{name} {field_text(value)}" for name, value in self.summary().items())
+        return f"<Codec {', '.join(shown)}>"
 
     def _repr_html_(self) -> str:
         return html_fields("lwfc.Codec", self.summary())

@@ -176,7 +176,7 @@ def run_inspect(args: argparse.Namespace) -> None:
         try:
             if kind_of(data) == CODEC_FILE:
                 summary = Codec.from_bytes(data).summary()
-                rows.append({"input": name, "kind": "codec", "nbytes": len(data), **summary})
+                rows.append({"input": name, "kind": "codec", **summary})
             else:
                 rows.append({"input": name, "kind": "stream", **inspect(data, codec)})
         except FormatError as error:
@@ -234,7 +234,7 @@ def run_calibrate(args: argparse.Namespace) -> None:
     write_bytes(target, data, force=args.force)
     with _Results(args, "calibrate") as results:
         text = f"{target}: {len(data)} bytes" + (f"\n{codec!r}" if args.verbose else "")
-        results.add({"output": target, "nbytes": len(data), **codec.summary()}, text)
+        results.add({"output": target, **codec.summary()}, text)
 
 
 def run_demo(args: argparse.Namespace) -> None:
