@@ -66,6 +66,10 @@ def test_mistakes_are_named():
         Lwfc(CODEC, levels=4)
     with pytest.raises(lwfc.ParameterError, match=r"lwfc\.Codec"):
         LwfcCodec(7)
+    for options in ({"transform": "dct", "step": 0.1}, {"restore": "linear"}):
+        codec = lwfc.calibrate(np.concatenate([X] * 2), channel_axis=1, **options)
+        with pytest.raises(lwfc.ParameterError, match=r"chunks=\(n, 8, 6, 6\)"):
+            Lwfc(codec).encode(X[:, :4])
 
 
 def test_numcodecs_keeps_bfloat16():

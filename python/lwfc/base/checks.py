@@ -9,16 +9,31 @@ import numpy as np
 
 from .errors import ParameterError
 
-__all__ = ["channel_axis_of", "check_axis", "check_number", "check_shape", "check_table", "choose",
-           "finite_or_none"]  # fmt: skip
+__all__ = ["channel_axis_of", "check_axis", "check_function", "check_number", "check_shape",
+           "check_table", "choose", "finite_or_none", "shown"]  # fmt: skip
 
 RANK_MAX = 8
+
+
+def shown(value: Any) -> str:
+    """value for an error's text: of an array or another long value what it is."""
+    text = repr(value) if getattr(value, "shape", ()) == () else ""
+    if 0 < len(text) <= 80:
+        return text
+    shape = f" of shape {tuple(value.shape)}" if not text else ""
+    return f"<a {type(value).__name__}{shape}>"
+
+
+def check_function(name: str, value: Any, what: str) -> None:
+    """Refuses what cannot be called; ``what`` it is to be a function of."""
+    if not callable(value):
+        raise ParameterError(f"{name}={shown(value)}: must be a function of {what}")
 
 
 def choose(name: str, value: Any, names: Sequence[str]) -> int:
     """The index of value in names."""
     if not isinstance(value, str) or value not in names:
-        raise ParameterError(f"{name}={value!r}: must be one of {', '.join(map(repr, names))}")
+        raise ParameterError(f"{name}={shown(value)}: must be one of {', '.join(map(repr, names))}")
     return names.index(value)
 
 
@@ -29,7 +44,7 @@ def check_number(name: str, value: Any, least: float, most: float) -> float:
     except (TypeError, ValueError):
         number = np.nan
     if not least <= number <= most:
-        raise ParameterError(f"{name}={value!r}: must be a number from {least:g} to {most:g}")
+        raise ParameterError(f"{name}={shown(value)}: must be a number from {least:g} to {most:g}")
     return number
 
 
@@ -59,7 +74,7 @@ def check_axis(axis: Any, name: str = "channel_axis") -> int | None:
     except TypeError:
         number = RANK_MAX
     if not -RANK_MAX <= number < RANK_MAX:
-        raise ParameterError(f"{name}={axis!r}: must be None or from -8 to 7")
+        raise ParameterError(f"{name}={shown(axis)}: must be None or from -8 to 7")
     return number
 
 
@@ -79,7 +94,7 @@ def check_shape(name: str, shape: Any) -> tuple[int, ...]:
     except TypeError:
         dimensions = (-1,)
     if len(dimensions) >= RANK_MAX or any(not 0 <= n < 2**62 for n in dimensions):
-        raise ParameterError(f"{name}={shape!r}: must be at most 7 dimensions, none negative")
+        raise ParameterError(f"{name}={shown(shape)}: must be at most 7 dimensions, none negative")
     return dimensions
 
 

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .checks import shown
 from .errors import ParameterError
 
 __all__ = ["blas_limit", "thread_count"]
@@ -27,7 +28,7 @@ def thread_count(num_threads: int | None) -> int:
     except TypeError:
         count = -1
     if count < 0:
-        raise ParameterError(f"num_threads={num_threads!r}: must be 0 (all cores) or more")
+        raise ParameterError(f"num_threads={shown(num_threads)}: must be 0 (all cores) or more")
     if count == 0:
         wish = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
         if wish.isdecimal() and int(wish) > 0:

@@ -8,6 +8,8 @@ import numpy as np
 from ..base.arrays import as_tensor, is_torch, widen
 from ..base.checks import channel_axis_of, check_axis
 from ..base.errors import CalibrationWarning, ParameterError
+from ..base.warn import warn_caller
+from ..codec.codec import Codec
 from ..codec.stages import check_levels
 from .calibrate import calibrate
 from .channels import one_shot_axis
@@ -51,6 +53,8 @@ def encode(
     different: those of 8 bits in their own type, others as float32.
     Errors: ParameterError for options, types and shapes that do not fit, naming the fix.
     """
+    if isinstance(levels, Codec):
+        raise ParameterError("levels is a Codec: codec.encode(x) codes with it")
     check_levels(levels)
     channel_axis = check_axis(channel_axis)
     if coder == "context":
@@ -108,9 +112,8 @@ def _warn_of_integers(x: Any) -> None:
     if integers:
         kept = dtype.itemsize == 1 and "bool" not in str(dtype)
         loss = "to that type, but not all different" if kept else "to float32"
-        warnings.warn(
+        warn_caller(
             f"x holds {dtype}, which is coded with loss and decodes {loss}; keep integers as "
             "they are, or say x.astype(numpy.float32)",
             CalibrationWarning,
-            stacklevel=3,
         )

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from ..base.checks import check_axis, check_number, choose
+from ..base.checks import check_axis, check_number, choose, shown
 from ..base.errors import OptionWarning, ParameterError
 from ..base.warn import warn_caller
 from ..codec.names import CODERS, NAN_POLICIES
@@ -62,7 +62,9 @@ def check_clip(clip: Any) -> None:
         good = False
     if not good:
         names = ", ".join(map(repr, CLIPS))
-        raise ParameterError(f"clip={clip!r}: must be one of {names}, or a pair (lo, hi), lo < hi")
+        raise ParameterError(
+            f"clip={shown(clip)}: must be one of {names}, or a pair (lo, hi), lo < hi"
+        )
 
 
 def idle(o: Mapping[str, Any], law: str | None = None) -> dict[str, str]:

@@ -1,7 +1,6 @@
 """calibrate with a transform: what the options mean, and falling back to the plain profile."""
 
 import functools
-import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, ParamSpec
@@ -52,7 +51,6 @@ def with_transform(plain: Callable[P, Codec]) -> Callable[P, Codec]:
     @functools.wraps(plain)
     def calibrate(samples: Any, **options: Any) -> Codec:
         transform = options.pop("transform", "none")
-        choose("transform", transform, TRANSFORMS)
         if transform == "none":
             for name in OWN:
                 if options.pop(name, None) is not None:
@@ -90,6 +88,7 @@ class TransformOptions:
     @classmethod
     def of(cls, transform: str, options: dict[str, Any]) -> "TransformOptions":
         """Errors: ParameterError for options of the plain profile, and for contradictions."""
+        choose("transform", transform, TRANSFORMS)
         for name in options:
             if name not in cls.__dataclass_fields__:
                 raise ParameterError(
@@ -219,10 +218,9 @@ def prepare(pairs: Pairs, wishes: TransformOptions) -> Prepared:
             f'the samples hold {found.nonfinite} NaN or infinities; nan="zero" leaves them out'
         )
     if found.kept.gradients is not None and not found.kept.gradients.any():
-        warnings.warn(
+        warn_caller(
             "the gradients are all zero: errors are weighted by frequency alone instead",
             CalibrationWarning,
-            stacklevel=5,
         )
         found = found.without_gradients()
         pairs = pairs.without_metric()
@@ -266,7 +264,7 @@ def warn_of_missed(prepared: Prepared, point: Point) -> None:
 
 def fallen_back(plain: Callable[..., Codec], prepared: Prepared, rival: Rival) -> Codec:
     """The plain profile, saying so."""
-    warnings.warn(rival.text, CalibrationWarning, stacklevel=5)
+    warn_caller(rival.text, CalibrationWarning)
     samples = prepared.pairs.samples()
     return plain(samples, bound=True, **rival.options, **prepared.wishes.common)
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ..base.checks import check_number, choose
+from ..base.checks import check_function, check_number, choose
 from ..base.errors import CalibrationWarning, OptionWarning, ParameterError
 from ..base.journal import Journal
 from ..base.progress import Progress, shows_progress
@@ -25,7 +25,7 @@ from .samples import Batches, opened
 from .scores import loss_error, scores_of, upper_bound
 from .search import SEARCHES, Goal
 from .steps import Judge, stepped
-from .transforming import TRANSFORMS, TransformOptions, prepare
+from .transforming import TransformOptions, prepare
 from .tuned import TuneResult, checked_rate, measure_bytes
 
 __all__ = ["GRID", "TuneResult", "tune"]
@@ -95,16 +95,12 @@ def tune(
     Deterministic for a deterministic ``evaluate``. Judge the result on samples that neither
     calibration nor tuning has seen. Errors: ParameterError.
     """
-    if not callable(evaluate):
-        raise ParameterError(
-            f"evaluate={evaluate!r}: must be a function of a codec, or None, to the metric"
-        )
+    check_function("evaluate", evaluate, "a codec, or None, to the metric")
     choose("search", search, tuple(SEARCHES))
     choose("mode", mode, ("max", "min"))
     max_loss = check_number("max_loss", max_loss, -math.inf, math.inf)
     if trials is not None:
         check_number("trials", trials, 1, math.inf)
-    choose("transform", transform, TRANSFORMS)
     if transform != "none":
         for name, value in {"grid": grid, "trials": trials, "log": log}.items():
             if value is not None:

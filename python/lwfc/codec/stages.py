@@ -19,6 +19,7 @@ import numpy as np
 
 from .. import _core
 from ..base.arrays import is_torch
+from ..base.checks import shown
 from ..base.errors import ParameterError
 from .ufuncs import PLAIN, as_arrays, call, loop_of
 
@@ -44,7 +45,7 @@ def check_levels(levels: Any) -> Any:
             good = 2 <= levels <= 256
     if not good:
         raise ParameterError(
-            f"levels={levels!r}: must be an integer from 2 to 256, as symbols are bytes"
+            f"levels={shown(levels)}: must be an integer from 2 to 256, as symbols are bytes"
         )
     return levels
 

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import os
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from ..base.checks import check_number
 from ..base.errors import LwfcError, ParameterError
 from ..base.journal import Journal, LogError, fingerprint
 from ..base.progress import Progress, shows_progress
+from ..base.warn import warn_caller
 from .choice import between, chosen, curve
 from .families import Coder, Family, choose_families
 from .measure import BATCH, measure, single_bits
@@ -108,10 +108,10 @@ def evaluate(
             except Exception as error:
                 why = run.why(error)
                 about["failed"][f"{study.name}: {family.name}"] = why
-                warnings.warn(f"{family.name} is left out: {why}", stacklevel=2)
+                warn_caller(f"{family.name} is left out: {why}", UserWarning)
     except KeyboardInterrupt:
         on = "run again with the same log= to go on" if log else "log= would keep what is measured"
-        warnings.warn(f"interrupted: {on}", stacklevel=2)
+        warn_caller(f"interrupted: {on}", UserWarning)
         return Evaluation(records, about)
     return Evaluation(records, about | {"complete": True})
 

@@ -5,8 +5,10 @@ from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from typing import Any
 
+from ..base.checks import choose
 from ..base.errors import ParameterError
 from ..codec.codec import Codec
+from ..taps.host import MODES
 from ..taps.records import recorders_for, report_of, warn_uncoded
 from ..taps.report import Recorder, Report
 from .code import code
@@ -39,14 +41,13 @@ def attach(model: Any, codecs: Mapping[str, Codec], *, mode: str = "bitstream") 
     called inside with it: jit anew, or use ``nnx.jit``, which sees that the model has changed.
     Errors: ParameterError for unknown layers.
     """
-    if mode not in ("bitstream", "simulate"):
-        raise ParameterError(f"mode={mode!r}: must be 'bitstream' or 'simulate'")
+    choose("mode", mode, MODES)
     recorders = recorders_for(codecs)
     real = mode == "bitstream"
     if model is None:
         with _linen(codecs, recorders, real):
             yield Tap(recorders)
-        warn_uncoded(recorders, 3)
+        warn_uncoded(recorders)
         return
     from flax import nnx
 
@@ -66,7 +67,7 @@ def attach(model: Any, codecs: Mapping[str, Codec], *, mode: str = "bitstream") 
     finally:
         for owner, key, layer in places.values():
             _set(owner, key, layer)
-    warn_uncoded(recorders, 3)
+    warn_uncoded(recorders)
 
 
 def _wrapper(nnx: Any) -> type:

@@ -6,8 +6,10 @@ from typing import Any
 
 import keras
 
+from ..base.checks import choose
 from ..base.errors import ParameterError
 from ..codec.codec import Codec
+from ..taps.host import MODES
 from ..taps.records import recorders_for, report_of, warn_uncoded
 from ..taps.report import Recorder, Report
 from .layers import wrapped
@@ -62,8 +64,7 @@ def attach(model: Any, codecs: Mapping[str, Codec], *, mode: str = "bitstream") 
     Errors: ParameterError for unknown layers; those of the codec come out of the call that met
     them, on JAX at its end, with the model whole.
     """
-    if mode not in ("bitstream", "simulate"):
-        raise ParameterError(f"mode={mode!r}: must be 'bitstream' or 'simulate'")
+    choose("mode", mode, MODES)
     if not isinstance(codecs, Mapping) or not all(isinstance(c, Codec) for c in codecs.values()):
         raise ParameterError('codecs must map layer names to codecs, e.g. {"conv3": codec}')
     if getattr(model, "jit_compile", None) is True and keras.backend.backend() == "tensorflow":
@@ -82,7 +83,7 @@ def attach(model: Any, codecs: Mapping[str, Codec], *, mode: str = "bitstream") 
     with wrapped(model, changes), _raising(model, tap):
         yield tap
         tap.reraise()
-    warn_uncoded(recorders, 3)
+    warn_uncoded(recorders)
 
 
 @contextlib.contextmanager

@@ -5,8 +5,10 @@ from typing import Any
 
 import keras
 
+from ..base.checks import choose
 from ..base.errors import ParameterError
 from ..codec.codec import Codec
+from ..taps.host import MODES
 from ..taps.records import recorders_for, report_of
 from ..taps.report import Report
 from .operation import Host, through
@@ -32,8 +34,7 @@ class FeatureCodec(keras.layers.Layer):
             codec = Codec.from_bytes(base64.b64decode(codec))
         if not isinstance(codec, Codec):
             raise ParameterError(f"codec is a {type(codec).__name__}: pass an lwfc.Codec")
-        if mode not in ("bitstream", "simulate"):
-            raise ParameterError(f"mode={mode!r}: must be 'bitstream' or 'simulate'")
+        choose("mode", mode, MODES)
         self.codec, self.mode = codec, mode
         self._recorders = recorders_for({self.name: codec})
         self._host = Host(codec, self._recorders[self.name], mode == "bitstream")

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from .. import _core
+from ..base.checks import shown
 from ..base.errors import ParameterError
 
 __all__ = ["ActivationModel", "range_constant"]
@@ -30,7 +31,7 @@ def check_one_levels(levels: Any) -> int:
     except TypeError:
         number = 0
     if not 2 <= number <= 256:
-        raise ParameterError(f"levels={levels!r}: must be an integer from 2 to 256")
+        raise ParameterError(f"levels={shown(levels)}: must be an integer from 2 to 256")
     return number
 
 

@@ -3,16 +3,16 @@
 import math
 import os
 import time
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
 
-from ..base.checks import check_number
+from ..base.checks import check_function, check_number
 from ..base.errors import ParameterError
 from ..base.journal import Journal, fingerprint
 from ..base.progress import Progress, shows_progress
+from ..base.warn import warn_caller
 from .cuts import Cut
 from .estimate import Survey
 from .images import FORMATS, Pixels, can_code
@@ -131,6 +131,8 @@ def explore(
     :func:`lwfc.torch.explore`.
     """
     check_number("max_loss", max_loss, 0, 1e6)
+    if metric is not None:
+        check_function("metric", metric, "the network")
     for name, value in (("edge_speed", edge_speed), ("cloud_speed", cloud_speed)):
         check_number(name, value, 1e-9, 1e9)
     check_number("few", few, 1, 1e9)
@@ -165,8 +167,8 @@ def explore(
         for cut in cuts:
             result = result.adding(run.exact(cut))
     except KeyboardInterrupt:
-        warnings.warn("interrupted: the exact pass is not complete; run again with the same log= "
-                      "to go on", stacklevel=2)  # fmt: skip
+        warn_caller("interrupted: the exact pass is not complete; run again with the same log= "
+                    "to go on", UserWarning)  # fmt: skip
         return result
     except Exception as error:
         error.explored = result  # type: ignore[attr-defined]  # for shards

@@ -5,10 +5,11 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from ..base.checks import choose
 from ..base.errors import ParameterError
 from ..calibration.calibrate import calibrate
 from ..codec.codec import Codec
-from ..taps.host import pass_through
+from ..taps.host import MODES, pass_through
 from ..taps.records import recorders_for, report_of, warn_uncoded
 from ..taps.report import Report
 from .arrays import ArrayNetwork, batches_of, describe, named
@@ -92,13 +93,12 @@ class Tap:
 
     def __exit__(self, kind: object, *exception: object) -> None:
         if kind is None:
-            warn_uncoded(self._recorders, 2)
+            warn_uncoded(self._recorders)
 
 
 def attach(graph: FileGraph, run: Run, codecs: Mapping[str, Codec], mode: str) -> Tap:
     """The network with decode(encode(x)) in place of some tensors. Errors: ParameterError."""
-    if mode not in ("bitstream", "simulate"):
-        raise ParameterError(f"mode={mode!r}: must be 'bitstream' or 'simulate'")
+    choose("mode", mode, MODES)
     if not isinstance(codecs, Mapping) or not all(isinstance(c, Codec) for c in codecs.values()):
         raise ParameterError('codecs must map names of tensors to codecs, e.g. {"relu_7": codec}')
     chosen: dict[str, Codec] = {}

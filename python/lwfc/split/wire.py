@@ -3,8 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from ..base.arrays import Tensor
 from ..base.errors import FormatError, ParameterError
+from ..codec.codec import Codec
 from .bundle import LIMIT, STREAM, Entry, pack, read
 from .cuts import Cut, LiveTensor
 
@@ -82,14 +85,17 @@ class Wire:
 
 
 def _check_shape(tensor: LiveTensor, codec: Any) -> None:
-    """Refuse a transform of samples of another shape. Errors: ParameterError."""
-    if getattr(codec, "transform", None) is None or tensor.shape[:1] != (None,):
+    """Refuse a codec that cannot code such tensors, by a try. Errors: ParameterError."""
+    if not isinstance(codec, Codec) or tensor.shape[:1] != (None,) or None in tensor.shape[1:]:
         return
-    if codec.inner_shape and codec.inner_shape != tensor.shape[1:]:
+    dtype = "float32" if tensor.dtype == "bfloat16" else tensor.dtype
+    try:
+        codec.simulate(np.zeros((1, *tensor.shape[1:]), dtype))
+    except ParameterError as error:
         raise ParameterError(
-            f"{tensor} crosses the cut, and its codec's transform is for samples of shape "
-            f"{codec.inner_shape}: calibrate it at this cut"
-        )
+            f"{tensor} crosses the cut, and its codec is not for such: calibrate it at this cut "
+            f"({error})"
+        ) from error
 
 
 def _kind(codec: Any) -> str:

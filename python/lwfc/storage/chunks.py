@@ -49,7 +49,18 @@ class Chunks:
             import ml_dtypes
 
             x = x.view(ml_dtypes.bfloat16)
-        return encode(x, **self.options) if self.codec is None else self.codec.encode(x)
+        if self.codec is None:
+            return encode(x, **self.options)
+        try:
+            return self.codec.encode(x)
+        except ParameterError as error:
+            inner = self.codec.inner_shape
+            if not inner or x.shape[1:] == inner:
+                raise
+            whole = ", ".join(map(str, inner))
+            raise ParameterError(
+                f"{error}; chunks of whole samples, chunks=(n, {whole}), can be coded"
+            ) from error
 
     def decode(self, data: Any, max_nbytes: int = 2**30) -> np.ndarray:
         """The chunk in a stream."""

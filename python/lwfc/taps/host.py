@@ -10,9 +10,9 @@ from ..codec.codec import Codec
 from ..codec.stream import inspect
 from .report import Counts, Recorder
 
-__all__ = ["check_traced", "pass_through"]
+__all__ = ["MODES", "check_traced", "pass_through"]
 
-
+MODES = ("bitstream", "simulate")
 TYPES = ("float32", "float16", "bfloat16", "float64")
 
 

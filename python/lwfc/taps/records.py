@@ -1,12 +1,12 @@
 """The recorders of a set of layers: their report, and a word about those that never ran."""
 
-import warnings
 from collections.abc import Mapping
 from functools import partial
 
 import numpy as np
 
 from ..base.errors import UncodedWarning
+from ..base.warn import warn_caller
 from ..codec.codec import Codec
 from .gradients import ends
 from .report import Recorder, Report
@@ -33,11 +33,8 @@ def report_of(recorders: Mapping[str, Recorder]) -> Report:
     )
 
 
-def warn_uncoded(recorders: Mapping[str, Recorder], stacklevel: int) -> None:
+def warn_uncoded(recorders: Mapping[str, Recorder]) -> None:
     """An UncodedWarning for each layer that never ran."""
     for name, recorder in recorders.items():
         if not recorder.by_call:
-            warnings.warn(
-                f"nothing was coded at {name!r}: it never ran", UncodedWarning,
-                stacklevel=stacklevel + 1,
-            )  # fmt: skip
+            warn_caller(f"nothing was coded at {name!r}: it never ran", UncodedWarning)

@@ -6,10 +6,11 @@ from typing import Any
 
 import tensorflow as tf
 
+from ..base.checks import choose
 from ..base.errors import ParameterError
 from ..codec.codec import Codec
 from ..taps.gradients import ends
-from ..taps.host import check_traced, pass_through
+from ..taps.host import MODES, check_traced, pass_through
 from ..taps.records import recorders_for, report_of, warn_uncoded
 from ..taps.report import Recorder, Report
 
@@ -70,8 +71,7 @@ def attach(module: tf.Module, codecs: Mapping[str, Codec], *, mode: str = "bitst
     were traced with: call them by ``function.python_function``, or wrap them anew inside.
     Keras models: :func:`lwfc.keras.attach`. Errors: ParameterError for unknown paths.
     """
-    if mode not in ("bitstream", "simulate"):
-        raise ParameterError(f"mode={mode!r}: must be 'bitstream' or 'simulate'")
+    choose("mode", mode, MODES)
     recorders = recorders_for(codecs)
     places = []
     for name in codecs:
@@ -96,4 +96,4 @@ def attach(module: tf.Module, codecs: Mapping[str, Codec], *, mode: str = "bitst
                 setattr(owner, last, own)
             else:
                 delattr(owner, last)
-    warn_uncoded(recorders, 3)
+    warn_uncoded(recorders)

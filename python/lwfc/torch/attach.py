@@ -1,6 +1,5 @@
 """attach: put codecs behind layers of a model, as forward hooks that can be taken off again."""
 
-import warnings
 import weakref
 from collections.abc import Mapping
 
@@ -9,7 +8,9 @@ from torch.utils.hooks import RemovableHandle
 
 from ..base.checks import check_axis, choose
 from ..base.errors import ParameterError, UncodedWarning
+from ..base.warn import warn_caller
 from ..codec.codec import Codec
+from ..taps.host import MODES
 from ..taps.report import Report
 from .hooks import Hook, Passes
 from .layers import Select
@@ -18,7 +19,6 @@ from .silence import warn_forgotten, warn_silent, why_silent
 
 __all__ = ["Hook", "Tap", "attach"]
 
-MODES = ("bitstream", "simulate")
 GRADIENTS = ("ste", "none")
 WITHOUT_VALUES = (
     "it ran on tensors without values (the meta device, fake tensors), which nothing can code"
@@ -74,13 +74,10 @@ class Tap:
 
         Models copied or exported meanwhile keep theirs.
         """
-        self._remove(stacklevel=3)
-
-    def _remove(self, stacklevel: int) -> None:
         self.detach()
         for layer, hook in self._attached:
             if reason := self._silence(layer, hook):
-                warn_silent(hook, reason, stacklevel)
+                warn_silent(hook, reason)
 
     def detach(self) -> None:
         """Take the codecs off without a word."""
@@ -96,7 +93,7 @@ class Tap:
 
     def __exit__(self, kind: object, *exception: object) -> None:
         # After an exception nobody asks why a layer has not run.
-        self._remove(stacklevel=3) if kind is None else self.detach()
+        self.remove() if kind is None else self.detach()
 
     def __repr__(self) -> str:
         return f"<lwfc.torch.Tap on {', '.join(repr(hook.name) for _, hook in self._attached)}>"
@@ -160,7 +157,7 @@ def attach(
         raise ParameterError('codecs must map layer names to codecs, e.g. {"layer2": codec}')
     check_attachable(model)
     if not codecs:
-        warnings.warn("codecs is empty: the model runs as it is", UncodedWarning, stacklevel=2)
+        warn_caller("codecs is empty: the model runs as it is", UncodedWarning)
     chosen: dict[int, tuple[str, nn.Module, Codec, Select]] = {}
     for pattern, codec in codecs.items():
         picked = select.get(pattern) if isinstance(select, Mapping) else select
@@ -183,11 +180,10 @@ def attach(
 def _check_nesting(names: list[str]) -> None:
     nested = inside(names)
     if nested:
-        warnings.warn(
+        warn_caller(
             f"layer {nested[1]!r} is inside {nested[0]!r} and both get codecs: what the first "
             "decodes is coded again by the second, and their losses add up",
             UncodedWarning,
-            stacklevel=3,
         )
 
 
@@ -198,11 +194,10 @@ def _drop_earlier(name: str, layer: nn.Module) -> None:
         hook = layer._forward_hooks.pop(key)
         hook.told = True
     if earlier:
-        warnings.warn(
+        warn_caller(
             f"layer {name!r} had a codec of an earlier attach, which is replaced, as the features "
             "would have been coded twice: call tap.remove(), or use `with attach(...) as tap:`",
             UncodedWarning,
-            stacklevel=3,
         )
 
 

@@ -2,7 +2,6 @@
 
 import contextlib
 import operator
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -13,6 +12,7 @@ from torch.nn.modules.conv import _ConvNd
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 from ..base.errors import ParameterError, UncodedWarning
+from ..base.warn import warn_caller
 from .hooks import Hook
 from .layers import Select, pick, unnest
 from .names import one_layer
@@ -202,11 +202,10 @@ def features(
             found = [found[call]]
         elif len(found) > 1 and not warned:
             warned = True
-            warnings.warn(
+            warn_caller(
                 f"layer {layer!r} runs {len(found)} times in a forward pass: features gives a "
                 "tensor for each call; call=0 gives the first alone",
                 UncodedWarning,
-                stacklevel=2,
             )
         for x in found:
             yield from unnest(x) if x.is_nested else [x]

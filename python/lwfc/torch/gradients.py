@@ -1,7 +1,6 @@
 """Gradients of random projections of a model's outputs with respect to one layer's output."""
 
 import contextlib
-import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -9,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ..base.errors import CalibrationWarning, ParameterError
+from ..base.warn import warn_caller
 from .features import evaluating
 from .layers import Select, pick, replace
 from .masks import Mask, unpadded
@@ -152,11 +152,10 @@ class Projections:
 
     def warn(self) -> None:
         """Say that there are no gradients, and what is done instead."""
-        warnings.warn(
+        warn_caller(
             f"{self.missing}: errors are weighted by frequency alone, which takes more bits for "
             "the same outputs",
             CalibrationWarning,
-            stacklevel=4,
         )
 
 

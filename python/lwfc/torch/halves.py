@@ -12,7 +12,7 @@ from ..base.errors import ParameterError
 from ..calibration.calibrate import calibrate as calibrate_samples
 from ..split.cuts import Cut
 from ..split.wire import Wire
-from .features import BATCH
+from .features import batches_of
 
 __all__ = ["Cloud", "Edge", "Half", "named_outputs"]
 
@@ -114,7 +114,7 @@ class Edge(Half):
         :func:`lwfc.calibrate`. The features are kept in memory.
         """
         kept: dict[str, list[Tensor]] = {t.name: [] for t in self.cut.tensors if t.coded}
-        for batch in loader.split(BATCH) if isinstance(loader, Tensor) else loader:
+        for batch in batches_of(loader):
             if isinstance(batch, Mapping):
                 found = self.tensors(**batch)
             else:
@@ -142,11 +142,16 @@ class Cloud(Half):
         """The tensors in what the edge gave, by name."""
         names = [tensor.name for tensor in self.cut.tensors]
         if isinstance(data, Tensor) and len(names) == 1:
-            return {names[0]: data.to(self.device)}
+            data = {names[0]: data}
         if isinstance(data, Mapping):
             missing = [name for name in names if name not in data]
             if missing:
                 raise ParameterError(f"tensor {missing[0]!r} is missing; this half takes {names}")
+            for tensor in self.cut.tensors:
+                shape = tuple(data[tensor.name].shape)
+                if not tensor.matches(shape):
+                    raise ParameterError(f"a tensor of shape {shape}: this half takes what the "
+                                         f"edge gives, {tensor}")  # fmt: skip
             return {name: data[name].to(self.device) for name in names}
         if self.wire is None:
             raise ParameterError(

@@ -19,7 +19,7 @@ from ..split.exact import timed
 from ..split.explore import Survey
 from .counting import count_macs
 from .cutting import Cutter, Plan
-from .features import BATCH, evaluating
+from .features import batches_of, evaluating
 from .graph import batch_of, per_sample, resize, unfused
 from .halves import Cloud, Edge
 from .projecting import gradients_of
@@ -186,11 +186,11 @@ def _plans(cutter: Cutter, layers: str | Sequence[str]) -> list[Plan]:
 
 def _batches(model: nn.Module, loader: Any, samples: int) -> list[tuple[tuple, dict[str, Any]]]:
     """The first samples, in at least two batches where there are two samples."""
-    if isinstance(loader, Tensor):
-        loader = loader[:samples].split(BATCH)
+    if isinstance(loader, (Tensor, np.ndarray)):
+        loader = loader[:samples]
     found: list[Any] = []
     left = samples
-    for batch in loader:
+    for batch in batches_of(loader):
         if isinstance(batch, (tuple, list)):
             batch = batch[0]  # labels, or whatever follows
         args, kwargs = arguments(model, batch)

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ..base.errors import CalibrationWarning, ParameterError
 from ..base.progress import Progress, takes_progress
+from ..base.warn import warn_caller
 from ..calibration.calibrate import calibrate
 from ..calibration.samples import Batches as Samples
 from ..codec.codec import Codec
@@ -60,13 +61,12 @@ def calibrate_restored(
         chosen = _plain(options) if worse else options
         codec = calibrate(samples, progress=progress, **chosen)
     if worse:
-        warnings.warn(
+        warn_caller(
             f"restore={options['restore']!r} is left out: with it the model's outputs on held-out "
             f"inputs are further from those without a codec ({errors['measure']} "
             f"{errors['restored']:.3g}) than with the quantizer's own values "
             f"({errors['plain']:.3g}); compare=False keeps it",
             CalibrationWarning,
-            stacklevel=4,
         )
     return codec.replace(metadata=codec.metadata | {"compared": errors})
 

@@ -68,7 +68,10 @@ def load_split(path: str | os.PathLike, half: str | None = None) -> Any:
     Runs no code of the file's; device: CPU, from where ``.to`` moves them. Errors: OSError,
     FormatError for damaged files, ParameterError for a half that is not in it.
     """
-    found = loads(Path(path).read_bytes())
+    try:
+        found = loads(Path(path).read_bytes())
+    except FormatError as error:
+        raise FormatError(f"{os.fspath(path)}: {error}") from None
     wanted = ("edge", "cloud") if half is None else (half,)
     for name in wanted:
         if name not in found:

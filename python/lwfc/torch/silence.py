@@ -1,11 +1,11 @@
 """Why a hook never fired, as far as that can be told afterwards."""
 
-import warnings
 from collections.abc import Sequence
 
 from torch import nn
 
 from ..base.errors import UncodedWarning
+from ..base.warn import warn_caller
 from .hooks import Hook
 
 __all__ = ["warn_forgotten", "warn_silent", "why_silent"]
@@ -42,12 +42,12 @@ def why_silent(model: nn.Module, layer: nn.Module, hook: Hook) -> str:
     )
 
 
-def warn_silent(hook: Hook, reason: str, stacklevel: int) -> None:
+def warn_silent(hook: Hook, reason: str) -> None:
     """Say once that a layer's codec has not been used."""
     if not hook.told:
         hook.told = True
         text = f"nothing was coded at layer {hook.name!r}: {reason}"
-        warnings.warn(text, UncodedWarning, stacklevel=stacklevel + 1)
+        warn_caller(text, UncodedWarning)
 
 
 def warn_forgotten(hooks: Sequence[Hook]) -> None:
@@ -55,4 +55,4 @@ def warn_forgotten(hooks: Sequence[Hook]) -> None:
     for hook in hooks:
         if not hook.fired:
             what = "ran, but never called this layer" if hook.passes.ran else "has not run"
-            warn_silent(hook, f"the model that was given to attach {what}", 2)
+            warn_silent(hook, f"the model that was given to attach {what}")

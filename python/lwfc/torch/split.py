@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, fx, nn
 from torch.utils import _pytree as pytree
 
+from ..base.checks import shown
 from ..base.errors import ParameterError
 from .attach import Hook
 from .cutting import Cutter, Plan
@@ -71,7 +72,10 @@ def split(
     still attached, and models that no way splits (saying what each found).
     """
     check_plain(model)
-    names = (at,) if isinstance(at, str) else tuple(at)
+    names = (at,) if isinstance(at, str) else tuple(at) if isinstance(at, Sequence) else (at,)
+    if not all(isinstance(name, str) for name in names):
+        raise ParameterError(f"at={shown(at)}: must be the name of a layer, or several; the codec "
+                             "comes after it")  # fmt: skip
     if not names:
         raise ParameterError("at names no layer: pass a name, or several")
     args, kwargs = arguments(model, example)
@@ -95,7 +99,7 @@ def split(
                 return edge, cloud
             return edge.with_codec(codec), cloud.with_codec(codec)
         failures[one] = ParameterError(problem)
-    said = "; ".join(f"{one}: {_first_line(error)}" for one, error in failures.items())
+    said = _said(failures)
     raise ParameterError(f"the model cannot be split at {', '.join(map(repr, names))} - {said}")
 
 
@@ -162,13 +166,18 @@ def traced(model: nn.Module, args: tuple, kwargs: dict[str, Any]) -> Cutter:
                 failures[way] = "its graph gives other outputs than the model"
             except Exception as error:  # whatever a tracer says: the next one may do better
                 failures[way] = error
-    said = "; ".join(f"{way}: {_first_line(error)}" for way, error in failures.items())
-    raise Untraceable(f"neither torch.export nor torch.fx can trace the model - {said}")
+    raise Untraceable(
+        f"neither torch.export nor torch.fx can trace the model - {_said(failures)}"
+    )
 
 
-def _first_line(error: Exception) -> str:
-    text = str(error).strip() or type(error).__name__
-    return text.splitlines()[0][:300]
+def _said(failures: dict[str, Any]) -> str:
+    """The first line of what each way found; ways that found the same stand together."""
+    ways: dict[str, list[str]] = {}
+    for way, error in failures.items():
+        text = str(error).strip() or type(error).__name__
+        ways.setdefault(text.splitlines()[0][:300], []).append(way)
+    return "; ".join(f"{', '.join(same)}: {text}" for text, same in ways.items())
 
 
 def check_plain(model: nn.Module) -> None:

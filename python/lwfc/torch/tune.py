@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from ..base.arrays import as_float64
+from ..base.checks import check_function
 from ..base.errors import ParameterError
 from ..base.progress import shows_progress
 from ..calibration.steps import Judge, stepped
@@ -62,6 +63,7 @@ def tune(
 
     Errors: ParameterError, as there; and where the metric does not run the layer of this model.
     """
+    check_function("metric", metric, "the model")
 
     def evaluate(codec: Codec | None) -> Any:
         with evaluating(model), torch.no_grad():
