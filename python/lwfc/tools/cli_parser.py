@@ -90,12 +90,13 @@ def _design() -> argparse.ArgumentParser:
     add("--activation", choices=ACTIVATIONS, help="default auto: decided from the values")
     add("--slope", type=float, help="of leaky_relu (default 0.1)")
     add("--clip", type=_clip, help=f"{', '.join(CLIPS)}, or LO,HI (default model)")
-    add("--clip-scale", type=float, metavar="S", help="widen the range (default 1)")
-    add("--clip-lo", type=_lower, metavar="LO", help="the lower end, or free (default 0)")
+    add("--clip-scale", type=float, metavar="S", help="stretch the range (default 1)")
+    add("--clip-lo", type=_lower, metavar="LO",
+        help="the lower end, or free (default: 0 after a named ReLU, else chosen)")  # fmt: skip
     add("--quantizer", choices=QUANTIZERS, help="default uniform")
     add("--rate-weight", type=float, metavar="W", help="squared error / variance per bit")
     add("--coder", choices=CODERS, help="default rans")
-    add("--channel-axis", type=int, metavar="AXIS")
+    add("--channel-axis", type=int, metavar="AXIS", help="default: measured")
     add("--nan", choices=NAN_POLICIES, help="default zero")
     return parser
 
@@ -125,7 +126,11 @@ def _transform(parser: argparse.ArgumentParser) -> None:
 def build_parser() -> argparse.ArgumentParser:
     """The parser of the whole command line."""
     parser = argparse.ArgumentParser(
-        prog="lwfc", description="Codes float feature tensors in a few tenths of a bit per element."
+        prog="lwfc",
+        description="Codes float feature tensors in a few tenths of a bit per element.",
+        epilog="First: lwfc encode features.npy, lwfc decode features.npy.lwfc -o decoded.npy. "
+        "Then: lwfc calibrate features.npy -o layer.lwfc, lwfc encode new.npy --codec layer.lwfc. "
+        "lwfc COMMAND --help has the options.",
     )
     parser.add_argument("-V", "--version", action="version", version=f"lwfc {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -138,8 +143,11 @@ def build_parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     sub.add_argument("--codec", metavar="FILE", help="a calibrated codec, instead of the design")
 
-    sub = commands.add_parser("decode", parents=[common, output], help="streams to tensors")
-    sub.add_argument("input", nargs="+")
+    sub = commands.add_parser(
+        "decode", parents=[common, output], help="streams to tensors",
+        description="Each stream's tensor to an .npy file; bound streams need their --codec.",
+    )  # fmt: skip
+    sub.add_argument("input", nargs="+", metavar="FILE", help="a stream; -: standard input")
     sub.add_argument("--codec", metavar="FILE", help="for bound streams")
     only = sub.add_mutually_exclusive_group()
     only.add_argument("-t", "--test", action="store_true", help="decode, but write nothing")
@@ -147,14 +155,18 @@ def build_parser() -> argparse.ArgumentParser:
     sub.add_argument("--max-nbytes", type=int, default=2**30, metavar="N",
                      help="refuse larger tensors (default 2^30)")  # fmt: skip
 
-    sub = commands.add_parser("inspect", parents=[_json()], help="describe streams, codec files")
-    sub.add_argument("input", nargs="+")
+    sub = commands.add_parser(
+        "inspect", parents=[_json()], help="describe streams, codec files",
+        description="What a stream's header says, or what a codec file holds, without decoding.",
+    )  # fmt: skip
+    sub.add_argument("input", nargs="+", metavar="FILE", help="a stream or a codec file")
     sub.add_argument("-l", "--list", action="store_true", help="(what inspect does anyway)")
     sub.add_argument("--codec", metavar="FILE", help="to show more of bound streams")
 
     sub = commands.add_parser(
         "calibrate", parents=[source, common, output, design], help="samples to a codec file",
-        description="Each file is a batch of samples, counted by axis 0, or one sample.",
+        description="One codec, for -o, from samples of a layer's features. Each file is a batch "
+        "of samples, counted by axis 0, or one sample.",
     )  # fmt: skip
     sub.add_argument("--batched", action=argparse.BooleanOptionalAction,
                      help="say which it is, where the shapes do not tell")  # fmt: skip
