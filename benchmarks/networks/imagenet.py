@@ -6,7 +6,6 @@ as https://pytorch.org/vision/stable/models.html links to. The three splits are 
 folder by a seed; no image is in two of them, and no label of the first is used.
 """
 
-import difflib
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -15,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from lwfc.base.names import near
 from lwfc.evaluation.study import Study
 
 from .common import asked, crossing, cut, dealt, marked, run
@@ -72,8 +72,7 @@ def network(bare: Any, weights: Path, at: str, example: Any) -> Any:
 
     layers = [layer for layer, _ in bare.named_modules() if layer]
     if at not in layers:
-        near = difflib.get_close_matches(at, layers, 5, 0) or layers[:5]
-        raise ValueError(f"--at {at}: the network has no such layer; near it: {', '.join(near)}")
+        raise ValueError(f"--at {at}: the network has no such layer; {near(at, layers)}")
     bare.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
     whole = torch.nn.Sequential(OrderedDict(normalise=Normalise(), network=bare))
     whole = whole.eval().requires_grad_(False)

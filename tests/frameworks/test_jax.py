@@ -117,7 +117,7 @@ def test_attach_nnx():
     assert tap.report()["first"]["bytes_out"] > 0
     np.testing.assert_array_equal(run(model, X), before)
     wrong = lj.attach(model, {"frist": codec})
-    with pytest.raises(lwfc.ParameterError, match="near: .*'first'"), wrong:
+    with pytest.raises(lwfc.ParameterError, match="near it: .*'first'"), wrong:
         pass
 
 

@@ -225,8 +225,18 @@ def test_mistakes_are_named():
     model = functional()
     codec = codec_for(model)
     wrong, first, second = (lk.attach(model, {n: codec}) for n in ("frist", "first", "first"))
-    with pytest.raises(lwfc.ParameterError, match="near: 'first'"), wrong:
+    with pytest.raises(lwfc.ParameterError, match="near it: 'first'"), wrong:
         pass
+    told = {
+        "data is a str": lambda: lk.calibrate(model, "first", "images"),
+        "must be its name, 'first'": lambda: lk.calibrate(model, model.get_layer("first"), X),
+        "layer=<a ndarray of shape": lambda: lk.calibrate(model, X, "first"),
+        "at=<a Codec>": lambda: lk.split(model, codec, "first"),
+        r"lwfc\.load\(path\)": lambda: lk.FeatureCodec("first.lwfc"),
+    }
+    for message, call in told.items():
+        with pytest.raises(lwfc.ParameterError, match=message):
+            call()
     with first:
         with pytest.raises(lwfc.ParameterError, match="already"), second:
             pass

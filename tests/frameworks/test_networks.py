@@ -129,7 +129,7 @@ def test_a_yolo_on_a_folder_of_coco(scenes, tmp_path):
         ({"sizes": (9, 9, 9)}, FileNotFoundError, r"13 files .*val2017/\*.jpg"),
         ({"weights": Path("nowhere.onnx")}, FileNotFoundError, "nowhere.onnx"),
         ({"at": None}, ValueError, "--at TENSOR"),
-        ({"at": "cell"}, ValueError, "--at cell: no tensor .* near: .*cells"),
+        ({"at": "cell"}, ValueError, "--at cell: no tensor .* near it: .*cells"),
         ({"at": "x"}, ValueError, "--at x: .* an input"),
         ({"at": "y"}, ValueError, "--at y: nothing .* behind"),
     ],

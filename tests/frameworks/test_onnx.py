@@ -170,7 +170,7 @@ def test_integers_of_a_quantized_network_are_coded():
 
 def test_mistakes_are_named():
     model = network()
-    with pytest.raises(lwfc.ParameterError, match="near: .*relu2"):
+    with pytest.raises(lwfc.ParameterError, match="near it: .*relu2"):
         lo.split(model, "relu_2")
     with pytest.raises(lwfc.ParameterError, match="nothing of the network lies behind"):
         lo.split(model, "head")

@@ -66,6 +66,8 @@ def test_mistakes_are_named():
         Lwfc(CODEC, levels=4)
     with pytest.raises(lwfc.ParameterError, match=r"lwfc\.Codec"):
         LwfcCodec(7)
+    with pytest.raises(lwfc.ParameterError, match=r"lwfc\.load\(path\)"):
+        LwfcCodec("layer2.lwfc")
     for options in ({"transform": "dct", "step": 0.1}, {"restore": "linear"}):
         codec = lwfc.calibrate(np.concatenate([X] * 2), channel_axis=1, **options)
         with pytest.raises(lwfc.ParameterError, match=r"chunks=\(n, 8, 6, 6\)"):

@@ -92,7 +92,7 @@ def test_pictures_are_read_as_torchvision_does(tmp_path):
         ({"sizes": (10, 10, 10)}, r"18 files .*take 30; --sizes"),
         ({"weights": Path("nowhere.pth")}, "weights.*nowhere.pth"),
         ({"build": lambda name: Four()}, "3 classes, resnet50 4 outputs"),
-        ({"at": "stge"}, "--at stge: .* no such layer; near it: stage"),
+        ({"at": "stge"}, "--at stge: .* no such layer; near it: 'stage'"),
     ],
 )
 def test_what_is_missing_is_named(given, tmp_path, change, message):

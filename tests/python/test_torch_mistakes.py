@@ -39,7 +39,7 @@ CASES = {
     "a name for the metric": (lambda: lt.tune(NET, "1", X, "top1"), "metric='top1'.*function"),
     "and where to cut": (lambda: lt.explore(NET, X, "top1"), "metric='top1'.*function"),
     "a name for the samples": (lambda: lt.explore(NET, "images"), "loader is a str"),
-    "a codec for the layer": (lambda: split(CODEC, "1"), "at=<a Codec>.*name of a layer"),
+    "a codec for the layer": (lambda: split(CODEC, "1"), "at=<a Codec>.*must be a name"),
     "a layer that is not there": (lambda: split("layer9"), "export, fx: .*; hooks: "),
     "weights of another layer": (lambda: split("3", WEIGHTS), r"3.*24, 4, 4.*calibrate it at"),
     "a transform of another layer": (lambda: split("3", TRANSFORM), "calibrate it at this cut"),

@@ -5,13 +5,10 @@ from typing import Any
 
 __all__ = ["gain_text", "setting_text"]
 
-SIGNS = {"levels": "N=", "clip_scale": "s=", "rate_weight": "w=", "distortion": "D="}
-
-
 def setting_text(setting: Mapping[str, Any]) -> str:
     """A setting in a few characters."""
-    return " ".join(f"{SIGNS.get(name, name + '=')}{value:g}" if isinstance(value, (int, float))
-                    else str(value) for name, value in setting.items())  # fmt: skip
+    return " ".join(f"{name}={value:g}" if isinstance(value, (int, float)) else str(value)
+                    for name, value in setting.items())  # fmt: skip
 
 
 def gain_text(found: Mapping[str, Any] | None) -> str:

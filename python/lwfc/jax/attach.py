@@ -2,11 +2,11 @@
 
 import contextlib
 from collections.abc import Iterator, Mapping
-from difflib import get_close_matches
 from typing import Any
 
 from ..base.checks import choose
 from ..base.errors import ParameterError
+from ..base.names import near
 from ..codec.codec import Codec
 from ..taps.host import MODES
 from ..taps.records import recorders_for, report_of, warn_uncoded
@@ -113,8 +113,7 @@ def _find(model: Any, name: str) -> tuple[Any, str]:
         from flax import nnx
 
         known = [".".join(map(str, where)) for where, _ in nnx.iter_modules(model) if where]
-        near = get_close_matches(name, known, 3, 0.4) or known[:5]
-        raise ParameterError(f"no layer {name!r}; near: {', '.join(map(repr, near))}")
+        raise ParameterError(f"the model has no layer {name!r}; {near(name, known)}")
     return owner, last
 
 

@@ -20,6 +20,9 @@ def batches(data: Any) -> Iterable[Any]:
     """Batches of inputs: of one array, a tf.data.Dataset, a PyDataset or an iterable; labels of
     (inputs, labels) pairs are left out.
     """
+    if isinstance(data, (str, bytes)) or not hasattr(data, "__iter__"):
+        raise ParameterError(f"data is a {type(data).__name__}: pass one array of inputs, a "
+                             "tf.data.Dataset, a PyDataset or an iterable of batches")  # fmt: skip
     if hasattr(data, "shape"):
         parts: Any = (data[i : i + BATCH] for i in range(0, len(data), BATCH))
     elif hasattr(data, "as_numpy_iterator"):

@@ -1,6 +1,5 @@
 """FeatureCodec: a codec as a layer of a Keras model."""
 
-import base64
 from typing import Any
 
 import keras
@@ -8,6 +7,7 @@ import keras
 from ..base.checks import choose
 from ..base.errors import ParameterError
 from ..codec.codec import Codec
+from ..codec.text import from_text, to_text
 from ..taps.host import MODES
 from ..taps.records import recorders_for, report_of
 from ..taps.report import Report
@@ -31,7 +31,7 @@ class FeatureCodec(keras.layers.Layer):
     def __init__(self, codec: Any, *, mode: str = "bitstream", **options: Any) -> None:
         super().__init__(**options)
         if isinstance(codec, str):  # from get_config: text survives every way of saving
-            codec = Codec.from_bytes(base64.b64decode(codec))
+            codec = from_text(codec)
         if not isinstance(codec, Codec):
             raise ParameterError(f"codec is a {type(codec).__name__}: pass an lwfc.Codec")
         choose("mode", mode, MODES)
@@ -59,5 +59,5 @@ class FeatureCodec(keras.layers.Layer):
         return report_of(self._recorders)
 
     def get_config(self) -> dict[str, Any]:
-        codec = base64.b64encode(self.codec.to_bytes()).decode("ascii")
+        codec = to_text(self.codec)
         return super().get_config() | {"codec": codec, "mode": self.mode}

@@ -2,12 +2,13 @@
 
 import contextlib
 from collections.abc import Callable, Iterator
-from difflib import get_close_matches
 from typing import Any
 
 import keras
 
+from ..base.checks import shown
 from ..base.errors import ParameterError
+from ..base.names import near
 
 __all__ = ["find_layer", "wrapped"]
 
@@ -26,6 +27,9 @@ def find_layer(model: Any, name: str) -> Any:
     if not isinstance(model, keras.Layer):
         raise ParameterError(f"model is a {type(model).__name__}, not a Keras model")
     known = list(_layers(model))
+    if not isinstance(name, str):
+        own = next((path for path, layer in known if layer is name), None)
+        raise ParameterError(f"layer={shown(name)}: must be its name{f', {own!r}' if own else ''}")
     found = [layer for path, layer in known if path == name]
     found = found or [layer for path, layer in known if path.rpartition("/")[2] == name]
     found = list({id(layer): layer for layer in found}.values())
@@ -34,9 +38,8 @@ def find_layer(model: Any, name: str) -> Any:
     if found:
         paths = [path for path, layer in known if layer.name == name]
         raise ParameterError(f"several layers are named {name!r}: use one of {paths}")
-    paths = [path for path, _ in known]
-    near = get_close_matches(name, paths, 3, 0.4) or paths[:5]
-    raise ParameterError(f"the model has no layer {name!r}; near: {', '.join(map(repr, near))}")
+    hint = near(name, (path for path, _ in known))
+    raise ParameterError(f"the model has no layer {name!r}; {hint}")
 
 
 def _models(model: Any) -> Iterator[Any]:

@@ -5,10 +5,10 @@ What ONNX files, Keras graphs, LiteRT files and chains of functions have in comm
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any
 
 from ..base.errors import ParameterError
+from ..base.names import near, several
 
 __all__ = ["Dataflow", "Halving", "Run", "Step", "run_coded"]
 
@@ -55,7 +55,7 @@ class Dataflow:
     def tensors(self, at: str | Sequence[str]) -> tuple[str, ...]:
         """The tensors that names of tensors or steps stand for. Errors: ParameterError."""
         found: list[str] = []
-        for name in (at,) if isinstance(at, str) else at:
+        for name in several(at):
             if name in self.maker:
                 found.append(name)
             elif name in self._named:
@@ -63,9 +63,8 @@ class Dataflow:
             elif name in self.inputs:
                 raise ParameterError(f"{name!r} is an input of the network: name a tensor it makes")
             else:
-                near = get_close_matches(name, [*self.maker, *self._named], 3, 0.4)
-                hint = f"; near: {', '.join(map(repr, near))}" if near else ""
-                raise ParameterError(f"no tensor or step {name!r} in this network{hint}")
+                known = near(name, (*self.maker, *self._named))
+                raise ParameterError(f"no tensor or step {name!r} in this network; {known}")
         return tuple(dict.fromkeys(found))
 
     def before(self, tensors: Iterable[str]) -> set[int]:

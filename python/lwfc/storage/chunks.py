@@ -1,6 +1,5 @@
 """One chunk of an array store to bytes and back, and the configuration that says how."""
 
-import base64
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,6 +9,7 @@ from ..base.errors import ParameterError
 from ..calibration.oneshot import encode
 from ..codec.codec import Codec
 from ..codec.stream import decode
+from ..codec.text import from_text, to_text
 
 __all__ = ["Chunks"]
 
@@ -22,7 +22,7 @@ class Chunks:
 
     def __init__(self, codec: Any, bfloat16: bool, options: Mapping[str, Any]) -> None:
         if isinstance(codec, str):
-            codec = Codec.from_bytes(base64.b64decode(codec))
+            codec = from_text(codec)
         if codec is not None and not isinstance(codec, Codec):
             raise ParameterError(f"codec is a {type(codec).__name__}: pass an lwfc.Codec, or None")
         if codec is not None and options:
@@ -35,7 +35,7 @@ class Chunks:
         """JSON-able arguments that make an equal one."""
         config = dict(self.options)
         if self.codec is not None:
-            config["codec"] = base64.b64encode(self.codec.to_bytes()).decode("ascii")
+            config["codec"] = to_text(self.codec)
         if self.bfloat16:
             config["bfloat16"] = True
         return config

@@ -1,6 +1,5 @@
 """Cutting a traced graph: which tensors cross, and the two halves as graphs of their own."""
 
-import difflib
 import operator
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -10,6 +9,7 @@ import torch
 from torch import fx
 
 from ..base.errors import ParameterError
+from ..base.names import near
 from ..split.cuts import Cut, LiveTensor
 from .graph import Trace, calls_of, is_tensor
 
@@ -85,10 +85,9 @@ class Cutter:
         by_name = {name: node for node, name in self.names.items()}
         if name in by_name:
             return [by_name[name]]
-        near = difflib.get_close_matches(name, self.named, n=5, cutoff=0.4) or list(self.named)[:8]
         raise ParameterError(
             f"the traced model runs no layer {name!r} (one that does nothing leaves no trace); "
-            f"near it: {', '.join(map(repr, near))}"
+            f"{near(name, self.named)}"
         )
 
     # --- cuts -----------------------------------------------------------------------------------

@@ -1,6 +1,5 @@
 """Finding the layers of a model by name, and refusing those where a hook would never fire."""
 
-import difflib
 import fnmatch
 import gc
 import sys
@@ -10,6 +9,7 @@ import torch
 from torch import nn
 
 from ..base.errors import ParameterError
+from ..base.names import near
 
 __all__ = ["check_attachable", "check_layer", "find_layers", "inside", "one_layer"]
 
@@ -32,12 +32,7 @@ def find_layers(model: nn.Module, pattern: str) -> list[tuple[str, nn.Module]]:
         return [(pattern, layers[pattern])]
     matching = fnmatch.filter(layers, pattern)
     if not matching:
-        near = difflib.get_close_matches(pattern, layers, n=5, cutoff=0.4)
-        listed = near or [name for name in layers if name][:8]
-        raise ParameterError(
-            f"the model has no layer {pattern!r}; "
-            f"{'near it' if near else 'it has'}: {', '.join(map(repr, listed))}"
-        )
+        raise ParameterError(f"the model has no layer {pattern!r}; {near(pattern, layers)}")
     found: dict[int, tuple[str, nn.Module]] = {}
     for name in matching:
         if _called(layers[name]):

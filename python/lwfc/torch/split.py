@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, fx, nn
 from torch.utils import _pytree as pytree
 
-from ..base.checks import shown
 from ..base.errors import ParameterError
+from ..base.names import several
 from .attach import Hook
 from .cutting import Cutter, Plan
 from .features import evaluating
@@ -72,10 +72,7 @@ def split(
     still attached, and models that no way splits (saying what each found).
     """
     check_plain(model)
-    names = (at,) if isinstance(at, str) else tuple(at) if isinstance(at, Sequence) else (at,)
-    if not all(isinstance(name, str) for name in names):
-        raise ParameterError(f"at={shown(at)}: must be the name of a layer, or several; the codec "
-                             "comes after it")  # fmt: skip
+    names = several(at)
     if not names:
         raise ParameterError("at names no layer: pass a name, or several")
     args, kwargs = arguments(model, example)
