@@ -41,9 +41,13 @@ class Network:
         self.model, self.name = photo_features.load_network(), where.module
         self.activation = "relu6" if where.relu6 else "identity"
         if where.relu6:
-            parent, child = self.name.rsplit(".", 1)
-            block = self.model.get_submodule(parent)
-            setattr(block, child, nn.Sequential(getattr(block, child), nn.ReLU6()))
+            # Both activations of the block move into the normalizations before them: one left
+            # behind the cut would clamp once more, and pass no gradient where values are 0.
+            block = self.model.get_submodule(self.name.rsplit(".", 1)[0])
+            for normalization in ("_bn0", "_bn1"):
+                linear = getattr(block, normalization)
+                setattr(block, normalization, nn.Sequential(linear, nn.ReLU6()))
+            block._swish = nn.Identity()
 
     @contextmanager
     def coded(self, code: Callable[[Any], Any]) -> Iterator[None]:
