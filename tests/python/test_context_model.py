@@ -18,6 +18,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "reference"))
 import coder_context
 from primitives import Block
 
+from lwfc.context.fit import ModelFit
 from lwfc.context.fitter import ContextFitter
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -192,6 +193,21 @@ def test_a_spread_is_fitted_where_it_pays(coder: Coder, levels: int) -> None:
     decoded, bits = decode_reference(data, test.shape, blob)
     assert np.array_equal(decoded, test)
     assert bits < order0_bits(test) and 8 * len(data) <= 1.03 * bits + 8 * 64
+
+
+def test_a_spread_is_fitted_where_scores_without_it_saturate(
+    coder: Coder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(1)
+    walk = rng.normal(size=(44, 1, 49)).cumsum(axis=2) * rng.normal(size=(32, 1)) * 2 / 3
+    x = walk + 0.05 * rng.normal(size=(44, 32, 49))  # all channels nearly certain beside another
+    symbols = np.clip(np.rint(x + 3.5), 0, 7).astype(np.uint8)[:, :, None]
+    blobs = [fit(8, symbols[:40])]
+    monkeypatch.setattr(ModelFit, "spread_pays", lambda _: False)
+    blobs.append(fit(8, symbols[:40]))
+    assert coder_context.read_model(blobs[0]).scores == 2
+    spread, plain = (len(coder.encode(symbols[40:], 8, blob)) for blob in blobs)
+    assert spread < 0.8 * plain
 
 
 @pytest.mark.parametrize("levels", [2, 4])

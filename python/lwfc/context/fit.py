@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .. import _core
-from .integer import Models
+from .integer import TRIED_ROWS, Models, least_bits
 from .references import coding_order, covariances
 from .rows import Rows, join
 
@@ -70,12 +70,24 @@ class ModelFit:
         )
 
     def spread_pays(self) -> bool:
-        """Whether it saves bits on rows of samples that the fits tried here have not seen."""
+        """Whether it saves bits on rows of samples that the fits tried here have not seen.
+
+        In floats or as it is coded: of many levels and symbols that are nearly certain, the scores
+        of a signed byte hold less without it.
+        """
         if self.levels == 2 or self.samples < 2:
             return False
         slots = np.unique(np.linspace(0, len(self.order) - 1, _TRIED).astype(int))
-        plain, spread = (self._fit(slots, wide, *self._halves)[3].sum() for wide in (False, True))
-        return bool(plain - spread > _SPREAD_GAIN * len(slots) * len(self._halves[1]))
+        unseen = self._halves[1]
+        found = [self._fit(slots, wide, *self._halves) for wide in (False, True)]
+        plain, spread = (fits[3].sum() / (len(slots) * len(unseen)) for fits in found)
+        if plain - spread > _SPREAD_GAIN:
+            return True
+        rows = self.rows.take(unseen[:TRIED_ROWS])
+        plain, spread = (
+            least_bits(rows, self.order, self._models(slots, *fits[:3])) for fits in found
+        )
+        return bool(plain - spread > _SPREAD_GAIN)
 
     def fit(self, spread: bool) -> Models:
         """The models of all channels in coding order."""
@@ -83,9 +95,12 @@ class ModelFit:
         for start in range(0, len(self.order), _TURN):
             found.append(self._fit(slice(start, start + _TURN), spread)[:3])
             self._say(0.5 + 0.5 * min(1.0, (start + _TURN) / len(self.order)))
-        weights, biases, mean = (np.concatenate(parts) for parts in zip(*found, strict=True))
-        slots, places, counts = self._references
-        prior = self._mean[self.order]
-        return Models(
-            self.levels, self.order, prior, slots, places, counts, weights, biases, mean
-        )
+        parts = (np.concatenate(parts) for parts in zip(*found, strict=True))
+        return self._models(slice(None), *parts)
+
+    def _models(self, at: Array | slice, weights: Array, biases: Array, mean: Array) -> Models:
+        """Of the channels in some slots."""
+        slots, places, counts = (part[at] for part in self._references)
+        channels = self.order[at]
+        prior = self._mean[channels]
+        return Models(self.levels, channels, prior, slots, places, counts, weights, biases, mean)

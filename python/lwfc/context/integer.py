@@ -14,14 +14,23 @@ import numpy.typing as npt
 
 from .rows import LL, LOCAL, PLACES, SELF, UL, UR, UU, L, Rows, U
 
-__all__ = ["SHIFT", "Models", "best_unit", "coarse_bits", "link_table", "pack"]
+__all__ = [
+    "SHIFT",
+    "TRIED_ROWS",
+    "Models",
+    "best_unit",
+    "coarse_bits",
+    "least_bits",
+    "link_table",
+    "pack",
+]
 
 Array = npt.NDArray[Any]
 
 SHIFT = 2  # fraction bits of the weights of the rows above
 UNITS = (6, 8, 10, 12, 16)
 _TRIED_CHANNELS = 32
-_TRIED_ROWS = 2048
+TRIED_ROWS = 2048
 _ABOVE, _ACTIVITY = 6, LOCAL - 1  # columns among the local features
 
 
@@ -186,7 +195,7 @@ class _Tried:
     """What some channels' models see on some rows, for their code length under any unit."""
 
     def __init__(self, rows: Rows, order: Array, models: Models) -> None:
-        some = slice(min(len(rows), _TRIED_ROWS))  # every beginning is a fair sample
+        some = slice(min(len(rows), TRIED_ROWS))  # every beginning is a fair sample
         self.models = models
         near = rows.planes[:, models.channels, some].astype(np.int32)
         self.q, self.left, self.left2 = near[SELF], near[L], near[LL]
@@ -238,3 +247,9 @@ def best_unit(rows: Rows, order: Array, models: Models) -> int:
     slots = np.unique(np.linspace(0, len(models.channels) - 1, _TRIED_CHANNELS).astype(int))
     tried = _Tried(rows, order, models.pick(slots))
     return min(UNITS, key=tried.bits)
+
+
+def least_bits(rows: Rows, order: Array, models: Models) -> float:
+    """Bits a symbol under the best unit, on some rows."""
+    tried = _Tried(rows, order, models)
+    return min(map(tried.bits, UNITS)) / tried.q.size

@@ -48,6 +48,10 @@ class Rows:
             self.decay[:count].copy(),
         )
 
+    def take(self, where: Array) -> Rows:
+        """A copy of some rows."""
+        return Rows(self.planes[:, :, where], self.above[:, where], self.decay[where])
+
 
 def join(parts: list[Rows]) -> tuple[Rows, Array]:
     """All rows, in an order of which every beginning is a fair sample; and where each was."""
