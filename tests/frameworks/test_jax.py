@@ -68,6 +68,17 @@ def test_mistakes_are_told_at_trace_time():
         jax.jit(lambda x: lj.code(x, CODEC))(jnp.arange(5))
     with pytest.raises(lwfc.ParameterError, match=r"lwfc\.Codec"):
         lj.code(X, "codec")
+    told = {
+        "edge=<a": lambda: lj.calibrate(X, edge),
+        "edge=.*function": lambda: lj.split("edge", cloud, example=X),
+        "cloud=<a Codec>": lambda: lj.split(edge, CODEC, cloud, example=X),
+        "data is a str": lambda: lj.calibrate(edge, "images"),
+        "several functions": lambda: lj.explore(edge, X),
+        "must map names": lambda: lj.attach(None, {"first": "first.lwfc"}).__enter__(),
+    }
+    for message, call in told.items():
+        with pytest.raises(lwfc.ParameterError, match=message):
+            call()
 
 
 def edge(x):

@@ -4,11 +4,10 @@ import contextlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ..base.checks import choose
 from ..base.errors import ParameterError
 from ..base.names import near
 from ..codec.codec import Codec
-from ..taps.host import MODES
+from ..taps.host import check_attach
 from ..taps.records import recorders_for, report_of, warn_uncoded
 from ..taps.report import Recorder, Report
 from .code import code
@@ -41,7 +40,7 @@ def attach(model: Any, codecs: Mapping[str, Codec], *, mode: str = "bitstream") 
     called inside with it: jit anew, or use ``nnx.jit``, which sees that the model has changed.
     Errors: ParameterError for unknown layers.
     """
-    choose("mode", mode, MODES)
+    check_attach(codecs, mode)
     recorders = recorders_for(codecs)
     real = mode == "bitstream"
     if model is None:

@@ -6,10 +6,9 @@ from typing import Any
 
 import keras
 
-from ..base.checks import choose
 from ..base.errors import ParameterError
 from ..codec.codec import Codec
-from ..taps.host import MODES
+from ..taps.host import check_attach
 from ..taps.records import recorders_for, report_of, warn_uncoded
 from ..taps.report import Recorder, Report
 from .layers import wrapped
@@ -64,9 +63,7 @@ def attach(model: Any, codecs: Mapping[str, Codec], *, mode: str = "bitstream") 
     Errors: ParameterError for unknown layers; those of the codec come out of the call that met
     them, on JAX at its end, with the model whole.
     """
-    choose("mode", mode, MODES)
-    if not isinstance(codecs, Mapping) or not all(isinstance(c, Codec) for c in codecs.values()):
-        raise ParameterError('codecs must map layer names to codecs, e.g. {"conv3": codec}')
+    check_attach(codecs, mode)
     if getattr(model, "jit_compile", None) is True and keras.backend.backend() == "tensorflow":
         raise ParameterError(
             "the model is compiled with jit_compile=True, and TensorFlow's XLA cannot call the "

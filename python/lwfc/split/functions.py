@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from ..base.checks import check_function
 from ..base.errors import ParameterError
 from ..calibration.calibrate import calibrate as calibrate_samples
 from ..codec.codec import Codec
@@ -22,6 +23,7 @@ def features(edge: Callable[[Any], Any], data: Any) -> Iterator[np.ndarray]:
     """``edge(batch)`` for each batch, as arrays; ``data``: one array of inputs, or batches of which
     labels beside the inputs are left out.
     """
+    check_function("edge", edge, "inputs")
     for batch in batches_of(data):
         found = edge(batch[0] if isinstance(batch, (tuple, list)) else batch)
         if not hasattr(found, "shape"):
@@ -66,6 +68,8 @@ def split(
     its own, compiled or read back from a file. ``example``: an input, whose first sample tells the
     shapes that the server accepts. Results come back as NumPy arrays.
     """
+    check_function("edge", edge, "inputs")
+    check_function("cloud", cloud, "the tensor that edge gives")
     flow, run = _chain([edge, cloud], ["input", "features", "output"])
     one = np.asarray(example)[:1]
     two = {"input": np.concatenate([one, one])}
@@ -81,8 +85,10 @@ def explore(stages: Sequence[Callable[[Any], Any]], data: Any, **options: Any) -
     ``stages``: functions that map one tensor to the next, named after themselves; ``data``: inputs,
     one array or batches, the first half calibrates; ``options``: of :func:`lwfc.split.explore`.
     """
-    if len(stages) < 2:
+    if not isinstance(stages, Sequence) or len(stages) < 2:
         raise ParameterError("one stage cannot be cut: give the network as several functions")
+    for stage in stages:
+        check_function("stages", stage, "one tensor to the next")
     names = ["input"]
     for number, stage in enumerate(stages):
         name = getattr(stage, "__name__", type(stage).__name__)

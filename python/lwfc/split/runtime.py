@@ -5,11 +5,10 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from ..base.checks import choose
 from ..base.errors import ParameterError
 from ..calibration.calibrate import calibrate
 from ..codec.codec import Codec
-from ..taps.host import MODES, pass_through
+from ..taps.host import check_attach, pass_through
 from ..taps.records import recorders_for, report_of, warn_uncoded
 from ..taps.report import Report
 from .arrays import ArrayNetwork, batches_of, describe, named
@@ -98,9 +97,7 @@ class Tap:
 
 def attach(graph: FileGraph, run: Run, codecs: Mapping[str, Codec], mode: str) -> Tap:
     """The network with decode(encode(x)) in place of some tensors. Errors: ParameterError."""
-    choose("mode", mode, MODES)
-    if not isinstance(codecs, Mapping) or not all(isinstance(c, Codec) for c in codecs.values()):
-        raise ParameterError('codecs must map names of tensors to codecs, e.g. {"relu_7": codec}')
+    check_attach(codecs, mode)
     chosen: dict[str, Codec] = {}
     for name, codec in codecs.items():
         for tensor in graph.tensors(name):

@@ -1,19 +1,28 @@
 """A tensor through a codec on the host: what a hook does in every framework."""
 
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
+from ..base.checks import choose
 from ..base.errors import ParameterError
 from ..codec.codec import Codec
 from ..codec.stream import inspect
 from .report import Counts, Recorder
 
-__all__ = ["MODES", "check_traced", "pass_through"]
+__all__ = ["MODES", "check_attach", "check_traced", "pass_through"]
 
 MODES = ("bitstream", "simulate")
 TYPES = ("float32", "float16", "bfloat16", "float64")
+
+
+def check_attach(codecs: Any, mode: Any) -> None:
+    """The arguments of every attach. Errors: ParameterError."""
+    choose("mode", mode, MODES)
+    if not isinstance(codecs, Mapping) or not all(isinstance(c, Codec) for c in codecs.values()):
+        raise ParameterError('codecs must map names to codecs, e.g. {"layer2": codec}')
 
 
 def check_traced(codec: Any, dtype: str, rank: int | None) -> None:

@@ -6,11 +6,10 @@ from typing import Any
 
 import tensorflow as tf
 
-from ..base.checks import choose
 from ..base.errors import ParameterError
 from ..codec.codec import Codec
 from ..taps.gradients import ends
-from ..taps.host import MODES, check_traced, pass_through
+from ..taps.host import check_attach, check_traced, pass_through
 from ..taps.records import recorders_for, report_of, warn_uncoded
 from ..taps.report import Recorder, Report
 
@@ -71,7 +70,7 @@ def attach(module: tf.Module, codecs: Mapping[str, Codec], *, mode: str = "bitst
     were traced with: call them by ``function.python_function``, or wrap them anew inside.
     Keras models: :func:`lwfc.keras.attach`. Errors: ParameterError for unknown paths.
     """
-    choose("mode", mode, MODES)
+    check_attach(codecs, mode)
     recorders = recorders_for(codecs)
     places = []
     for name in codecs:

@@ -10,7 +10,7 @@ from ..base.checks import check_axis, choose
 from ..base.errors import ParameterError, UncodedWarning
 from ..base.warn import warn_caller
 from ..codec.codec import Codec
-from ..taps.host import MODES
+from ..taps.host import check_attach
 from ..taps.report import Report
 from .hooks import Hook, Passes
 from .layers import Select
@@ -150,11 +150,9 @@ def attach(
 
     Errors: ParameterError for unknown layers (naming near ones), codecs, modes and outputs.
     """
-    choose("mode", mode, MODES)
+    check_attach(codecs, mode)
     choose("grad", grad, GRADIENTS)
     check_axis(sample_axis, "sample_axis")
-    if not isinstance(codecs, Mapping) or not all(isinstance(c, Codec) for c in codecs.values()):
-        raise ParameterError('codecs must map layer names to codecs, e.g. {"layer2": codec}')
     check_attachable(model)
     if not codecs:
         warn_caller("codecs is empty: the model runs as it is", UncodedWarning)
