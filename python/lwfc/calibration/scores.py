@@ -8,7 +8,7 @@ import numpy as np
 from ..base.arrays import as_float64
 from ..base.errors import ParameterError
 
-__all__ = ["SURE", "loss_error", "scores_of", "upper_bound"]
+__all__ = ["SURE", "as_loss", "loss_error", "scores_of", "upper_bound"]
 
 SURE = 1.645  # standard errors from the mean to the upper bound of a one-sided 95 % interval
 
@@ -43,6 +43,11 @@ def loss_error(before: np.ndarray, scores: np.ndarray) -> float:
         )
     count = len(scores)
     return float((before - scores).std(ddof=1)) / math.sqrt(count) if count > 1 else 0.0
+
+
+def as_loss(loss: float) -> float:
+    """The same; without bound where a metric of NaN leaves it unknown."""
+    return math.inf if math.isnan(loss) else loss
 
 
 def upper_bound(loss: float, error: float) -> float:

@@ -9,7 +9,7 @@ from ..base.errors import ParameterError
 from ..codec.codec import Codec
 from .calibrate import calibrate
 from .rivals import PLAIN, rival_codec
-from .scores import loss_error, scores_of, upper_bound
+from .scores import as_loss, loss_error, scores_of, upper_bound
 from .transforming import Prepared
 from .tuned import TuneResult, checked_rate, measure_bytes
 
@@ -49,9 +49,7 @@ class Judge:
         scores, rate = scores_of(self._evaluate(codec))
         nbytes, elements = checked_rate(*(self._measure(codec) if rate is None else rate))
         error = loss_error(self._before, scores)
-        loss = self._sign * float((self._before - scores).mean())
-        if math.isnan(loss):
-            loss = math.inf
+        loss = as_loss(self._sign * float((self._before - scores).mean()))
         return settings | {
             "nbytes": nbytes,
             "elements": elements,

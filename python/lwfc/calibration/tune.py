@@ -19,10 +19,10 @@ from ..base.warn import warn_caller
 from ..codec.codec import Codec
 from .calibrate import calibrate
 from .grid import GRID, Grid
-from .log import Fingerprint, same_mark
+from .identity import identity, same_mark
 from .pairs import Pairs
 from .samples import Batches, opened
-from .scores import loss_error, scores_of, upper_bound
+from .scores import as_loss, loss_error, scores_of, upper_bound
 from .search import SEARCHES, Goal
 from .steps import Judge, stepped
 from .transforming import TransformOptions, prepare
@@ -129,8 +129,9 @@ def tune(
             others = stack.enter_context(Batches(measured, **reading))
         if progress is not None:
             progress(0, None, "tune: samples")
+        sources = (batches,) if others is batches else (batches, others)
         mark = {"options": json.dumps(options, sort_keys=True, default=str),
-                "samples": _identity(batches, others)}  # fmt: skip
+                "samples": [identity(source) for source in sources]}  # fmt: skip
         records = Journal(log, mark, same_mark)
         trial = _Trial(batches, evaluate, others, options, records, num_threads, mode)
         reference = trial.reference()
@@ -152,16 +153,6 @@ def tune(
 
 def _warn(text: str) -> None:
     warn_caller(text, OptionWarning)
-
-
-def _identity(batches: Batches, others: Batches) -> list[dict[str, Any]]:
-    """What a log's rows belong to; also spools what can be walked once only."""
-    prints = []
-    for source in (batches,) if others is batches else (batches, others):
-        prints.append(Fingerprint())
-        for batch in source.walk("samples"):
-            prints[-1].add(batch)
-    return [one.to_json() for one in prints]
 
 
 def _warn_of_direction(rows: Sequence[dict[str, Any]], mode: str) -> None:
@@ -255,8 +246,8 @@ class _Trial:
         if found is None:
             found = self._measure(effective)
             self._records.put(key, found)
-        lost = self._sign * (self._reference - found["metric"])
-        row = settings | found | {"loss": math.inf if math.isnan(lost) else lost}
+        loss = as_loss(self._sign * (self._reference - found["metric"]))
+        row = settings | found | {"loss": loss}
         if "error" in row:
             row["upper"] = upper_bound(row["loss"], row.pop("error"))
         return row

@@ -30,10 +30,8 @@ def batches_of(data: Any) -> Iterable[Any]:
     """Batches of inputs: parts of one array, a mapping of arrays as it is, else what is given."""
     if hasattr(data, "shape") and hasattr(data, "dtype"):
         return (data[i : i + BATCH] for i in range(0, len(data), BATCH))
-    walked = any(hasattr(data, name) for name in ("__iter__", "__getitem__"))
-    if isinstance(data, (str, bytes)) or not walked:
-        raise ParameterError(f"data is a {type(data).__name__}: pass one array of inputs, or an "
-                             "iterable of batches")  # fmt: skip
+    if isinstance(data, (str, bytes)) or not np.iterable(data):
+        raise ParameterError(f"data is a {type(data).__name__}: pass an array, or batches")
     return (data,) if isinstance(data, Mapping) else data
 
 
