@@ -172,6 +172,8 @@ def test_mistakes_are_named():
     model = network()
     with pytest.raises(lwfc.ParameterError, match="near it: .*relu2"):
         lo.split(model, "relu_2")
+    with pytest.raises(lwfc.FormatError, match=r"no \.onnx file"):
+        lo.split(b"nothing", "relu2")
     with pytest.raises(lwfc.ParameterError, match="nothing of the network lies behind"):
         lo.split(model, "head")
     with pytest.raises(lwfc.ParameterError, match="an input of the network"):

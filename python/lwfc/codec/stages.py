@@ -155,6 +155,7 @@ def digitize(
     Parameters: ``x`` real, any shape; ``thresholds`` ascending along the last axis, 1 to 255 of
     them; further axes broadcast against x, e.g. (C, 1, 1, t) for one set per channel of
     (N, C, H, W). Returns uint8 unless ``dtype`` says otherwise. gufuncs know no ``where``.
+    Errors: ParameterError for thresholds that do not ascend, or of another number.
     """
     thresholds = as_arrays(thresholds)[0]
     if isinstance(thresholds, PLAIN):
@@ -187,7 +188,7 @@ def lookup(
 
     Parameters: ``q`` uint8, any shape, symbols from n on count as n - 1; ``values`` with n = 1 to
     256 floats along the last axis, further axes broadcast against q. Returns float32 unless
-    ``dtype`` names another float type.
+    ``dtype`` names another float type. Errors: ParameterError for another number of values.
     """
     values = as_arrays(values)[0]
     if isinstance(values, PLAIN):

@@ -73,6 +73,7 @@ def calibrate(model: Any, layer: str, data: Any, **options: Any) -> Codec:
     """A codec for a layer's output, from unlabelled inputs; ``options`` are lwfc.calibrate's.
 
     ``channel_axis`` is the last unless given: Keras's images are channels-last.
+    Errors: ParameterError, as for :func:`features` and there.
     """
     if keras.config.image_data_format() == "channels_last":
         options.setdefault("channel_axis", -1)

@@ -154,6 +154,7 @@ def explore(model: Any, data: Any, **options: Any) -> Exploration:
 
     ``data``: inputs, one array or batches, the first half calibrates; ``options``: of
     :func:`lwfc.split.explore`; ``metric(predict)`` gets the network as a function of its inputs.
+    Errors: ParameterError, also for models whose graph Keras does not know.
     """
     graph = Graph(model)
 

@@ -23,6 +23,7 @@ def features(model: Any, tensor: str, data: Any) -> Iterator[np.ndarray]:
     "CONV_2D_7"; ``data``: one array of inputs, a mapping of names to arrays, or an iterable of such
     batches. The file is cut at the tensor, so that its memory is valid: intermediate tensors of a
     whole interpreter are overwritten by later ones. Integer tensors come as they are.
+    Errors: ParameterError for unknown names, naming near ones, and for files that cannot be cut.
     """
     graph = Graph(model)
     yield from runtime.features(graph, graph.run(), tensor, data)
@@ -33,6 +34,7 @@ def calibrate(model: Any, tensor: str, data: Any, **options: Any) -> Codec:
 
     int8 and uint8 tensors bring their scale and zero point; their codec gives such integers again.
     ``channel_axis`` is the last unless given: LiteRT's images are channels-last.
+    Errors: ParameterError, as for :func:`features` and there.
     """
     options.setdefault("channel_axis", -1)
     graph = Graph(model)
@@ -50,7 +52,10 @@ def attach(model: Any, codecs: Mapping[str, Codec], *, mode: str = "bitstream") 
 
 
 def cuts(model: Any, data: Any) -> list[Cut]:
-    """Every cut that separates the network, in order of depth, with all tensors that cross."""
+    """Every cut that separates the network, in order of depth, with all tensors that cross.
+
+    ``data``: some inputs, to see shapes with. Errors: ParameterError.
+    """
     graph = Graph(model)
     return list(runtime.network_of(graph, graph.run(), "litert", data).cuts)
 
@@ -60,6 +65,7 @@ def explore(model: Any, data: Any, **options: Any) -> Exploration:
 
     ``data``: inputs, one array or batches, of which the first half calibrates; ``options``: of
     :func:`lwfc.split.explore`; ``metric(predict)`` gets the network as a function of its inputs.
+    Errors: ParameterError.
     """
     graph = Graph(model)
     return explore_network(runtime.network_of(graph, graph.run(), "litert", data), **options)

@@ -60,7 +60,8 @@ class Moments:
 def moments(x: Any, *, num_threads: int | None = 1) -> Moments:
     """The moments of an array or tensor of any shape, strides and real type.
 
-    ``num_threads``: None or 0 for all cores; every count gives the same bits.
+    ``num_threads``: None or 0 for all cores; every count gives the same bits. Errors:
+    ParameterError for types that are not real.
     """
     array, bfloat16 = as_tensor(x)
     found = _core.moments(widen(array) if bfloat16 else array, thread_count(num_threads))

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import onnx
 import onnxruntime
+from google.protobuf import message
 from onnx import helper, numpy_helper
 
-from ..base.errors import ParameterError
+from ..base.errors import FormatError, ParameterError
 from ..split.arrays import one_by_one
 from ..split.dataflow import Dataflow, Step
 
@@ -83,6 +84,16 @@ def bare(values: Iterable[onnx.ValueInfoProto]) -> set[str]:
     return {name for name, d in dims.items() if not d or d[0].dim_value not in (0, 1)}
 
 
+def _loaded(source: bytes | Path, name: str) -> onnx.ModelProto:
+    """Weights in external files are left there. Errors: OSError, FormatError."""
+    try:
+        if isinstance(source, bytes):
+            return onnx.load_from_string(source)
+        return onnx.load(source, load_external_data=False)
+    except message.DecodeError as error:
+        raise FormatError(f"{name} is no .onnx file ({error})") from None
+
+
 class Graph:
     """A loaded model. ``source``: a path, the bytes of a file, or a ModelProto.
 
@@ -94,10 +105,10 @@ class Graph:
         if isinstance(source, onnx.ModelProto):
             self.model, self.name = source, source.graph.name or "model"
         elif isinstance(source, (bytes, bytearray, memoryview)):
-            self.model, self.name = onnx.load_from_string(bytes(source)), "model"
+            self.model, self.name = _loaded(bytes(source), "model"), "model"
         elif isinstance(source, (str, os.PathLike)):
             path = Path(source)
-            self.model, self.name = onnx.load(path, load_external_data=False), path.name
+            self.model, self.name = _loaded(path, path.name), path.name
             self.folder = path.resolve().parent
         else:
             raise ParameterError(

@@ -23,6 +23,7 @@ def features(model: Any, tensor: str, data: Any, **options: Any) -> Iterator[np.
     output; ``data``: one array of inputs, a mapping of names to arrays, or an iterable of such
     batches; ``options``: of onnxruntime.InferenceSession. Values are those of a session that ends
     at the tensor; kernels fused there may round otherwise than in the whole model (1e-6 relative).
+    Errors: ParameterError for unknown names, naming near ones, and for models that cannot be cut.
     """
     graph = Graph(model)
     yield from runtime.features(graph, graph.run(**options), tensor, data)
@@ -39,7 +40,8 @@ def calibrate(
     """A codec for a tensor, from unlabelled inputs; ``options`` are those of lwfc.calibrate.
 
     What QuantizeLinear and the QLinear operators make brings its scale and zero point, if these are
-    constants; the codec gives such integers again.
+    constants; the codec gives such integers again. ``session_options``: of InferenceSession.
+    Errors: ParameterError, as for :func:`features` and there.
     """
     graph = Graph(model)
     run = graph.run(**(session_options or {}))
@@ -62,7 +64,8 @@ def attach(
 def cuts(model: Any, data: Any, **options: Any) -> list[Cut]:
     """Every cut that separates the model, in order of depth, with all tensors that cross.
 
-    ``data``: some inputs, to see shapes with; ``options``: of InferenceSession.
+    ``data``: some inputs, to see shapes with; ``options``: of InferenceSession. Errors:
+    ParameterError.
     """
     graph = Graph(model)
     return list(runtime.network_of(graph, graph.run(**options), "onnx", data).cuts)
@@ -75,6 +78,7 @@ def explore(
 
     ``data``: inputs, one array or batches, of which the first half calibrates; ``options``: of
     :func:`lwfc.split.explore`; ``metric(predict)`` gets the network as a function of its inputs.
+    Errors: ParameterError.
     """
     graph = Graph(model)
     run = graph.run(**(session_options or {}))

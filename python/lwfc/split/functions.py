@@ -21,7 +21,7 @@ __all__ = ["calibrate", "explore", "features", "split"]
 
 def features(edge: Callable[[Any], Any], data: Any) -> Iterator[np.ndarray]:
     """``edge(batch)`` for each batch, as arrays; ``data``: one array of inputs, or batches of which
-    labels beside the inputs are left out.
+    labels beside the inputs are left out. Errors: ParameterError.
     """
     check_function("edge", edge, "inputs")
     for batch in batches_of(data):
@@ -37,7 +37,7 @@ def calibrate(edge: Callable[[Any], Any], data: Any, **options: Any) -> Codec:
     """A codec for what ``edge`` gives, from unlabelled inputs.
 
     ``edge``: the function from inputs to the tensor to code, the network's first half; ``options``
-    are those of lwfc.calibrate.
+    are those of lwfc.calibrate. Errors: ParameterError, as there.
     """
     options = {"batched": True} | options
     return calibrate_samples(features(edge, data), **options)
@@ -66,7 +66,8 @@ def split(
 
     ``edge`` maps inputs to one tensor, ``cloud`` that to the outputs; each may run in a process of
     its own, compiled or read back from a file. ``example``: an input, whose first sample tells the
-    shapes that the server accepts. Results come back as NumPy arrays.
+    shapes that the server accepts. Results come back as NumPy arrays. Errors: ParameterError, also
+    for a codec that is not for what ``edge`` gives.
     """
     check_function("edge", edge, "inputs")
     check_function("cloud", cloud, "the tensor that edge gives")
@@ -84,6 +85,7 @@ def explore(stages: Sequence[Callable[[Any], Any]], data: Any, **options: Any) -
 
     ``stages``: functions that map one tensor to the next, named after themselves; ``data``: inputs,
     one array or batches, the first half calibrates; ``options``: of :func:`lwfc.split.explore`.
+    Errors: ParameterError.
     """
     if not isinstance(stages, Sequence) or len(stages) < 2:
         raise ParameterError("one stage cannot be cut: give the network as several functions")

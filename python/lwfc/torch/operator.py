@@ -47,6 +47,7 @@ def register(codec: Codec) -> str:
     """Make a codec known to the operator for the rest of the process; returns its digest.
 
     Graphs that torch.export made with a codec attached need it, where nothing else holds the codec.
+    Errors: ParameterError for another codec of the same digest.
     """
     digest = enter(codec)
     _registered[digest] = codec
