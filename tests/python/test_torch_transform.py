@@ -313,8 +313,8 @@ def test_auto_compares_by_the_outputs():
 @pytest.mark.parametrize("count", [30, 300])
 def test_the_plain_profile_is_fitted_to_the_held_out_inputs_too(count, monkeypatch):
     smaller = Rival(PLAIN[0], 0.1, 0.2)
-    for place in ("calibration.transforming.smaller_rival", "torch.transforming._smaller"):
-        monkeypatch.setattr(f"lwfc.{place}", lambda *_, **__: smaller)
+    for place in ("turns._Turns.smaller_rival", "transforming._smaller"):
+        monkeypatch.setattr(f"lwfc.torch.{place}", lambda *_, **__: smaller)
     with pytest.warns(lwfc.CalibrationWarning, match="fell back"):
         codec = lt.calibrate(Net(), "middle", images(count), transform="auto", distortion=0.02)
     assert codec.transform is None and codec.metadata["samples"] == count

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..codec.codec import Codec
 from ..transform.basis import Shape
-from ..transform.choice import Halves, vectors_of
+from ..transform.choice import FEW, Halves, vectors_of
 from ..transform.survey import Survey
 from ..transform.trial import Point, power
 
@@ -61,10 +61,13 @@ class Rival:
         )
 
 
-def measured_bits(codec: Codec, batches: Sequence[np.ndarray]) -> float:
-    """Bits per element of one stream a sample, every byte counted."""
-    nbytes = sum(len(codec.encode(x[i : i + 1])) for x in batches for i in range(len(x)))
-    return 8 * nbytes / sum(x.size for x in batches)
+def measured_bits(codecs: Sequence[Codec], parts: Sequence[Sequence[np.ndarray]]) -> float:
+    """Bits per element of one stream a sample, every byte counted; of each codec's own batches."""
+    nbytes = size = 0
+    for codec, batches in zip(codecs, parts, strict=True):
+        nbytes += sum(len(codec.encode(x[i : i + 1])) for x in batches for i in range(len(x)))
+        size += sum(x.size for x in batches)
+    return 8 * nbytes / size
 
 
 def rival_codec(plain: Callable[..., Codec], samples: Any, options: dict[str, Any]) -> Codec:
@@ -76,29 +79,29 @@ def rival_codec(plain: Callable[..., Codec], samples: Any, options: dict[str, An
 
 def cheapest_rival(
     plain: Callable[..., Codec],
-    samples: Any,
+    turns: Sequence[tuple[Any, Sequence[np.ndarray]]],
     extra: dict[str, Any],
-    coded: Sequence[np.ndarray],
     ours: float,
-    moved: Callable[[Codec], float],
+    moved: Callable[[Sequence[Codec]], float],
     *,
     nearest: float,
     allowed: float,
     wanted: float | None,
 ) -> Rival | None:
-    """The coarsest of :data:`PLAIN`, fitted to ``samples``, whose distortion ``moved`` is allowed.
+    """The coarsest of :data:`PLAIN` whose distortion ``moved`` is allowed.
 
-    ``extra``: options beside; ``coded``: batches whose bits count, ``ours`` the transform's.
+    ``turns``: samples to fit, and batches whose bits count then; ``moved`` is given a codec of
+    each. ``extra``: options beside; ``ours``: the transform's bits.
     ``nearest``: the transform's distortion, where ``wanted`` is what it misses: the finest settings
     are then taken if they come nearer, whatever their bits.
     """
     missed = wanted is not None
     for options in PLAIN:
-        codec = rival_codec(plain, samples, options | extra)
-        bits = measured_bits(codec, coded)
+        codecs = [rival_codec(plain, samples, options | extra) for samples, _ in turns]
+        bits = measured_bits(codecs, [coded for _, coded in turns])
         if bits >= ours and not missed:
             return None  # finer ones are larger still
-        cost = moved(codec)
+        cost = moved(codecs)
         if cost <= allowed or (missed and options is PLAIN[-1] and cost < nearest):
             return Rival(options, bits, ours, wanted)
     return None
@@ -115,29 +118,37 @@ def smaller_rival(
 ) -> Rival | None:
     """The plain settings of fewest bits with no more distortion than ``point``, if fewer.
 
-    Both are fitted on one half of the samples and measured on the other; the transform's streams
-    are counted with their framing. ``doubtful_only``: skip the work where samples abound.
+    Both are fitted on one half of the samples and measured on the other, of few samples on most
+    and on the rest in turns; the transform's streams are counted with their framing.
+    ``doubtful_only``: skip the work where samples abound.
     ``wanted``: the distortion that ``point`` misses; settings that meet it may take more bits.
     """
     kept, missed = found.kept, wanted is not None
-    if len(kept) < 4 or (doubtful_only and not missed and not doubtful(shape, found.nsamples)):
+    unsure = doubtful(shape, found.nsamples)
+    if len(kept) < 4 or (doubtful_only and not missed and not unsure):
         return None
-    fit, code = Halves(kept).pairs[0]
-    fit, code = (part.spread(TRIAL_VALUES).copied() for part in (fit, code))
-    mean = fit.features.mean(0, dtype=np.float64).astype(np.float32)
-    whole = power(code, mean)
-    nearest = whole * point.distortion
-    allowed = whole * wanted if missed else nearest
+    few = unsure and len(kept) <= FEW
+    pairs = [[part.spread(TRIAL_VALUES).copied() for part in pair]
+             for pair in Halves(kept, folds=few).pairs[: None if few else 1]]  # fmt: skip
+    whole = sum(
+        len(code) * power(code, fit.features.mean(0, dtype=np.float64).astype(np.float32))
+        for fit, code in pairs
+    )
+    allowed = wanted if missed else point.distortion
     if kept.gradients is None and not missed:
         allowed /= BLIND
     ours = point.bits + 8 * STREAM_BYTES / kept.sample_size
 
-    def moved(codec: Codec) -> float:
-        return power(code.moved(codec.simulate(code.features)), np.float32(0))
+    def moved(codecs: Sequence[Codec]) -> float:
+        costs = [
+            len(code) * power(code.moved(codec.simulate(code.features)), np.float32(0))
+            for codec, (_, code) in zip(codecs, pairs, strict=True)
+        ]
+        return sum(costs) / whole
 
-    extra = {"channel_axis": 1, "batched": True}
-    return cheapest_rival(plain, fit.features, extra, [code.features], ours, moved,
-                          nearest=nearest, allowed=allowed, wanted=wanted)  # fmt: skip
+    turns = [(fit.features, [code.features]) for fit, code in pairs]
+    return cheapest_rival(plain, turns, {"channel_axis": 1, "batched": True}, ours, moved,
+                          nearest=point.distortion, allowed=allowed, wanted=wanted)  # fmt: skip
 
 
 def doubtful(shape: Shape, samples: int) -> bool:

@@ -16,7 +16,7 @@ from ..codec.codec import Codec
 from ..codec.names import NAN_POLICIES
 from ..transform.fit import Fitted, finish, fit
 from ..transform.geometry import Geometry, Layout, candidates
-from ..transform.steps import Goal, find_step
+from ..transform.steps import Goal
 from ..transform.survey import survey
 from ..transform.trial import Point
 from .pairs import Pairs
@@ -152,15 +152,16 @@ class Prepared:
 
     def find_step(self) -> Point:
         """The step that meets the goal, by the gradients alone."""
-        if self.goal.bits is None:
-            return self.fitted.find_step(self.goal)
         fitted, wanted, goal = self.fitted, self.wishes.target_bits, self.goal
         few = doubtful(fitted.shape, fitted.survey.nsamples) and len(fitted.survey.kept) > 1
-        trials = fitted.folded() if few else fitted.trials
+        if few:
+            fitted = replace(fitted, trials=fitted.folded())
+        if goal.bits is None:
+            return fitted.find_step(goal)
         samples = list(self._some())
         for _ in range(CHECKS):
-            point = find_step(trials, goal)
-            bits = measured_bits(self.codec(point.step), samples)
+            point = fitted.find_step(goal)
+            bits = measured_bits([self.codec(point.step)], [samples])
             if bits <= wanted:
                 break
             goal = Goal(bits=goal.bits * 0.99 * wanted / bits)

@@ -1,24 +1,42 @@
 """Inputs held out of a fit, and how far the model's outputs move on them, without labels."""
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 from torch import Tensor, nn
 
 from ..base.checks import choose
+from ..calibration.samples import Batches as Samples
 from ..codec.codec import Codec
 from .features import Batches, batches_of, run
 from .layers import Select, nest, pick, replace, unnest
 from .names import one_layer
-from .outputs import MEASURES, Measure, Outputs, flatten
+from .outputs import MEASURES, Measure, Outputs
 
-__all__ = ["ENOUGH", "HELD_MAX", "HeldOut", "held_out_batches"]
+__all__ = ["HELD_MAX", "NEAR", "HeldOut", "Picked", "held_out_batches", "in_turns"]
 
 SHARE, SHARE_OF_FEW = 5, 3  # every so manieth batch is held out of a fit that is judged
 ENOUGH = 80  # inputs held out that find a transform's step by themselves
 FEW = SHARE * ENOUGH  # inputs, below which it is the larger share
 HELD_MAX = 128  # arrays of features of them at most
+TURNS = 8  # of few inputs
+NEAR = 0.03  # relative, of the distortion wished for
+
+
+class Picked:
+    """Some of the batches of samples; may be walked as often as the whole."""
+
+    def __init__(self, samples: Samples, chosen: Sequence[bool]) -> None:
+        self._samples, self._chosen = samples, chosen
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        return itertools.compress(self._samples, self._chosen)
+
+    def walk(self, what: str) -> Iterator[np.ndarray]:
+        """See :meth:`Samples.walk`."""
+        return itertools.compress(self._samples.walk(what), self._chosen)
 
 
 class HeldOut:
@@ -34,28 +52,44 @@ class HeldOut:
         measure: str,
     ) -> None:
         self._model, self._layer, self._select = model, layer, select
-        self._forward, self._outputs = forward, outputs
-        self._batches: list[Any] = []
+        self._forward, self._counted = forward, outputs
+        self._batches: list[tuple[Any, int]] = []
         choose("distortion_measure", measure, MEASURES)
         self._measure = Measure(measure)
         self._settled = False
 
-    def add(self, batch: Any) -> None:
-        """Keep one batch of inputs."""
-        self._batches.append(batch)
+    def add(self, batch: Any, turn: int = 0) -> None:
+        """Keep one batch of inputs, of those that are held out in a turn."""
+        self._batches.append((batch, turn))
         self._measure.reference(self._run(batch, None))
 
     @property
     def kind(self) -> str:
-        """What is measured, "kl" or "variance", once it is decided."""
+        """What is measured, "kl" or "variance"."""
+        self._settle()
         return self._measure.kind
 
-    def distortion(self, codec: Codec) -> float:
-        """How far the outputs move with this codec at the layer; see :class:`Measure`."""
+    @property
+    def inputs(self) -> int:
+        """How many there are."""
+        return sum(_size(batch) for batch, _ in self._batches)
+
+    def distortion(self, *codecs: Codec) -> float:
+        """How far the outputs move with each turn's codec at the layer; see :class:`Measure`."""
+        return self._measure.compare(self._outputs(codecs))
+
+    def bound(self, *codecs: Codec) -> float:
+        """Its upper confidence bound; see :meth:`Measure.bound`."""
+        return self._measure.bound(self._outputs(codecs))
+
+    def _outputs(self, codecs: Sequence[Codec]) -> list[Any]:
+        self._settle()
+        return [self._run(batch, codecs[turn]) for batch, turn in self._batches]
+
+    def _settle(self) -> None:
         if not self._settled:
             self._measure.settle()
             self._settled = True
-        return self._measure.compare([self._run(batch, codec) for batch in self._batches])
 
     def _run(self, batch: Any, codec: Codec | None) -> Any:
         def tap(module: nn.Module, inputs: Any, output: Any) -> Any:
@@ -74,7 +108,30 @@ class HeldOut:
         finally:
             if handle is not None:
                 handle.remove()
-        return output if self._outputs is None else self._outputs(output)
+        return output if self._counted is None else self._counted(output)
+
+
+def in_turns(loader: Batches) -> tuple[list[tuple[Any, int]] | None, Iterator[Any]]:
+    """(all inputs in parts, each with its turn to be held out; None of many), (all batches).
+
+    Few are those of which a third would be fewer than ``ENOUGH``. Fewer batches than turns are cut.
+    """
+    first: list[Any] = []
+    count = 0
+    rest = iter(batches_of(loader))
+    for batch in rest:
+        first.append(batch)
+        count += _size(batch)
+        if count >= SHARE_OF_FEW * ENOUGH:
+            return None, itertools.chain(first, rest)
+    parts = [(batch, index % TURNS) for index, batch in enumerate(first)]
+    if len(first) < TURNS:
+        parts = [pair for batch in first for pair in _turned(batch)]
+    return parts, iter(first)
+
+
+def _turned(batch: Any) -> Iterator[tuple[Any, int]]:
+    return ((part, turn) for turn, part in enumerate(_parts(batch, TURNS)))
 
 
 def held_out_batches(loader: Batches) -> Iterator[tuple[Any, bool]]:
@@ -99,7 +156,16 @@ def held_out_batches(loader: Batches) -> Iterator[tuple[Any, bool]]:
 
 def _size(batch: Any) -> int:
     """The length of a batch's first tensor."""
-    return next((len(t) for _, t in flatten(batch) if t.ndim), 1)
+    return next((len(t) for t in _tensors(batch) if t.ndim), 1)
+
+
+def _tensors(batch: Any) -> Iterator[Tensor]:
+    """Those of any type, tokens as well, in nested containers."""
+    if isinstance(batch, Tensor):
+        yield batch
+    elif isinstance(batch, (Mapping, tuple, list)):
+        for item in batch.values() if isinstance(batch, Mapping) else batch:
+            yield from _tensors(item)
 
 
 def _parts(batch: Any, count: int) -> list[Any]:

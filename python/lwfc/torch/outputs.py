@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ..base.errors import ParameterError
+from ..calibration.scores import upper_bound
 
 __all__ = ["MEASURES", "Measure", "Outputs", "flatten"]
 
@@ -86,33 +87,63 @@ class Measure:
 
     def compare(self, outputs: list[Any]) -> float:
         """The distortion of the same batches' outputs with a codec in place."""
-        pairs = list(zip(self._references, (dict(flatten(o)) for o in outputs), strict=True))
-        if self.kind == "kl":
-            total, count = 0.0, 0
-            for reference, found in pairs:
-                for path, before in reference.items():
-                    p = before.log_softmax(1)
-                    q = found[path].detach().double().cpu().log_softmax(1)
-                    total += float((p.exp() * (p - q)).sum())
-                    count += len(p)
-            return total / max(1, count)
-        errors: dict[tuple[Any, ...], list[float]] = {}
-        for reference, found in pairs:
+        shares = []
+        for path, parts in self._errors(outputs).items():
+            sums = sum(float(part.sum()) for part in parts)
+            shares.append(sums / sum(map(self._count, parts)) / self._unit(path))
+        return _mean(shares)
+
+    def bound(self, outputs: list[Any]) -> float:
+        """The upper confidence bound of :meth:`compare`, from how much samples differ in it."""
+        bounds = []
+        for path, parts in self._errors(outputs).items():
+            each = torch.cat([_of_samples(part, self.kind) for part in parts]) / self._unit(path)
+            error = float(each.std()) / math.sqrt(len(each)) if len(each) > 1 else 0.0
+            bounds.append(upper_bound(float(each.mean()), error))
+        return _mean(bounds)
+
+    def _errors(self, outputs: list[Any]) -> dict[tuple[Any, ...], list[Tensor]]:
+        """What each number of the outputs adds, batch by batch.
+
+        Errors: ParameterError where nothing can be compared.
+        """
+        errors: dict[tuple[Any, ...], list[Tensor]] = {}
+        for reference, output in zip(self._references, outputs, strict=True):
+            found = dict(flatten(output))
             for path, before in reference.items():
                 after = found.get(path)
-                if after is None or after.shape != before.shape or not self._variances[path] > 0:
+                if after is None or after.shape != before.shape or not self._unit(path) > 0:
                     continue
-                sums = errors.setdefault(path, [0.0, 0.0])
-                sums[0] += float((after.detach().double().cpu() - before).square().sum())
-                sums[1] += before.numel()
+                after = after.detach().double().cpu()
+                if self.kind == "kl":
+                    p, q = before.log_softmax(1), after.log_softmax(1)
+                    error = p.exp() * (p - q)
+                else:
+                    error = (after - before).square()
+                errors.setdefault(path, []).append(error)
         if not errors:
             raise ParameterError(
                 "no output keeps its shape from run to run, so distortion cannot be measured: map "
                 "the outputs to tensors of fixed shape with outputs=, or give step="
             )
-        shares = [e / n / self._variances[path] for path, (e, n) in errors.items()]
-        mean = sum(shares) / len(shares)
-        return mean if math.isfinite(mean) else math.inf
+        return errors
+
+    def _unit(self, path: tuple[Any, ...]) -> float:
+        return 1.0 if self.kind == "kl" else self._variances[path]
+
+    def _count(self, errors: Tensor) -> int:
+        return len(errors) if self.kind == "kl" else errors.numel()
+
+
+def _of_samples(errors: Tensor, kind: str) -> Tensor:
+    """One number a sample; of outputs that have none, one in all."""
+    rows = errors.flatten(1) if errors.ndim > 1 else errors.reshape(-1, 1)
+    return rows.sum(1) if kind == "kl" else rows.mean(1)
+
+
+def _mean(values: list[float]) -> float:
+    mean = sum(values) / len(values)
+    return mean if math.isfinite(mean) else math.inf
 
 
 def _decides(logits: Tensor) -> bool:

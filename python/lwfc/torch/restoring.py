@@ -4,7 +4,6 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-import numpy as np
 from torch import Tensor
 
 from ..base.errors import CalibrationWarning, ParameterError
@@ -14,21 +13,9 @@ from ..calibration.calibrate import calibrate
 from ..calibration.samples import Batches as Samples
 from ..codec.codec import Codec
 from .features import Batches
-from .heldout import HELD_MAX, HeldOut, held_out_batches
+from .heldout import HELD_MAX, HeldOut, Picked, held_out_batches
 
 __all__ = ["calibrate_restored"]
-
-
-class _Fitted:
-    """The samples whose batches are not held out; may be walked as often as the whole."""
-
-    def __init__(self, samples: Samples, held: list[bool]) -> None:
-        self._samples, self._held = samples, held
-
-    def __iter__(self) -> Iterator[np.ndarray]:
-        for number, batch in enumerate(self._samples):
-            if not self._held[number]:
-                yield batch
 
 
 @takes_progress
@@ -45,6 +32,7 @@ def calibrate_restored(
     Batches held out judge what is fitted on the others; the choice is fitted on all.
     """
     held: list[bool] = []  # of each array of features
+    others: list[bool] = []
 
     def arrays() -> Iterator[Tensor]:
         for batch, back in held_out_batches(loader):
@@ -53,10 +41,11 @@ def calibrate_restored(
                 held_out.add(batch)
             for x in features_of(batch):
                 held.append(back)
+                others.append(not back)
                 yield x
 
     with Samples(arrays(), progress, batched=True) as samples:
-        errors = _judge(_Fitted(samples, held), held, held_out, options)
+        errors = _judge(Picked(samples, others), held, held_out, options)
         worse = errors is not None and errors["restored"] > errors["plain"]
         chosen = _plain(options) if worse else options
         codec = calibrate(samples, progress=progress, **chosen)
@@ -72,7 +61,7 @@ def calibrate_restored(
 
 
 def _judge(
-    fitted: _Fitted, held: list[bool], held_out: HeldOut, options: dict[str, Any]
+    fitted: Picked, held: list[bool], held_out: HeldOut, options: dict[str, Any]
 ) -> dict[str, Any] | None:
     """The outputs' distortion with and without restoration; None where it cannot be measured."""
     with warnings.catch_warnings():

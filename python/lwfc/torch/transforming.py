@@ -23,15 +23,14 @@ from ..calibration.transforming import (
 )
 from ..codec.codec import Codec
 from ..transform.clamp import GAIN, ends_of
-from ..transform.steps import Goal, bisected
+from ..transform.steps import bisected
 from ..transform.trial import Point
 from .features import Batches
 from .gradients import Projections
-from .heldout import ENOUGH, HELD_MAX, HeldOut, held_out_batches
+from .heldout import HELD_MAX, NEAR, HeldOut, held_out_batches, in_turns
+from .turns import calibrate_few
 
 __all__ = ["calibrate_transform", "collected", "judged", "with_held_out"]
-
-NEAR = 0.03  # relative, of the distortion wished for
 
 
 @contextlib.contextmanager
@@ -77,12 +76,14 @@ def calibrate_transform(
     """:func:`lwfc.torch.calibrate` with ``transform`` "dct" or "auto"."""
     wishes = TransformOptions.of(transform, options)
     searching = wishes.goal(1 << 30).distortion is not None
+    if searching:
+        few, loader = in_turns(loader)
+        if few is not None:
+            return calibrate_few(few, wishes, projections, held_out)
     with collected(loader, wishes, projections, held_out if searching else None) as found:
         prepared, own = found
         if own is None:
             return decided(calibrate, prepared, prepared.find_step())
-        if own.nsamples < ENOUGH and prepared.fitted.survey.kept.gradients is not None:
-            return _of_few(prepared, held_out, own)
         prepared, point = judged(prepared, held_out)
         rival, missed = None, prepared.missed(point)
         if transform == "auto" or missed:
@@ -98,20 +99,6 @@ def calibrate_transform(
 def with_held_out(prepared: Prepared, own: Pairs | None) -> Prepared:
     """The same shape fitted to all samples."""
     return prepared if own is None else prepared.refitted(prepared.pairs.joined(own))
-
-
-def _of_few(prepared: Prepared, held_out: HeldOut, own: Pairs) -> Codec:
-    """The smaller of the steps that a few held-out inputs and all samples' gradients allow.
-
-    Outputs of a few inputs may all be certain, and then bear anything; the gradients of halves see
-    every sample once.
-    """
-    seen, point = find_step(prepared, held_out), prepared.find_step()
-    if seen.step < point.step:
-        point = prepared.fitted.find_step(Goal(step=seen.step))
-    moved = held_out.distortion(prepared.codec(point.step))
-    notes = {"distortion": moved, "distortion_measure": held_out.kind}
-    return decided(calibrate, with_held_out(prepared, own), point, **notes)
 
 
 def judged(prepared: Prepared, held_out: HeldOut) -> tuple[Prepared, Point]:
@@ -146,10 +133,11 @@ def _smaller(prepared: Prepared, point: Point, held_out: HeldOut, own: Pairs) ->
     If the transform misses the distortion wished for, the plain settings that meet it.
     """
     x = list(own.samples())
-    ours = measured_bits(prepared.codec(point.step), x)
+    ours = measured_bits([prepared.codec(point.step)], [x])
     wanted = prepared.goal.distortion if prepared.missed(point) else None
     return cheapest_rival(
-        calibrate, prepared.pairs.samples(), prepared.wishes.common, x, ours, held_out.distortion,
+        calibrate, [(prepared.pairs.samples(), x)], prepared.wishes.common, ours,
+        lambda codecs: held_out.distortion(*codecs),
         nearest=point.distortion, allowed=point.distortion if wanted is None else wanted,
         wanted=wanted,
     )  # fmt: skip

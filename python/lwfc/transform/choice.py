@@ -12,7 +12,7 @@ from .steps import Goal, find_step, together
 from .survey import Kept, Part
 from .trial import Coefficients, Point, Trial, coefficients, moments_of, power
 
-__all__ = ["Halves", "choose_shape", "folded", "vectors_of"]
+__all__ = ["FEW", "Halves", "choose_shape", "folded", "vectors_of"]
 
 SMALL_FILES = 100  # channels from which matrices are shared by bands
 MATRIX_VALUES = 1 << 25  # float64 of one set of second moments
@@ -29,7 +29,7 @@ MARGIN = 0.03  # by how much of its bits a finalist may lie behind
 SMOOTHS = 0.3  # no smoothing of many samples' statistics makes up for being so far behind
 MAP_SHARE = 0.3  # of the codec file: a mean map below it is not questioned
 FEW = 64  # samples up to which both halves take turns
-FOLDS = 8
+FOLDS, FOLDS_OF_MANY = 8, 4
 ROUGHLY = 0.2  # the same where only a neighbourhood is wanted
 EQUAL = 0.3  # log of the ratio of distortions within which SLOPE is good enough
 APPROACHES, FARTHEST = 6, 2.0
@@ -40,19 +40,20 @@ Say = Callable[[str], None]
 class Halves:
     """Two halves of the samples in interleaved runs: one fits, the other is coded.
 
-    ``channels``: of the tensor, where the samples are kept in a subspace. ``folds``: so many parts
+    ``channels``: of the tensor, where the samples are kept in a subspace. ``folds``: several parts
     in place of halves; each is coded in turn, and the others fit. ``glance``: feature values that
     a first look codes.
     """
 
-    def __init__(self, kept: Kept, channels: int | None = None, folds: int | None = None) -> None:
+    def __init__(self, kept: Kept, channels: int | None = None, folds: bool = False) -> None:
         self._channels = channels or kept.features.shape[1]
         self.glance = max(FIRST_VALUES, FIRST_SAMPLES * kept.sample_size)
         # Gradients of a few other samples do not see what a sample's own direction takes.
         self.crossed = len(kept) > FEW
         self._known: dict[tuple, tuple[Second, Second | None]] = {}
-        if folds is not None:
-            runs = np.arange(len(kept)) * folds // len(kept)
+        if folds:
+            count = min(FOLDS if len(kept) <= FEW else FOLDS_OF_MANY, len(kept))
+            runs = np.arange(len(kept)) * count // len(kept)
             self.pairs = [
                 (kept.take(np.flatnonzero(runs != turn)), kept.take(np.flatnonzero(runs == turn)))
                 for turn in np.unique(runs)
@@ -187,7 +188,7 @@ def folded(kept: Kept, shape: Shape, channels: int) -> list[Trial]:
     With few samples a matrix, halves leave as many directions without a column as there are
     samples fewer, and the codec takes more bits than they do.
     """
-    halves = Halves(kept, channels, min(FOLDS, len(kept)))
+    halves = Halves(kept, channels, folds=True)
     return [Trial(shape, part) for part in halves.transformed(shape, halves.glance)]
 
 

@@ -1,7 +1,7 @@
 """The transform's fit: from samples and gradients to sections of codec files, at any step."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -61,6 +61,11 @@ class Fitted:
         if self.space is not None:
             kept = self.space.kept(kept, self.survey.mean.astype(np.float32))
         return folded(kept, self.shape, len(self.mean))
+
+    def light(self) -> "Fitted":
+        """The same with one sample alone: all that is left are sections, the clamp being known."""
+        kept = self.survey.kept
+        return replace(self, survey=replace(self.survey, kept=kept.every(len(kept), 0)))
 
     def clamp(self, step: float) -> tuple[float, float] | None:
         """The decoder's clamp if held-out samples gain by it; see :func:`clamp_of`."""

@@ -32,12 +32,13 @@ class Goal:
 
 
 def together(trials: Sequence[Trial], step: float, crossed: bool = False) -> Point:
-    """The mean over trials; ``crossed`` as in :meth:`Trial.at`."""
+    """What all trials' samples take and lose; ``crossed`` as in :meth:`Trial.at`."""
     points = [trial.at(step, crossed) for trial in trials]
+    weights = np.array([trial.weight for trial in trials])
     return Point(
         step,
         float(np.mean([p.bits for p in points])),
-        float(np.mean([p.distortion for p in points])),
+        float(weights / weights.sum() @ [p.distortion for p in points]),
     )
 
 

@@ -111,6 +111,11 @@ class Trial:
             self._slopes = [self.basis.adjoint(draw) for draw in parts.slopes]
 
     @property
+    def weight(self) -> float:
+        """What sending nothing of the coded samples costs, all in all."""
+        return self._parts.whole * self._parts.samples
+
+    @property
     def deviation(self) -> float:
         """Root mean square of the coefficients: a step beyond it leaves little."""
         return float(np.sqrt(np.mean(np.square(self._coded, dtype=np.float64))))
