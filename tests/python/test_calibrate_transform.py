@@ -186,6 +186,50 @@ def test_one_sample_and_samples_beyond_squaring_are_told():
         lwfc.calibrate(1e20 * maps(), transform="dct")
 
 
+def test_values_far_beyond_all_others_are_left_out_and_told():
+    x, endless = maps(), maps()
+    x[7, 3, 2, 2], endless[7, 3, 2, 2] = 1e30, np.inf
+    with pytest.warns(lwfc.CalibrationWarning, match="1 of them, are left out"):
+        codec = lwfc.calibrate(x, transform="dct", distortion=0.1)
+    assert codec == lwfc.calibrate(endless, transform="dct", distortion=0.1)
+    check_stream(codec, x)
+
+
+@pytest.mark.parametrize(
+    ("samples", "channels", "gradient", "message"),
+    [
+        (np.s_[7:8], np.s_[:], 1, "lies in 1 of 60 samples"),
+        (np.s_[7:8], np.s_[2:3], 1, "lies in 1 of 60 samples"),
+        (np.s_[:], np.s_[3:4], 1, "lies in 1 of 20 channels .3.: .*metric="),
+        (np.s_[:0], np.s_[:], 1e3, "gradients' power lies in 1 of 60 samples"),
+    ],
+)
+def test_power_that_lies_in_few_samples_or_channels_is_told(samples, channels, gradient, message):
+    x = maps((60, 20, 6, 6))
+    metric = gradients(x)[0]
+    x[samples, channels] *= 1e3
+    metric[:, 7] *= gradient
+    with pytest.warns(lwfc.CalibrationWarning, match=message):
+        lwfc.calibrate(x, transform="dct", metric=None if gradient == 1 else metric)
+
+
+def test_gradients_that_are_not_finite_are_told():
+    x = maps()
+    g = gradients(x)[0]
+    g[0, 3, 2, 1, 1] = np.inf
+    with pytest.warns(lwfc.CalibrationWarning, match="NaN or infinite, 1 of them, count as 0"):
+        lwfc.calibrate(x, transform="dct", metric=g)
+
+
+def test_distortions_beyond_the_decoder_s_integers_are_told():
+    x = maps()
+    codec = lwfc.calibrate(x, transform="dct", distortion=1e-4)  # warnings are errors
+    assert codec.metadata["distortion"] <= 1.1e-4
+    with pytest.warns(lwfc.CalibrationWarning, match="integers lose .* ask for no less"):
+        codec = lwfc.calibrate(x, transform="dct", distortion=1e-6)
+    assert 1e-6 < codec.metadata["distortion"] < 1e-4
+
+
 def test_no_step_is_finer_than_symbols_hold():
     x = maps()
     with pytest.warns(lwfc.CalibrationWarning, match="at best"):

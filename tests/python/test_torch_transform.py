@@ -20,9 +20,10 @@ import lwfc.torch as lt  # noqa: E402
 from lwfc.calibration.pairs import Pairs  # noqa: E402
 from lwfc.calibration.rivals import PLAIN, Rival  # noqa: E402
 from lwfc.calibration.samples import Batches  # noqa: E402
-from lwfc.calibration.transforming import TransformOptions, prepare  # noqa: E402
+from lwfc.calibration.transforming import Prepared, TransformOptions, prepare  # noqa: E402
 from lwfc.torch.features import feed  # noqa: E402
 from lwfc.torch.gradients import DRAWS, Projections  # noqa: E402
+from lwfc.torch.heldout import in_turns  # noqa: E402
 from lwfc.torch.outputs import Measure, flatten  # noqa: E402
 from lwfc.torch.transforming import judged  # noqa: E402
 
@@ -215,6 +216,13 @@ def test_measures_are_those_of_their_formulas():
         measure.settle()
         assert measure.compare([after[:15], after[15:]]) == pytest.approx(float(expected), rel=1e-5)
         assert measure.compare([before[:15], before[15:]]) == 0
+        if kind == "kl":
+            p, q = before.double().log_softmax(1), after.double().log_softmax(1)
+            each = (p.exp() * (p - q)).sum(1)
+        else:
+            each = (after - before).double().square().mean(1) / before.double().var(correction=0)
+        bound = each.mean() + 1.645 * each.std() / math.sqrt(40)
+        assert measure.bound([after[:15], after[15:]]) == pytest.approx(float(bound), rel=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -281,6 +289,36 @@ def test_few_inputs_held_out_do_not_find_the_step_alone():
     many = lt.calibrate(model, "middle", images(400).split(20), **options)
     assert few.metadata["step"] <= 1.3 * many.metadata["step"]
     assert few.metadata["distortion"] <= 0.01
+
+
+@pytest.mark.parametrize("sizes", [(20,), (9, 11), (1,) * 20, (5,) * 4])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.int64])
+def test_few_inputs_take_turns_and_many_do_not(sizes, dtype):
+    x = torch.arange(20).to(dtype)
+    parts, whole = in_turns(iter(x.split(sizes)))
+    assert torch.equal(torch.cat([part for part, _ in parts]), x)
+    assert torch.equal(torch.cat(list(whole)), x)
+    counts = collections.Counter(turn for _, turn in parts)
+    assert len(counts) > 4 and max(counts) < 8
+    many = torch.arange(400).split(50)
+    parts, whole = in_turns(iter(many))
+    assert parts is None and torch.equal(torch.cat(list(whole)), torch.arange(400))
+
+
+def test_few_inputs_are_each_held_out_of_a_fit_and_all_are_fitted(monkeypatch):
+    fitted = []
+    whole = Prepared.refitted
+
+    def refitted(self, pairs):
+        fitted.append(pairs.nsamples)
+        return whole(self, pairs)
+
+    monkeypatch.setattr(Prepared, "refitted", refitted)
+    model = Net(lambda y: {"a": y, "b": y[:, :2].square()})
+    codec = lt.calibrate(model, "middle", images(24), transform="dct", distortion=0.02)
+    assert fitted == [21] * 8
+    assert codec.metadata["samples"] == 24
+    assert 0.002 < codec.metadata["distortion"] <= 0.02
 
 
 @pytest.mark.parametrize(

@@ -145,9 +145,17 @@ class Pairs:
                 x = x[:, 0]  # noqa: PLW2901
             elif gradients is not None:
                 own = gradients.take(x.shape)
-            yield self._maps(x), None if own is None else np.stack([self._maps(g) for g in own])
+            yield self.maps(x), None if own is None else np.stack([self.maps(g) for g in own])
 
-    def _maps(self, x: np.ndarray) -> np.ndarray:
+    def beside(self, values: int) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray | None]]:
+        """(samples as they came, and as :meth:`walk` gives them), cut to about ``values`` each."""
+        for x, (maps, gradients) in zip(self.samples(), self.walk("samples"), strict=True):
+            count = max(1, values * len(x) // max(1, x.size))
+            rows = count * len(maps) // len(x)  # a sample's places may be samples of their own
+            yield x[:count], maps[:rows], None if gradients is None else gradients[:, :rows]
+
+    def maps(self, x: np.ndarray) -> np.ndarray:
+        """Samples (n, ...) as maps; see :class:`Layout`."""
         if self._varies:
             axis = channel_axis_of(x.ndim, self.channel_axis)
             return np.moveaxis(x, axis, -1).reshape(-1, self.layout.channels, 1, 1)

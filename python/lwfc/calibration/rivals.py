@@ -52,7 +52,7 @@ class Rival:
         if self.missed is not None:
             return (
                 "no step of the transform brings held-out samples' distortion near "
-                f"{self.missed:.3g}, which more samples would: fell back to the plain profile "
+                f"{self.missed:.3g}, which more samples may: fell back to the plain profile "
                 f"({self.bits:.3g} bits an element)"
             )
         return (

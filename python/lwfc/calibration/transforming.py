@@ -15,10 +15,11 @@ from ..base.warn import warn_caller
 from ..codec.codec import Codec
 from ..codec.names import NAN_POLICIES
 from ..transform.fit import Fitted, finish, fit
-from ..transform.geometry import Geometry, Layout, candidates
 from ..transform.steps import Goal
 from ..transform.survey import survey
 from ..transform.trial import Point
+from .blocks import geometries_of
+from .decoded import decoded_distortion
 from .pairs import Pairs
 from .rivals import STREAM_BYTES, Rival, doubtful, measured_bits, smaller_rival
 from .samples import opened
@@ -38,6 +39,7 @@ __all__ = [
 TRANSFORMS = ("none", "dct", "auto")
 DISTORTION = 0.02  # aimed at where nothing is asked for
 MISSED = 1.2  # times the distortion wished for: no longer nearly met
+FINE = 1e-3  # distortion below which the decoder's integers may be too coarse
 CHECKS = 6  # of the bits wished for against those of the codec itself
 MEASURED = 1 << 20  # feature values that it codes for that
 WISHES = ("step", "distortion", "target_bits")
@@ -172,6 +174,19 @@ class Prepared:
         wanted = self.goal.distortion
         return wanted is not None and point.distortion > MISSED * wanted
 
+    def decoded(self, point: Point) -> Point:
+        """The point with what is lost where the decoder's integers lose more than its step does."""
+        lost = decoded_distortion(self.pairs, self.fitted.survey, self.codec(point.step))
+        return replace(point, distortion=max(point.distortion, lost))
+
+    def refined(self, point: Point) -> Point:
+        """The point of a step that makes up for the decoder's integers, if one does."""
+        found = self.decoded(point)
+        rest = self.goal.distortion - (found.distortion - point.distortion)
+        if found.distortion <= self.goal.distortion or rest <= 0:
+            return found
+        return self.decoded(replace(self, goal=Goal(distortion=rest)).find_step())
+
     def _some(self) -> Iterator[np.ndarray]:
         """The first samples, about ``MEASURED`` values."""
         count = 0
@@ -212,7 +227,7 @@ class Prepared:
 def prepare(pairs: Pairs, wishes: TransformOptions) -> Prepared:
     """Survey, choose, fit. Errors: ParameterError for blocks, steps and samples that cannot be."""
     goal = wishes.goal(pairs.sample_size)
-    geometries = _geometries(pairs.layout, wishes.block)
+    geometries = geometries_of(pairs.layout, wishes.block)
     found = survey(pairs)
     if wishes.nan == "raise" and found.nonfinite:
         raise ParameterError(
@@ -236,6 +251,8 @@ def prepare(pairs: Pairs, wishes: TransformOptions) -> Prepared:
 
 def decided(plain: Callable[..., Codec], prepared: Prepared, point: Point, **notes: Any) -> Codec:
     """The codec at a point, or the plain one if that is smaller on held-out halves."""
+    if prepared.goal.distortion is not None and prepared.goal.distortion < FINE:
+        point = prepared.refined(point)
     rival = smaller_rival(
         plain,
         prepared.fitted.survey,
@@ -255,12 +272,14 @@ def decided(plain: Callable[..., Codec], prepared: Prepared, point: Point, **not
 
 def warn_of_missed(prepared: Prepared, point: Point) -> None:
     """Say so where no step meets the distortion wished for."""
-    if prepared.missed(point):
-        warn_caller(
-            f"held-out samples' distortion is {point.distortion:.3g} at best, not "
-            f"{prepared.goal.distortion:.3g}: calibrate on more samples",
-            CalibrationWarning,
-        )
+    if not prepared.missed(point):
+        return
+    wanted, best = prepared.goal.distortion, point.distortion
+    predicted = prepared.fitted.find_step(Goal(step=point.step))
+    fine = prepared.decoded(predicted).distortion > predicted.distortion
+    text = "the decoder's integers lose" if fine else "held-out samples' distortion is"
+    remedy = "ask for no less" if fine else "calibrate on more samples"
+    warn_caller(f"{text} {best:.3g} at best, not {wanted:.3g}: {remedy}", CalibrationWarning)
 
 
 def fallen_back(plain: Callable[..., Codec], prepared: Prepared, rival: Rival) -> Codec:
@@ -268,32 +287,3 @@ def fallen_back(plain: Callable[..., Codec], prepared: Prepared, rival: Rival) -
     warn_caller(rival.text, CalibrationWarning)
     samples = prepared.pairs.samples()
     return plain(samples, bound=True, **rival.options, **prepared.wishes.common)
-
-
-def _geometries(layout: Layout, block: Any) -> list[Geometry]:
-    if block is None:
-        return candidates(layout)
-    if isinstance(block, str):
-        choose("block", block, ("map",))
-        sides = layout.height, layout.width
-    else:
-        try:
-            both = tuple(block) if np.ndim(block) else (block, block)
-            height, width = (int(side) for side in both)
-        except (TypeError, ValueError):
-            raise ParameterError(
-                f'block={block!r}: must be "map", a side, or a pair (height, width)'
-            ) from None
-        sides = min(height, layout.height), min(width, layout.width)
-    for name, side, whole in zip(
-        ("height", "width"), sides, (layout.height, layout.width), strict=True
-    ):
-        if side < 1 or whole % side:
-            divisors = [d for d in range(1, min(whole, 64) + 1) if whole % d == 0]
-            raise ParameterError(
-                f"block={block!r}: blocks are never padded, so its {name} must divide {whole}: "
-                f"one of {', '.join(map(str, divisors))}"
-            )
-    if not layout.fits(*sides):
-        raise ParameterError(f"block={block!r}: a block's sides are at most 64")
-    return [layout.geometry(*sides)]

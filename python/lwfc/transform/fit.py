@@ -10,6 +10,7 @@ from ..base.warn import warn_caller
 from .basis import Basis, Second, Shape, make_basis
 from .choice import Say, choose_shape, folded
 from .clamp import clamp_of
+from .dominant import dominant
 from .geometry import Geometry, cosines
 from .integer import INT16, fraction_bits, integer_matrix
 from .rate import live_columns, make_tables, quantized
@@ -143,12 +144,25 @@ def fit(
 
 
 def _check_samples(found: Survey) -> None:
-    """Warn of a single sample, refuse numbers beyond squaring."""
+    """Warn of samples that mislead, refuse numbers beyond squaring."""
     if found.nsamples == 1:
         warn_caller(
             "one sample does not tell how others differ, and this transform gives its values "
             "again for every other: calibrate on several, at best hundreds, or with "
             'transform="none"',
+            CalibrationWarning,
+        )
+    if found.absurd:
+        warn_caller(
+            f"values ten thousand times as far out as others, {found.absurd} of them, are left "
+            f"out, and inputs are clipped to about [{found.low:.3g}, {found.high:.3g}]; use "
+            'transform="none" if the model needs them',
+            CalibrationWarning,
+        )
+    if found.unknown:
+        warn_caller(
+            f"gradients that are NaN or infinite, {found.unknown} of them, count as 0, as if "
+            "errors there cost nothing: run the model in float32, or leave their samples out",
             CalibrationWarning,
         )
     named = ("samples", found.kept.features), ("gradients", found.kept.gradients)
@@ -157,8 +171,10 @@ def _check_samples(found: Survey) -> None:
         if most > LARGEST:
             raise ParameterError(
                 f"the {name} reach {most:.3g}, whose squares no float32 holds: scale them to at "
-                f"most {LARGEST:g}"
+                f"most {LARGEST:g}, or leave such numbers out"
             )
+    for text in dominant(found):
+        warn_caller(text, CalibrationWarning)
 
 
 def finish(

@@ -122,7 +122,8 @@ class Part:
 class Survey:
     """What one walk tells: the mean at every place, the range, the samples kept.
 
-    ``everything``: whether all samples are kept.
+    ``everything``: whether all samples are kept. ``absurd``: how many values lie outside the range
+    that is so far narrower than theirs; ``unknown``: gradients kept that were not finite.
     """
 
     mean: np.ndarray
@@ -132,6 +133,8 @@ class Survey:
     nonfinite: int
     kept: Kept
     everything: bool
+    absurd: int = 0
+    unknown: int = 0
 
     def without_gradients(self) -> "Survey":
         """The same, gradients forgotten."""
@@ -174,10 +177,30 @@ def survey(source: Source) -> Survey:
     if total is None or not np.any(count):
         raise ParameterError("the samples hold no finite value: nothing to calibrate on")
     kept = _joined(parts)
-    low, high = _fenced(kept.features, low, high)
+    fence, absurd = _fenced(kept.features, low, high), 0
+    if fence != (low, high):
+        total, count, low, high, absurd = _inside(source, *fence)
     mean = np.clip(total / np.maximum(count, 1), low, high)
-    found = Survey(mean, low, high, nsamples, nonfinite, kept, stride == 1)
+    unknown = 0
+    if kept.gradients is not None:
+        unknown = kept.gradients.size - int(np.count_nonzero(np.isfinite(kept.gradients)))
+    found = Survey(mean, low, high, nsamples, nonfinite, kept, stride == 1, absurd, unknown)
     return replace(found, kept=found.clean(kept.features, kept.gradients))
+
+
+def _inside(
+    source: Source, low: float, high: float
+) -> tuple[np.ndarray, np.ndarray, float, float, int]:
+    """(sums, counts, least, largest, how many are not) of the finite values inside a range."""
+    total, count, absurd = 0.0, 0, 0
+    least, largest = np.inf, -np.inf
+    for x, _ in source.walk("statistics"):
+        inside = (x >= low) & (x <= high)
+        least, largest = _extended(least, largest, x[inside])
+        total = total + np.where(inside, x, 0).sum(0, dtype=np.float64)
+        count = count + inside.sum(0)
+        absurd += int(np.count_nonzero(np.isfinite(x) & ~inside))
+    return total, count, least, largest, absurd
 
 
 def _joined(parts: list[Kept]) -> Kept:
@@ -201,7 +224,9 @@ def _fenced(features: np.ndarray, low: float, high: float) -> tuple[float, float
     sample = features.reshape(-1)[:: max(1, features.size >> 18)]
     sample = sample[np.isfinite(sample)]
     middle = float(np.median(sample)) if sample.size else 0.0
-    common = float(np.quantile(np.abs(sample - middle), 0.99)) if sample.size else 0.0
-    if common <= 0:
+    away = np.abs(sample - middle)
+    away = away[away > 0]
+    if not away.size:
         return low, high
+    common = float(np.quantile(away, 0.99))
     return max(low, middle - OUTLIER * common), min(high, middle + OUTLIER * common)
