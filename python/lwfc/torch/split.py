@@ -74,7 +74,8 @@ def split(
     check_plain(model)
     names = several(at)
     if not names:
-        raise ParameterError("at names no layer: pass a name, or several")
+        raise ParameterError("at names no layer: pass a name, or several; the explorer's rows "
+                             "without a cut have none")  # fmt: skip
     args, kwargs = arguments(model, example)
     failures: dict[str, Exception] = {}
     ways = (*WAYS, "hooks") if way is None else (way,)
