@@ -6,24 +6,46 @@
 #include "kernels/x86/context_half_avx2.h"
 
 LWFC_TARGET("avx2,bmi2")
+LWFC_INLINE void context_thresholds_as_avx2(uint8_t (*threshold)[LWFC_LANES],
+                                            const int8_t *const *score, const uint8_t *left,
+                                            const uint8_t *left2,
+                                            const struct lwfc_context_group *group,
+                                            const struct lwfc_context_scale *scale, int levels,
+                                            int scores)
+{
+    const struct context_link_avx2 link = context_link_avx2(scale);
+    __m256i c[LWFC_CONTEXT_LEVELS - 1], above[LWFC_CONTEXT_LEVELS - 1];
+    struct context_sum_avx2 near, far, unused;
+    struct context_sum_avx2 sum = {{_mm256_setzero_si256(), _mm256_setzero_si256()}};
+    context_masks_avx2(above, _mm256_loadu_si256((const __m256i *)left), levels);
+    context_after_avx2(&near, &unused, above, group, levels, scores, LWFC_LANES);
+    context_masks_avx2(above, _mm256_loadu_si256((const __m256i *)left2), levels);
+    context_after_avx2(&unused, &far, above, group, levels, scores, LWFC_LANES);
+    context_add_avx2(&sum, score, 0, &far, &near, scores);
+    context_starts_avx2(c, &sum, group, &link, levels, scores);
+    for (int k = 0; k < levels - 1; k++) {
+        _mm256_storeu_si256((__m256i *)threshold[k], c[k]);
+    }
+}
+
+#define CONTEXT_THRESHOLDS_AVX2(levels, scores)                                                 \
+    context_thresholds_as_avx2(threshold, score, left, left2, group, scale, levels, scores)
+
+LWFC_TARGET("avx2,bmi2")
 static void context_thresholds_avx2(uint8_t (*threshold)[LWFC_LANES], const int8_t *const *score,
                                     const uint8_t *left, const uint8_t *left2,
                                     const struct lwfc_context_group *group,
                                     const struct lwfc_context_scale *scale)
 {
-    const struct context_link_avx2 link = context_link_avx2(scale);
     const int levels = scale->levels;
-    __m256i c[LWFC_CONTEXT_LEVELS - 1], above[LWFC_CONTEXT_LEVELS - 1];
-    struct context_sum_avx2 near, far, unused;
-    struct context_sum_avx2 sum = {{_mm256_setzero_si256(), _mm256_setzero_si256()}};
-    context_masks_avx2(above, _mm256_loadu_si256((const __m256i *)left), levels);
-    context_after_avx2(&near, &unused, above, group, levels, scale->scores, LWFC_LANES);
-    context_masks_avx2(above, _mm256_loadu_si256((const __m256i *)left2), levels);
-    context_after_avx2(&unused, &far, above, group, levels, scale->scores, LWFC_LANES);
-    context_add_avx2(&sum, score, 0, &far, &near, scale->scores);
-    context_starts_avx2(c, &sum, group, &link, levels, scale->scores);
-    for (int k = 0; k < levels - 1; k++) {
-        _mm256_storeu_si256((__m256i *)threshold[k], c[k]);
+    if (levels == 2) {
+        CONTEXT_THRESHOLDS_AVX2(2, 1);
+    } else if (levels <= 4 && scale->scores == 1) {
+        levels == 3 ? CONTEXT_THRESHOLDS_AVX2(3, 1) : CONTEXT_THRESHOLDS_AVX2(4, 1);
+    } else if (levels <= 4) {
+        levels == 3 ? CONTEXT_THRESHOLDS_AVX2(3, 2) : CONTEXT_THRESHOLDS_AVX2(4, 2);
+    } else {
+        CONTEXT_THRESHOLDS_AVX2(levels, scale->scores);
     }
 }
 
