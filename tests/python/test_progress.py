@@ -1,9 +1,11 @@
 """progress=True and the command line's bar: from the start, gone at the end; lines in logs."""
 
+import io
 import os
 import signal
 import sys
 import threading
+from unittest import mock
 
 import pytest
 from common import features
@@ -84,6 +86,34 @@ def test_logs_get_whole_lines(capsys, monkeypatch):
         assert len(lines) == (6 if always else 5)
 
 
+def _study():
+    from lwfc.evaluation.study import Study
+
+    splits = {split: X + i for i, split in enumerate(("calibration", "tune", "test"))}
+    return Study("toy", splits, lambda x: x.mean((2, 3)))
+
+
+@pytest.mark.parametrize("stream", ["none", "closed", "without isatty", "broken pipe"])
+def test_work_goes_on_where_standard_error_takes_nothing(stream, monkeypatch):
+    closed, broken = io.StringIO(), io.StringIO()
+    closed.close()
+    monkeypatch.setattr(broken, "write", mock.Mock(side_effect=BrokenPipeError))
+    found = {"none": None, "closed": closed, "without isatty": object(), "broken pipe": broken}
+    monkeypatch.setattr("lwfc.base.progress.PAUSES", (0, 0))
+    monkeypatch.setattr(sys, "stderr", found[stream])
+    for progress in (None, True):
+        lwfc.tune(X, lambda codec: 1.0, grid=SMALL, progress=progress)
+
+
+def test_a_callable_that_raises_ends_an_evaluation():
+    def stop(done, total, what):
+        if done:
+            raise RuntimeError("enough")
+
+    with pytest.raises(RuntimeError, match="enough"):
+        lwfc.evaluate(_study(), "rans", points=1, progress=stop)
+
+
 def test_short_work_leaves_no_line(capsys):
     with Bar() as bar:
         bar(0, 3, "work")
@@ -93,11 +123,8 @@ def test_short_work_leaves_no_line(capsys):
 
 
 def test_tune_and_evaluate_tell_logs_where_they_are(capsys, monkeypatch):
-    from lwfc.evaluation.study import Study
-
     monkeypatch.setattr("lwfc.base.progress.PAUSES", (0, 0))
-    splits = {split: X + i for i, split in enumerate(("calibration", "tune", "test"))}
-    study = Study("toy", splits, lambda x: x.mean((2, 3)))
+    study = _study()
     calls = {
         "evaluate toy": lambda **options: lwfc.evaluate(study, "rans", points=1, **options),
         "tune": lambda **options: lwfc.tune(X, lambda codec: 1.0, grid=SMALL, **options),

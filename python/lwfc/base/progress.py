@@ -26,7 +26,7 @@ class Bar:
     """
 
     def __init__(self, wanted: bool = True, *, always: bool = False) -> None:
-        self._shown = wanted and (sys.stderr.isatty() or _in_notebook())
+        self._shown = wanted and (_on_terminal() or _in_notebook())
         self._lines = _Lines(always) if wanted and not self._shown else None
         self._what: str | None = None
         self._bar: Any = None
@@ -44,14 +44,13 @@ class Bar:
             return
         if self._tqdm is None:
             of = f"/{total}" if total else ""
-            sys.stderr.write(f"\r\033[K{what}: {done}{of}")
-            sys.stderr.flush()
+            _write(f"\r\033[K{what}: {done}{of}")
             self._what = what
             return
         if what != self._what or (self._bar is not None and done < self._bar.n):
             self.close()
             size = {}
-            if sys.stderr.isatty():  # where that tells no size, tqdm would write nothing at all
+            if _on_terminal():  # where that tells no size, tqdm would write nothing at all
                 columns, rows = shutil.get_terminal_size()
                 size = {"ncols": columns - 1, "nrows": rows}
             self._bar = self._tqdm(desc=what, total=total, leave=False, file=sys.stderr, **size)
@@ -65,7 +64,7 @@ class Bar:
             self._bar.close()
             self._bar = None
         elif self._shown and self._what is not None:
-            sys.stderr.write("\r\033[K")
+            _write("\r\033[K")
         self._what = None
 
     def __enter__(self) -> "Bar":
@@ -95,8 +94,21 @@ class _Lines:
         self._said = now
         minutes, seconds = divmod(int(now - self._begun), 60)
         of = f": {done} of {total}" if total else f": {done}" if done else ""
-        sys.stderr.write(f"lwfc, {minutes}:{seconds:02d} min: {what}{of}\n")
+        _write(f"lwfc, {minutes}:{seconds:02d} min: {what}{of}\n")
+
+
+def _write(text: str) -> None:
+    """To standard error, if it takes it: without one, or a pipe's other end, the work goes on."""
+    with contextlib.suppress(AttributeError, OSError, ValueError):
+        sys.stderr.write(text)
         sys.stderr.flush()
+
+
+def _on_terminal() -> bool:
+    """Whether standard error is one; services may have none, or a closed one."""
+    with contextlib.suppress(AttributeError, ValueError):
+        return sys.stderr.isatty()
+    return False
 
 
 def _in_notebook() -> bool:

@@ -106,6 +106,8 @@ def evaluate(
             except LogError:
                 raise
             except Exception as error:
+                if run.stopped:
+                    raise
                 why = run.why(error)
                 about["failed"][f"{study.name}: {family.name}"] = why
                 warn_caller(f"{family.name} is left out: {why}", UserWarning)
@@ -124,6 +126,7 @@ class _Run:
     ) -> None:
         self.study, self.batch, self.journal, self.progress = study, batch, journal, progress
         self.done, self.total = 0, total
+        self.stopped = False  # whether progress raised: that is no family's fault
         count = len(study.x("tune"))
         every = min(SCREENED, count // LEAST)
         self.screen = study.thinned(every) if every > 1 else None
@@ -152,7 +155,11 @@ class _Run:
         self.done += 1
         if self.progress is not None:
             what = f"evaluate {self.study.name}, {family.name}"
-            self.progress(min(self.done, self.total), self.total, what)
+            try:
+                self.progress(min(self.done, self.total), self.total, what)
+            except Exception:
+                self.stopped = True
+                raise
 
     def _coder(self, family: Family, setting: dict[str, Any]) -> Coder:
         """Made once a setting."""
