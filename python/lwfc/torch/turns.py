@@ -28,8 +28,8 @@ from .heldout import NEAR, HeldOut, Picked
 
 __all__ = ["calibrate_few"]
 
-# So many inputs of a classifier may well be of a kind that bears much: one of 14 layers, calibrated
-# on three draws of eight that were held to 0.02 nats each, let others' outputs move by 0.2.
+# So many inputs of a classifier may well be of a kind that bears much: of 24 draws of eight, three
+# for each of eight layers, one that was held to 0.02 nats let others' outputs move by 0.2.
 ALIKE = 16
 
 
