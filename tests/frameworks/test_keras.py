@@ -228,6 +228,8 @@ def test_mistakes_are_named():
     with pytest.raises(lwfc.ParameterError, match="near it: 'first'"), wrong:
         pass
     told = {
+        "data is a dict": lambda: lk.calibrate(model, "first", {"x": X}),
+        "at names no layer": lambda: lk.split(model, ()),
         "data is a str": lambda: lk.calibrate(model, "first", "images"),
         "must be its name, 'first'": lambda: lk.calibrate(model, model.get_layer("first"), X),
         "layer=<a ndarray of shape": lambda: lk.calibrate(model, X, "first"),
@@ -243,6 +245,11 @@ def test_mistakes_are_named():
         model(X)
     with pytest.raises(lwfc.ParameterError, match="subclassed"):
         lk.split(Subclassed(), "first")
+    alike = keras.Sequential([keras.Input((3,)), keras.layers.Dense(3, name="a")])
+    layers = (keras.layers.Dense(3, name=name) for name in "ab")
+    alike = keras.Sequential([keras.Input((3,)), alike, *layers])
+    with pytest.raises(lwfc.ParameterError, match="names that no other layer has"):
+        lk.split(alike, "a")
     with pytest.raises(lwfc.ParameterError, match="not built"):
         lk.split(sequential(), "first")
     with pytest.raises(lwfc.ParameterError, match="nothing of the network"):

@@ -44,6 +44,11 @@ CASES = {
     "weights of another layer": (lambda: split("3", WEIGHTS), r"3.*24, 4, 4.*calibrate it at"),
     "a transform of another layer": (lambda: split("3", TRANSFORM), "calibrate it at this cut"),
     "integers' codec for floats": (lambda: split("1", INTEGERS), "calibrate it at.*uint8"),
+    "no layer": (lambda: split(()), "names no layer"),
+    "no sample to explore": (lambda: lt.explore(NET, X[:0]), r"\(0, 3, 16, 16\) hold no sample"),
+    "no sample as an example": (lambda: lt.split(NET, "1", example=X[:0]), "hold no sample"),
+    "nothing for the cloud": (lambda: split("1", CODEC)[1](None), "NoneType holds no stream"),
+    "arrays for the cloud": (lambda: split("1")[1]({"1": F.numpy()}), "'1' is .* be a tensor"),
     "images for the cloud": (lambda: split("1", CODEC)[1](X), r"this half takes.*N, 16, 8, 8"),
 }
 
@@ -65,9 +70,9 @@ def test_a_damaged_file_is_named(tmp_path):
 def test_explore_takes_what_calibrate_takes():
     labelled = (X, torch.zeros(len(X)))
     options = {"samples": 8, "shortlist": 0, "profiles": ["rans"], "baselines": False}
-    rows = [lt.explore(NET, x, **options).rows for x in (X, X.numpy(), labelled)]
+    rows = [lt.explore(NET, x, **options).rows for x in (X, X.numpy(), labelled, [X.numpy()])]
     sizes = [[row["coded_bytes"] for row in found] for found in rows]
-    assert sizes[0] == sizes[1] == sizes[2]
+    assert all(found == sizes[0] for found in sizes)
 
 
 def _pair():

@@ -25,4 +25,7 @@ def several(at: str | Sequence[str]) -> tuple[str, ...]:
         raise ParameterError(
             f"at={shown(at)}: must be a name, or several; the codec comes after it"
         )
+    if not names:
+        raise ParameterError("at names no layer: pass a name, or several; the explorer's rows "
+                             "without a cut have none")  # fmt: skip
     return names

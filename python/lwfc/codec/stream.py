@@ -20,7 +20,7 @@ from ..base.threads import thread_count
 from .names import CODERS, DTYPES, TRANSFORMS
 from .value import CodecValue
 
-__all__ = ["StreamInfo", "decode", "decode_tensor", "inspect", "read"]
+__all__ = ["StreamInfo", "buffer_of", "decode", "decode_tensor", "inspect", "read"]
 
 SHOWN = {"bfloat16": "float32"}  # what decode gives where NumPy has no such type
 NULS_MAX = 64  # at the end of a stream that NumPy's bytes type may have dropped
@@ -83,7 +83,7 @@ def _handle(codec: CodecValue | None) -> Any:
         ) from None
 
 
-def _buffer(data: Any) -> memoryview:
+def buffer_of(data: Any) -> memoryview:
     """data's bytes without a copy."""
     try:
         return memoryview(data).cast("B")
@@ -101,7 +101,7 @@ def read(data: Any, call: Callable[[memoryview], Any]) -> Any:
 
     Items of NumPy's bytes arrays have lost the NULs at their end: the checksum tells how many.
     """
-    buffer = _buffer(data)
+    buffer = buffer_of(data)
     try:
         return call(buffer)
     except FormatError as error:
@@ -150,7 +150,7 @@ def _decode_into(target: Output, data: Any, codec: CodecValue | None, threads: i
     if memory is not None and (bfloat16 or memory.dtype.char in "efdbB"):
         # Bytes are never writable; to look costs a small tensor's decoding.
         if type(data) is not bytes and np.may_share_memory(
-            memory, np.frombuffer(_buffer(data), np.uint8)
+            memory, np.frombuffer(buffer_of(data), np.uint8)
         ):
             data = bytes(data)
         try:

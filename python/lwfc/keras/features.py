@@ -1,6 +1,6 @@
 """features and calibrate: what comes out of a layer."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import keras
@@ -20,7 +20,7 @@ def batches(data: Any) -> Iterable[Any]:
     """Batches of inputs: of one array, a tf.data.Dataset, a PyDataset or an iterable; labels of
     (inputs, labels) pairs are left out.
     """
-    if isinstance(data, (str, bytes)) or not hasattr(data, "__iter__"):
+    if isinstance(data, (str, bytes, Mapping)) or not hasattr(data, "__iter__"):
         raise ParameterError(f"data is a {type(data).__name__}: pass one array of inputs, a "
                              "tf.data.Dataset, a PyDataset or an iterable of batches")  # fmt: skip
     if hasattr(data, "shape"):

@@ -103,7 +103,7 @@ def split(
     halving = graph.flow.halve(at, allow_input)
     inputs = dict(zip(graph.inputs, graph.model.inputs, strict=True))
     first = graph.replay(inputs, halving.made)
-    edge_model = keras.Model([inputs[n] for n in halving.read], [first[n] for n in halving.made])
+    edge_model = _half([inputs[n] for n in halving.read], [first[n] for n in halving.made])
     tensors = first | {name: inputs[name] for name in halving.raw}
     symbols = {
         name: keras.Input(
@@ -113,7 +113,7 @@ def split(
         for name in halving.crossing
     }
     second = graph.replay(symbols, halving.left)
-    cloud_model = keras.Model(list(symbols.values()), [second[n] for n in halving.left])
+    cloud_model = _half(list(symbols.values()), [second[n] for n in halving.left])
     places = (at,) if isinstance(at, str) else tuple(at)
     name = halving.crossing[0] if len(halving.crossing) == 1 else "+".join(places)
     live = tuple(_live(n, tensors[n], graph) for n in halving.crossing)
@@ -123,6 +123,16 @@ def split(
     cloud = Cloud(cloud_model, (halving.crossing, halving.left), cut, wire)
     _check(graph, edge, cloud)
     return edge, cloud
+
+
+def _half(inputs: list[Any], outputs: list[Any]) -> keras.Model:
+    try:
+        return keras.Model(inputs, outputs)
+    except ValueError as error:  # layers of nested models come side by side: names may be equal
+        raise ParameterError(
+            f"Keras makes no model of a half ({error}): give layers of nested models names that "
+            "no other layer has"
+        ) from error
 
 
 def _check(graph: Graph, edge: Edge, cloud: Cloud) -> None:

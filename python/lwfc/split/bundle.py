@@ -29,7 +29,7 @@ import numpy as np
 
 from ..base.arrays import Tensor, is_torch, torch_view, widen
 from ..base.errors import FormatError, ParameterError
-from ..codec.stream import decode_tensor, inspect
+from ..codec.stream import buffer_of, decode_tensor, inspect
 
 __all__ = ["MAGIC", "Entry", "pack", "read", "unpack"]
 
@@ -219,10 +219,7 @@ def pack(
 
 def read(data: Any, names: Sequence[str] | None = None) -> list[Entry]:
     """The tensors of a stream, none of them decoded yet. Errors: FormatError."""
-    try:
-        reader = _Reader(memoryview(data).cast("B"))
-    except TypeError:
-        raise ParameterError(f"a {type(data).__name__} holds no stream: pass bytes") from None
+    reader = _Reader(buffer_of(data))
     if bytes(reader.take(2, "magic")) != MAGIC:
         raise FormatError("not a container of tensors: it starts with other bytes")
     flags = reader.byte("version")

@@ -8,6 +8,7 @@ import numpy as np
 from ..base.arrays import Tensor
 from ..base.errors import FormatError, ParameterError
 from ..codec.codec import Codec
+from ..codec.stream import buffer_of
 from .bundle import LIMIT, STREAM, Entry, pack, read
 from .cuts import Cut, LiveTensor
 
@@ -68,7 +69,7 @@ class Wire:
         Errors: FormatError for damaged bytes, other tensors, shapes or types than the cut's.
         """
         if self.plain:
-            entries = [Entry(self.names[0], STREAM, memoryview(data).cast("B"))]
+            entries = [Entry(self.names[0], STREAM, buffer_of(data))]
         else:
             entries = read(data, self.names)
         found = {}

@@ -61,6 +61,8 @@ def batch_of(leaves: Sequence[Any]) -> int:
     """Samples in flattened inputs: the first axis of the first tensor."""
     for leaf in leaves:
         if isinstance(leaf, Tensor) and leaf.ndim:
+            if not len(leaf):
+                raise ParameterError(f"inputs of shape {tuple(leaf.shape)} hold no sample")
             return len(leaf)
     raise ParameterError("example holds no tensor whose first axis could count samples")
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, fx, nn
 from torch.utils import _pytree as pytree
 
+from ..base.checks import shown
 from ..base.errors import ParameterError
 from ..calibration.calibrate import calibrate as calibrate_samples
 from ..split.cuts import Cut
@@ -148,6 +149,9 @@ class Cloud(Half):
             if missing:
                 raise ParameterError(f"tensor {missing[0]!r} is missing; this half takes {names}")
             for tensor in self.cut.tensors:
+                if not isinstance(data[tensor.name], Tensor):
+                    raise ParameterError(f"{tensor.name!r} is {shown(data[tensor.name])}: must be "
+                                         f"a tensor, {tensor}")  # fmt: skip
                 shape = tuple(data[tensor.name].shape)
                 if not tensor.matches(shape):
                     raise ParameterError(f"a tensor of shape {shape}: this half takes what the "

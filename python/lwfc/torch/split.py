@@ -3,6 +3,7 @@
 from collections.abc import Collection, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, fx, nn
 from torch.utils import _pytree as pytree
@@ -73,9 +74,6 @@ def split(
     """
     check_plain(model)
     names = several(at)
-    if not names:
-        raise ParameterError("at names no layer: pass a name, or several; the explorer's rows "
-                             "without a cut have none")  # fmt: skip
     args, kwargs = arguments(model, example)
     failures: dict[str, Exception] = {}
     ways = (*WAYS, "hooks") if way is None else (way,)
@@ -189,12 +187,14 @@ def check_plain(model: nn.Module) -> None:
 
 
 def arguments(model: nn.Module, example: Any) -> tuple[tuple, dict[str, Any]]:
-    """(args, kwargs) of an example, on the model's device."""
+    """(args, kwargs) of an example, arrays as tensors, on the model's device."""
     device = next((x.device for x in model.parameters()), None)
-    if device is not None:
-        example = pytree.tree_map(
-            lambda leaf: leaf.to(device) if isinstance(leaf, Tensor) else leaf, example
-        )
+
+    def placed(leaf: Any) -> Any:
+        leaf = torch.from_numpy(leaf) if isinstance(leaf, np.ndarray) else leaf
+        return leaf if device is None or not isinstance(leaf, Tensor) else leaf.to(device)
+
+    example = pytree.tree_map(placed, example)
     if isinstance(example, dict):
         return (), dict(example)
     args = tuple(example) if isinstance(example, (tuple, list)) else (example,)
