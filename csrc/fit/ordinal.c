@@ -7,8 +7,10 @@
 #include "fit/columns.h"
 
 enum {
+    LANES = 8, /* sums side by side, which do not wait for one another */
     STEPS = 16,
     HALVINGS = 8,
+    FRESH = 3, /* steps that take the curvature anew */
     CURVATURE_ROWS = 1536, /* curvature steers as well when taken from some of the rows */
     COARSE = 4,            /* the first steps take a quarter of the rows, if that leaves */
     COARSE_ROWS = 1024     /* as many */
@@ -118,10 +120,20 @@ static void round_rows(const float *x, size_t rows, float scale, int16_t *out)
 /* The scale by which the largest magnitude becomes `most`. */
 static float scale_to(float most, const float *x, size_t rows)
 {
-    float largest = 1e-30F;
-    for (size_t r = 0; r < rows; r++) {
+    float lanes[LANES] = {0}, largest = 1e-30F;
+    size_t r = 0;
+    for (; r + LANES <= rows; r += LANES) {
+        for (int i = 0; i < LANES; i++) {
+            const float size = fabsf(x[r + (size_t)i]);
+            lanes[i] = size > lanes[i] ? size : lanes[i];
+        }
+    }
+    for (; r < rows; r++) {
         const float size = fabsf(x[r]);
         largest = size > largest ? size : largest;
+    }
+    for (int i = 0; i < LANES; i++) {
+        largest = lanes[i] > largest ? lanes[i] : largest;
     }
     return most / largest;
 }
@@ -129,10 +141,10 @@ static float scale_to(float most, const float *x, size_t rows)
 static void gradient(struct lwfc_ordinal *o, size_t rows, double *out)
 {
     const int d = o->features, levels = o->levels;
-    double upper[LWFC_FIT_LEVELS_MAX] = {0}, lower[LWFC_FIT_LEVELS_MAX] = {0};
+    double upper[LANES][LWFC_FIT_LEVELS_MAX] = {{0}}, lower[LANES][LWFC_FIT_LEVELS_MAX] = {{0}};
     for (size_t r = 0; r < rows; r++) {
-        upper[o->q[r]] += 1.0F - o->upper[r] + o->slope[r];
-        lower[o->q[r]] += -o->lower[r] - o->slope[r];
+        upper[r % LANES][o->q[r]] += 1.0F - o->upper[r] + o->slope[r];
+        lower[r % LANES][o->q[r]] += -o->lower[r] - o->slope[r];
     }
     for (int i = 0; i < o->scores; i++) {
         for (size_t r = 0; r < rows; r++) {
@@ -147,7 +159,11 @@ static void gradient(struct lwfc_ordinal *o, size_t rows, double *out)
         }
     }
     for (int k = 1; k < levels; k++) {
-        out[o->scores * d + k - 1] = upper[k] + lower[k - 1];
+        double *sum = out + o->scores * d + k - 1;
+        *sum = 0.0;
+        for (int i = 0; i < LANES; i++) {
+            *sum += upper[i][k] + lower[i][k - 1];
+        }
     }
     for (int i = 0; i < size_of(o); i++) {
         out[i] -= o->ridge[i] * o->theta[i];
@@ -279,15 +295,27 @@ static void curvature(struct lwfc_ordinal *o, size_t rows, size_t all)
     if (o->scores > 1) {
         spread_curvature(o, rows, &v);
     }
+    int64_t sums[LANES][LWFC_FIT_LEVELS_MAX][3] = {{{0}}};
     for (size_t r = 0; r < rows; r++) {
-        const int q = o->q[r];
-        const double c = v.c[r] / (double)v.scale_c;
+        int64_t *sum = sums[r % LANES][o->q[r]];
+        sum[0] += v.a[r];
+        sum[1] += v.b[r];
+        sum[2] += v.c[r];
+    }
+    for (int q = 0; q < levels; q++) {
+        int64_t all_of[3] = {0};
+        for (int i = 0; i < LANES; i++) {
+            for (int j = 0; j < 3; j++) {
+                all_of[j] += sums[i][q][j];
+            }
+        }
+        const double c = (double)all_of[2] / v.scale_c;
         double *at = h + (first + q) * size + first + q;
         if (q > 0) {
-            at[-size - 1] += v.a[r] / (double)v.scale + c;
+            at[-size - 1] += (double)all_of[0] / v.scale + c;
         }
         if (q + 1 < levels) {
-            at[0] += v.b[r] / (double)v.scale + c;
+            at[0] += (double)all_of[1] / v.scale + c;
         }
         if (q > 0 && q + 1 < levels) {
             at[-1] -= c;
@@ -301,8 +329,8 @@ static void curvature(struct lwfc_ordinal *o, size_t rows, size_t all)
     }
 }
 
-/* Solves hessian * x = x by Cholesky's decomposition, rows of the lower triangle. */
-static void solve(double *h, int size, double *x)
+/* Cholesky's decomposition of the lower triangle, in place, and its transpose above it. */
+static void factorize(double *h, int size)
 {
     for (int j = 0; j < size; j++) {
         double *row = h + j * size;
@@ -318,7 +346,17 @@ static void solve(double *h, int size, double *x)
                 to[k] -= factor * row[k];
             }
         }
+    }
+}
+
+/* Solves factors * x = x: of a gradient x the step. Returns what the step should gain. */
+static double solve(const double *h, int size, double *x)
+{
+    double squares = 0.0;
+    for (int j = 0; j < size; j++) {
+        const double *row = h + j * size;
         x[j] /= row[j];
+        squares += x[j] * x[j];
         for (int i = j + 1; i < size; i++) {
             x[i] -= row[i] * x[j];
         }
@@ -329,36 +367,7 @@ static void solve(double *h, int size, double *x)
         }
         x[i] /= h[i * size + i];
     }
-}
-
-/* Steps of Newton's method, halved until they gain. */
-static void climb(struct lwfc_ordinal *o, size_t rows)
-{
-    const int size = size_of(o);
-    const size_t wanted = 16 * (size_t)o->features;
-    const size_t some = wanted > CURVATURE_ROWS ? wanted : CURVATURE_ROWS;
-    double now = value(o, o->theta, rows);
-    for (int i = 0; i < STEPS; i++) {
-        gradient(o, rows, o->step);
-        curvature(o, rows < some ? rows : some, rows);
-        solve(o->hessian, size, o->step);
-        double factor = 1.0, next = -INFINITY;
-        for (int halving = 0; halving < HALVINGS && !(next >= now); halving++, factor *= 0.5) {
-            for (int j = 0; j < size; j++) {
-                o->tried[j] = o->theta[j] + factor * o->step[j];
-            }
-            next = value(o, o->tried, rows);
-        }
-        if (!(next >= now)) {
-            break;
-        }
-        const double gained = next - now;
-        memcpy(o->theta, o->tried, (size_t)size * sizeof *o->theta);
-        now = next;
-        if (gained < GAIN * (double)rows) {
-            break;
-        }
-    }
+    return 0.5 * squares;
 }
 
 /* No weights, and the frequencies of the symbols. */
@@ -378,6 +387,49 @@ static void start(struct lwfc_ordinal *o, size_t rows)
     for (int k = 0; k + 1 < o->levels; k++) {
         above -= counts[k];
         o->theta[first + k] = log(above / (total - above));
+    }
+}
+
+/* Steps of Newton's method, halved until they gain. */
+static void climb(struct lwfc_ordinal *o, size_t rows)
+{
+    const double least = GAIN * (double)rows;
+    const int size = size_of(o);
+    const size_t wanted = 16 * (size_t)o->features;
+    const size_t some = wanted > CURVATURE_ROWS ? wanted : CURVATURE_ROWS;
+    double now = value(o, o->theta, rows);
+    if (!isfinite(now)) { /* thresholds of fewer rows cross on another */
+        start(o, rows);
+        now = value(o, o->theta, rows);
+    }
+    for (int i = 0; i < STEPS; i++) {
+        gradient(o, rows, o->step);
+        if (i < FRESH) { /* later steps are so short that it hardly changes */
+            curvature(o, rows < some ? rows : some, rows);
+            factorize(o->hessian, size);
+        }
+        if (solve(o->hessian, size, o->step) < least) { /* the last one: not looked at again */
+            for (int j = 0; j < size; j++) {
+                o->theta[j] += o->step[j];
+            }
+            break;
+        }
+        double factor = 1.0, next = -INFINITY;
+        for (int halving = 0; halving < HALVINGS && !(next >= now); halving++, factor *= 0.5) {
+            for (int j = 0; j < size; j++) {
+                o->tried[j] = o->theta[j] + factor * o->step[j];
+            }
+            next = value(o, o->tried, rows);
+        }
+        if (!(next >= now)) {
+            break;
+        }
+        const double gained = next - now;
+        memcpy(o->theta, o->tried, (size_t)size * sizeof *o->theta);
+        now = next;
+        if (gained < least) {
+            break;
+        }
     }
 }
 
@@ -423,9 +475,6 @@ void lwfc_ordinal_fit(struct lwfc_ordinal *o, size_t rows)
     }
     if (rows >= COARSE * COARSE_ROWS) {
         climb(o, rows / COARSE);
-        if (!isfinite(value(o, o->theta, rows))) { /* thresholds cross on a later row */
-            start(o, rows);
-        }
     }
     climb(o, rows);
 }

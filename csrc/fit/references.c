@@ -292,7 +292,7 @@ static int choose_places(struct worker *w, const struct task *task, int near, si
     correlate(w, task, rows, p->count);
     for (int c = 0; c < p->count; c++) {
         const int16_t *column = w->x + (size_t)(LOCAL + 1 + c) * task->stride;
-        int64_t squares = 0;
+        int32_t squares = 0; /* of symbols */
         for (size_t i = 0; i < rows; i++) {
             squares += column[i] * column[i];
         }

@@ -1,6 +1,62 @@
 /* The kernels of fit_kernels.h in plain loops that compilers turn into vectors: the
  * includer defines TARGET and KERNEL(name). Included several times. */
 
+/* Adds to sums the products of two columns with four. */
+TARGET LWFC_INLINE void KERNEL(tile)(const int16_t *a0, const int16_t *b0, size_t stride, int rows,
+                                     double *sum, int count)
+{
+    const int16_t *a1 = a0 + stride;
+    const int16_t *b1 = b0 + stride, *b2 = b1 + stride, *b3 = b2 + stride;
+    int32_t s0 = 0, s1 = 0, s2 = 0, s3 = 0, t0 = 0, t1 = 0, t2 = 0, t3 = 0;
+    for (int r = 0; r < rows; r++) {
+        s0 += a0[r] * b0[r];
+        s1 += a0[r] * b1[r];
+        s2 += a0[r] * b2[r];
+        s3 += a0[r] * b3[r];
+        t0 += a1[r] * b0[r];
+        t1 += a1[r] * b1[r];
+        t2 += a1[r] * b2[r];
+        t3 += a1[r] * b3[r];
+    }
+    sum[0] += s0;
+    sum[1] += s1;
+    sum[2] += s2;
+    sum[3] += s3;
+    sum[count] += t0;
+    sum[count + 1] += t1;
+    sum[count + 2] += t2;
+    sum[count + 3] += t3;
+}
+
+/* Adds to sums the products of a column with some. */
+TARGET LWFC_INLINE void KERNEL(line)(const int16_t *a, const int16_t *b, size_t stride, int rows,
+                                     int some, double *sum)
+{
+    if (some == 4) {
+        const int16_t *b1 = b + stride, *b2 = b1 + stride, *b3 = b2 + stride;
+        int32_t s0 = 0, s1 = 0, s2 = 0, s3 = 0;
+        for (int r = 0; r < rows; r++) {
+            s0 += a[r] * b[r];
+            s1 += a[r] * b1[r];
+            s2 += a[r] * b2[r];
+            s3 += a[r] * b3[r];
+        }
+        sum[0] += s0;
+        sum[1] += s1;
+        sum[2] += s2;
+        sum[3] += s3;
+        return;
+    }
+    for (int k = 0; k < some; k++, b += stride) {
+        int32_t s = 0;
+        for (int r = 0; r < rows; r++) {
+            s += a[r] * b[r];
+        }
+        sum[k] += s;
+    }
+}
+
+/* Four columns of b at a time meet all of a, which the first cache holds meanwhile. */
 TARGET static void KERNEL(dots)(const int16_t *a, int left, const int16_t *b, int count,
                                 int triangle, size_t stride, size_t blocks, double *sums)
 {
@@ -10,32 +66,18 @@ TARGET static void KERNEL(dots)(const int16_t *a, int left, const int16_t *b, in
     for (size_t at = 0; at < blocks * LWFC_FIT_BLOCK; at += DEPTH) {
         const size_t ahead = blocks * LWFC_FIT_BLOCK - at;
         const int rows = ahead < DEPTH ? (int)ahead : DEPTH;
-        for (int j = 0; j < left; j++) {
-            const int16_t *aj = a + (size_t)j * stride + at;
-            double *sum = sums + j * count;
-            int k = triangle ? j : 0;
-            for (; k + 4 <= count; k += 4) {
-                const int16_t *b0 = b + (size_t)k * stride + at, *b1 = b0 + stride;
-                const int16_t *b2 = b1 + stride, *b3 = b2 + stride;
-                int32_t s0 = 0, s1 = 0, s2 = 0, s3 = 0;
-                for (int r = 0; r < rows; r++) {
-                    s0 += aj[r] * b0[r];
-                    s1 += aj[r] * b1[r];
-                    s2 += aj[r] * b2[r];
-                    s3 += aj[r] * b3[r];
-                }
-                sum[k] += s0;
-                sum[k + 1] += s1;
-                sum[k + 2] += s2;
-                sum[k + 3] += s3;
+        for (int k = 0; k < count; k += 4) {
+            const int16_t *bk = b + (size_t)k * stride + at;
+            const int some = count - k < 4 ? count - k : 4;
+            const int end = triangle && k + some < left ? k + some : left;
+            int j = 0;
+            for (; some == 4 && j + 2 <= end; j += 2) {
+                KERNEL(tile)(a + (size_t)j * stride + at, bk, stride, rows, sums + j * count + k,
+                             count);
             }
-            for (; k < count; k++) {
-                const int16_t *bk = b + (size_t)k * stride + at;
-                int32_t s = 0;
-                for (int r = 0; r < rows; r++) {
-                    s += aj[r] * bk[r];
-                }
-                sum[k] += s;
+            for (; j < end; j++) {
+                KERNEL(line)(a + (size_t)j * stride + at, bk, stride, rows, some,
+                             sums + j * count + k);
             }
         }
     }
