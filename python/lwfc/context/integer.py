@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ..base.least import least
 from .rows import LL, LOCAL, PLACES, SELF, UL, UR, UU, L, Rows, U
 
 __all__ = [
@@ -246,10 +247,10 @@ def best_unit(rows: Rows, order: Array, models: Models) -> int:
     """The unit of the fewest bits, on some channels and rows."""
     slots = np.unique(np.linspace(0, len(models.channels) - 1, _TRIED_CHANNELS).astype(int))
     tried = _Tried(rows, order, models.pick(slots))
-    return min(UNITS, key=tried.bits)
+    return least(UNITS, tried.bits)[0]
 
 
 def least_bits(rows: Rows, order: Array, models: Models) -> float:
     """Bits a symbol under the best unit, on some rows."""
     tried = _Tried(rows, order, models)
-    return min(map(tried.bits, UNITS)) / tried.q.size
+    return least(UNITS, tried.bits)[1] / tried.q.size

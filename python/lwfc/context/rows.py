@@ -50,7 +50,7 @@ class Rows:
 
     def take(self, where: Array) -> Rows:
         """A copy of some rows."""
-        return Rows(self.planes[:, :, where], self.above[:, where], self.decay[where])
+        return Rows(*(a.take(where, axis=-1) for a in (self.planes, self.above, self.decay)))
 
 
 def join(parts: list[Rows]) -> tuple[Rows, Array]:

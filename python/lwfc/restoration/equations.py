@@ -12,6 +12,7 @@ __all__ = ["Dual", "Normal", "equations_of", "joined", "ridge_solve"]
 
 LEAST_ROWS = 256  # the largest rank: rows have as many directions at most
 COLUMNS = 2048  # features scaled at a time
+FACTORS = 1 << 25  # bytes of a matrix up to which the factors of other ridges are kept
 ROUGH = 1e-2  # the least ridge that single precision is enough for
 SPARE, TURNS = 8, 2  # directions more than asked for, and iterations, for accuracy
 
@@ -116,7 +117,7 @@ class Normal(_Equations):
         self.gram, self.cross = np.zeros((width, width)), np.zeros((width, channels), np.float32)
         self._inputs, self._outputs = np.zeros(width), np.zeros(channels)  # means
         self.channels, self._count = channels, len(rows)
-        self._known: tuple[float, _Ridge] | None = None
+        self._known: dict[float, _Ridge] = {}
         for part in row_chunks(len(rows)):
             a = feature_rows(rows[part], values)
             x = rows.x[part]
@@ -127,8 +128,9 @@ class Normal(_Equations):
         self._shift(-self._count, self._inputs, self._outputs)
 
     def _shift(self, factor: float, inputs: np.ndarray, outputs: np.ndarray) -> None:
-        self.gram += np.outer(factor * inputs, inputs)
-        self.cross += np.outer(factor * inputs, outputs).astype(np.float32)
+        for gram, cross, mean in zip(self.gram, self.cross, factor * inputs, strict=True):
+            gram += mean * inputs
+            cross += (mean * outputs).astype(np.float32)
 
     def add(self, other: Normal) -> None:
         """From now on the equations of both's rows."""
@@ -139,12 +141,14 @@ class Normal(_Equations):
         self._shift(self._count * other._count / total, inputs, outputs)
         self._inputs += inputs * (other._count / total)
         self._outputs += outputs * (other._count / total)
-        self._count, self._known = total, None
+        self._count, self._known = total, {}
 
     def _regression(self, ridge: float) -> _Ridge:
-        if self._known is None or self._known[0] != ridge:
-            self._known = ridge, _Ridge(self.gram, ridge)
-        return self._known[1]
+        if ridge not in self._known:
+            if self.gram.nbytes > FACTORS:
+                self._known.clear()
+            self._known[ridge] = _Ridge(self.gram, ridge)
+        return self._known[ridge]
 
     def solve(self, ridge: float, outputs: np.ndarray | None = None) -> np.ndarray:
         """Weights (2 C, C), with penalties in proportion to each feature's own variance.

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..base.least import least
 from .equations import Dual, Normal, equations_of
 from .rows import Rows, feature_rows
 from .tables import (
@@ -128,24 +129,6 @@ class _Judge:
         return self.of_moments(moments, test_score, self._nothing)
 
 
-def _least(
-    candidates: tuple[float, ...], error: Callable[[float], float]
-) -> tuple[float, float]:
-    """The candidate of least error, which has one minimum, and its error: from the middle up, or
-    else down."""
-    middle = len(candidates) // 2
-    best, at = error(candidates[middle]), middle
-    for step in (1, -1):
-        while 0 <= at + step < len(candidates):
-            found = error(candidates[at + step])
-            if found >= best:
-                break
-            best, at = found, at + step
-        if at != middle:
-            break
-    return candidates[at], best
-
-
 def choose(task: Task, train: Rows, test: Rows, say: Callable[[str], None]) -> Choice:
     """Ridge, rank and each channel's mode by squared error on the held-out samples."""
     equations = equations_of(train, task.values) if task.linear else None
@@ -174,7 +157,7 @@ def choose(task: Task, train: Rows, test: Rows, say: Callable[[str], None]) -> C
         say(f"rank {rank}: held-out squared error {found:.5g}")
         return task.rank != "auto" or found < (1 + RANK_LOSS) * best
 
-    ridge, best = _least(RIDGES if task.channels <= WIDE else RIDGES[1::2], of_ridge)
+    ridge, best = least(RIDGES if task.channels <= WIDE else RIDGES[1::2], of_ridge)
     directions = _directions(task, equations, ridge, inputs, some, enough)
     if directions is None:
         scores = [a @ equations.solve(ridge) for a in inputs]

@@ -37,7 +37,7 @@ class Rows:
 
     def of(self, channels: np.ndarray) -> Rows:
         """Some channels alone."""
-        return Rows(*(a[:, channels] for a in self.arrays()))
+        return Rows(*(a.take(channels, axis=1) for a in self.arrays()))
 
 
 def feature_rows(rows: Rows, values: np.ndarray) -> np.ndarray:
