@@ -371,3 +371,11 @@ def test_walks_agree_and_heads_are_kept():
             assert batches.head()[0].shape[1:] == X.shape[1:]
             for _ in range(2):
                 assert np.array_equal(np.concatenate(list(batches.walk("test"))), X)
+
+
+def test_walks_of_kept_samples_do_not_disturb_each_other():
+    arrays = [np.full((2, 3, 4, 4), i, np.float32) for i in range(5)]
+    with Batches(iter(arrays), batched=True) as samples:
+        assert len(list(samples)) == 5
+        for number, (one, other) in enumerate(zip(samples, samples, strict=True)):
+            assert (one == number).all() and (other == number).all()

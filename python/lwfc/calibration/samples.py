@@ -189,12 +189,15 @@ class Batches:
                 self._write(item)
                 yield item
         else:
-            self._spool.seek(0)
+            place = 0  # a walk's own: others may go on in between
             for kinds in self._spooled:
-                yield [
+                self._spool.seek(place)
+                item = [
                     (Tensor(np.lib.format.read_array(self._spool), bfloat16), batched)
                     for bfloat16, batched in kinds
                 ]
+                place = self._spool.tell()
+                yield item
 
     def _write(self, item: list[Item]) -> None:
         try:
