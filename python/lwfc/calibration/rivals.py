@@ -9,7 +9,7 @@ import numpy as np
 
 from ..codec.codec import Codec
 from ..transform.basis import Shape
-from ..transform.choice import FEW, Halves, vectors_of
+from ..transform.choice import FEW, Halves, foldable, vectors_of
 from ..transform.survey import Survey
 from ..transform.trial import Point, power
 
@@ -127,7 +127,7 @@ def smaller_rival(
     unsure = doubtful(shape, found.nsamples)
     if len(kept) < 4 or (doubtful_only and not missed and not unsure):
         return None
-    few = unsure and len(kept) <= FEW
+    few = unsure and len(kept) <= FEW and foldable(shape)
     pairs = [[part.spread(TRIAL_VALUES).copied() for part in pair]
              for pair in Halves(kept, folds=few).pairs[: None if few else 1]]  # fmt: skip
     whole = sum(

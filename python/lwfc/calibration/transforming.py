@@ -14,6 +14,7 @@ from ..base.threads import blas_limit, thread_count
 from ..base.warn import warn_caller
 from ..codec.codec import Codec
 from ..codec.names import NAN_POLICIES
+from ..transform.choice import foldable
 from ..transform.fit import Fitted, finish, fit
 from ..transform.steps import Goal
 from ..transform.survey import survey
@@ -156,7 +157,7 @@ class Prepared:
         """The step that meets the goal, by the gradients alone."""
         fitted, wanted, goal = self.fitted, self.wishes.target_bits, self.goal
         few = doubtful(fitted.shape, fitted.survey.nsamples) and len(fitted.survey.kept) > 1
-        if few:
+        if few and (goal.bits is not None or foldable(fitted.shape)):
             fitted = replace(fitted, trials=fitted.folded())
         if goal.bits is None:
             return fitted.find_step(goal)

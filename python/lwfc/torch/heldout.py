@@ -75,7 +75,7 @@ class HeldOut:
         return sum(_size(batch) for batch, _ in self._batches)
 
     def distortion(self, *codecs: Codec) -> float:
-        """How far the outputs move with each turn's codec at the layer; see :class:`Measure`."""
+        """How far outputs move with each turn's codec, fewer in rotation; see :class:`Measure`."""
         return self._measure.compare(self._outputs(codecs))
 
     def bound(self, *codecs: Codec) -> float:
@@ -84,7 +84,7 @@ class HeldOut:
 
     def _outputs(self, codecs: Sequence[Codec]) -> list[Any]:
         self._settle()
-        return [self._run(batch, codecs[turn]) for batch, turn in self._batches]
+        return [self._run(batch, codecs[turn % len(codecs)]) for batch, turn in self._batches]
 
     def _settle(self) -> None:
         if not self._settled:

@@ -21,6 +21,7 @@ from ..calibration.transforming import (
     warn_of_missed,
 )
 from ..codec.codec import Codec
+from ..transform.choice import foldable
 from ..transform.steps import Goal, bisected
 from ..transform.trial import Point
 from .gradients import Projections
@@ -31,6 +32,7 @@ __all__ = ["calibrate_few"]
 # So many inputs of a classifier may well be of a kind that bears much: of 24 draws of eight, three
 # for each of eight layers, one that was held to 0.02 nats let others' outputs move by 0.2.
 ALIKE = 16
+LARGE = 2  # turns of fits that take much time and memory
 
 
 def calibrate_few(
@@ -80,12 +82,15 @@ class _Turns:
     ) -> None:
         self._prepared, self._held_out = prepared, held_out
         axis = prepared.pairs.channel_axis
+        count = max(turns) + 1
+        if not foldable(prepared.fitted.shape) and len({t % LARGE for t in turns}) == LARGE:
+            turns, count = [t % LARGE for t in turns], LARGE
         self._pairs = [
             [
                 Pairs(Picked(batches, chosen), None, axis, stacked=True, measured=False)
                 for chosen in ([t != turn for t in turns], [t == turn for t in turns])
             ]
-            for turn in range(max(turns) + 1)
+            for turn in range(count)
         ]
         self._fits = [prepared.refitted(fit).fitted.light() for fit, _ in self._pairs]
 

@@ -12,7 +12,7 @@ from .steps import Goal, find_step, together
 from .survey import Kept, Part
 from .trial import Coefficients, Point, Trial, coefficients, moments_of, power
 
-__all__ = ["FEW", "Halves", "choose_shape", "folded", "vectors_of"]
+__all__ = ["FEW", "Halves", "choose_shape", "foldable", "folded", "vectors_of"]
 
 SMALL_FILES = 100  # channels from which matrices are shared by bands
 MATRIX_VALUES = 1 << 25  # float64 of one set of second moments
@@ -30,6 +30,7 @@ SMOOTHS = 0.3  # no smoothing of many samples' statistics makes up for being so 
 MAP_SHARE = 0.3  # of the codec file: a mean map below it is not questioned
 FEW = 64  # samples up to which both halves take turns
 FOLDS, FOLDS_OF_MANY = 8, 4
+FOLDED = 1 << 22  # float64 of second moments, one set a fold
 ROUGHLY = 0.2  # the same where only a neighbourhood is wanted
 EQUAL = 0.3  # log of the ratio of distortions within which SLOPE is good enough
 APPROACHES, FARTHEST = 6, 2.0
@@ -180,6 +181,12 @@ def choose_shape(
         other = _final(halves, replace(best.shape, mean_map=False), aim, channels)
         best = min(best, other, key=lambda final: final.score)
     return best.shape, best.trials
+
+
+def foldable(shape: Shape) -> bool:
+    """Whether several fits of a shape take little time and memory."""
+    geometry = shape.geometry
+    return geometry.frequencies * geometry.channels**2 <= FOLDED
 
 
 def folded(kept: Kept, shape: Shape, channels: int) -> list[Trial]:
