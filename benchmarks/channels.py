@@ -1,12 +1,14 @@
-"""Calibration against the number of channels: seconds, memory and bits, each width a process.
+"""The number of channels: calibration's seconds, memory and bits, values coded a second.
 
-Usage: python benchmarks/calibration_width.py [--channels 64 256 ...] [--restore none linear]
-                                              [--against REV] [--limit 120]
+Usage: python benchmarks/channels.py [--channels 64 256 ...] [--restore none linear]
+                                      [--against REV] [--limit 120]
 
-24 samples of 7x7, three levels, context coder, one thread; 8 others are coded. Memory is the peak
-of the process less what Python, NumPy and the samples take. --restore transform: the transform
-profile with random gradients instead. --against: REV, checked out and built
-as by against.py, does the same in turn. What does not end within --limit seconds is said to.
+24 samples of 7x7, three levels, context coder, one thread, each width a process. 8 others are
+coded, and repeated to a batch of at least 2^18 values for the speed of encode and decode, the best
+of half a second each. Memory is the peak of the process less what Python, NumPy and the samples
+take. --restore transform: the transform profile with random gradients instead. --against: REV,
+checked out and built as by against.py, does the same in turn. What does not end within --limit
+seconds is said to.
 """
 
 import argparse
@@ -21,8 +23,10 @@ from against import build
 from bench.against_cases import correlated
 from bench.report import line
 
-WIDTHS = (1, 3, 31, 33, 64, 67, 256, 509, 512, 1000, 1024, 2048, 4096, 8192)
+WIDTHS = (1, 3, 31, 32, 33, 64, 67, 127, 256, 257, 509, 512, 1000, 1009, 1024, 2048, 4096, 8192)
 SIDE, SAMPLES, TESTS = 7, 24, 8
+BATCH, SECONDS = 1 << 18, 0.5
+CELLS = ("s", "MB", "bits", "error", "encode", "decode")
 
 
 def work(channels: int, restore: str) -> None:
@@ -47,12 +51,27 @@ def work(channels: int, restore: str) -> None:
     tests = x[SAMPLES:]
     stream = codec.encode(tests)
     error = float(((codec.decode(stream) - tests) ** 2).mean() / tests.var())
-    print(json.dumps({"seconds": seconds, "MB": used / 1024, "error": error,
-                      "bits": 8 * len(stream) / tests.size}))  # fmt: skip
+    batch = np.concatenate([tests] * max(1, -(-BATCH // tests.size)))
+    data = codec.encode(batch)
+
+    def speed(call) -> float:
+        """10^6 values a processor second."""
+        best, until = np.inf, time.process_time() + SECONDS
+        while time.process_time() < until:
+            begun = time.process_time()
+            call()
+            best = min(best, time.process_time() - begun)
+        return batch.size / best / 1e6
+
+    out = np.empty_like(batch)
+    cells = [f"{seconds:.2f}", f"{used / 1024:,.0f}", f"{8 * len(stream) / tests.size:.4f}",
+             f"{error:.4f}", f"{speed(lambda: codec.encode(batch, num_threads=1)):.0f}",
+             f"{speed(lambda: codec.decode(data, out=out, num_threads=1)):.0f}"]  # fmt: skip
+    print(json.dumps(cells))
 
 
 def measured(tree: Path, channels: int, restore: str, limit: float) -> list[str]:
-    """Cells of one tree's figures: seconds, MB, bits, error."""
+    """One tree's :data:`CELLS`."""
     environment = os.environ | {"PYTHONPATH": str(tree / "python"), "OMP_NUM_THREADS": "1",
                                 "OPENBLAS_NUM_THREADS": "1"}  # fmt: skip
     command = [sys.executable, __file__, "--work", str(channels), restore]
@@ -60,12 +79,11 @@ def measured(tree: Path, channels: int, restore: str, limit: float) -> list[str]
         done = subprocess.run(command, env=environment, capture_output=True, text=True,
                               timeout=limit)  # fmt: skip
     except subprocess.TimeoutExpired:
-        return [f"> {limit:g}", "", "", ""]
+        return [f"> {limit:g}", *[""] * (len(CELLS) - 1)]
     if done.returncode:
-        return [done.stderr.strip().splitlines()[-1] if done.stderr else "ended", "", "", ""]
-    found = json.loads(done.stdout)
-    return [f"{found['seconds']:.2f}", f"{found['MB']:,.0f}", f"{found['bits']:.4f}",
-            f"{found['error']:.4f}"]  # fmt: skip
+        said = done.stderr.strip().splitlines()[-1] if done.stderr else "ended"
+        return [said, *[""] * (len(CELLS) - 1)]
+    return json.loads(done.stdout)
 
 
 def main() -> None:
@@ -77,7 +95,7 @@ def main() -> None:
     arguments = parser.parse_args()
     revisions = [arguments.against, None] if arguments.against else [None]
     trees = [build(revision) for revision in revisions]
-    cells = [f"{commit}: {name}" for _, commit in trees for name in ("s", "MB", "bits", "error")]
+    cells = [f"{commit}: {name}" for _, commit in trees for name in CELLS]
     print(line("channels", "restore", *cells))
     print(line("--:", "---", *["--:"] * len(cells)), flush=True)
     for restore in arguments.restore:
