@@ -55,10 +55,11 @@ def calibrate(
     With ``transform`` "dct" or "auto" the whole model runs, and then backwards from random
     projections of its outputs: errors go where the outputs hardly move. That needs no labels and
     leaves the model as it was. A fifth of the inputs, a third of fewer than 400, at most 128 of
-    them, is held out to find the step. Fewer than 240 are held out in eight turns, each of a fit to
-    the others, so that all of them find it: the distortion's upper confidence bound must then be
-    within what is asked for, of logits 1 + 16 / inputs times below it, and so by the gradients. The
-    profile with levels is taken, with a CalibrationWarning, where it codes smaller:
+    them, is held out to find the step. Fewer than 240 are held out in eight turns (two where fits
+    are large), each of a fit to the others, so that all of them find it: the distortion's upper
+    confidence bound must then be within what is asked for, of logits 1 + 16 / inputs times below
+    it, and so by the gradients. The profile with levels is taken, with a CalibrationWarning, where
+    it codes smaller:
 
     ``outputs``
         Maps what the model returns to what counts, here and for ``compare``; None: every
