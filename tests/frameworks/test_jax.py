@@ -74,7 +74,7 @@ def test_mistakes_are_told_at_trace_time():
         "cloud=<a Codec>": lambda: lj.split(edge, CODEC, cloud, example=X),
         "data is a str": lambda: lj.calibrate(edge, "images"),
         "several functions": lambda: lj.explore(edge, X),
-        "must map names": lambda: lj.attach(None, {"first": "first.lwfc"}).__enter__(),
+        "has a str; lwfc.load": lambda: lj.attach(None, {"first": "first.lwfc"}).__enter__(),
     }
     for message, call in told.items():
         with pytest.raises(lwfc.ParameterError, match=message):

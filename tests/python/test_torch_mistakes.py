@@ -45,6 +45,8 @@ CASES = {
     "a transform of another layer": (lambda: split("3", TRANSFORM), "calibrate it at this cut"),
     "integers' codec for floats": (lambda: split("1", INTEGERS), "calibrate it at.*uint8"),
     "no layer": (lambda: split(()), "names no layer"),
+    "what tune did not find": (lambda: lt.attach(NET, {"1": None}), "'1' but None.*max_loss"),
+    "a file for a codec": (lambda: lt.attach(NET, {"1": "a.lwfc"}), r"has a str; lwfc\.load"),
     "no sample to explore": (lambda: lt.explore(NET, X[:0]), r"\(0, 3, 16, 16\) hold no sample"),
     "no sample as an example": (lambda: lt.split(NET, "1", example=X[:0]), "hold no sample"),
     "nothing for the cloud": (lambda: split("1", CODEC)[1](None), "NoneType holds no stream"),

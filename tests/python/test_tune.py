@@ -65,6 +65,9 @@ def test_stages_try_less_and_find_about_as_much(x):
 def test_nothing_within_the_bound(x):
     result = lwfc.tune(x, Task(x), max_loss=1e-6, grid=GRID)
     assert result.codec is None and result.best is None and result.rows
+    least = min(row["loss"] for row in result.rows)
+    for text in (str(result), result._repr_html_()):
+        assert f"so codec is None; the least is {least:.4g}: allow more" in text
     assert "levels" in str(result)
 
 

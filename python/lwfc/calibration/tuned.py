@@ -58,12 +58,27 @@ class TuneResult:
             marks.append([text(row.get(n, "")) for n in names] + ["*" if row == self.best else ""])
         return marks
 
+    def _nothing(self) -> str:
+        """What to do where no row is within the bound; else ""."""
+        if self.best is not None:
+            return ""
+        losses = [finite_or_none(row.get("upper", row["loss"])) for row in self.rows]
+        known = [loss for loss in losses if loss is not None]
+        least = f"; the least is {min(known):.4g}" if known else ""
+        scored = any("upper" in row for row in self.rows)
+        more = ", or more labelled samples, which bring upper down" if scored else ""
+        return (
+            f"no setting is within max_loss={self.max_loss:g}, so codec is None{least}: "
+            f"allow more, or try finer settings (levels=, transform=){more}"
+        )
+
     def __str__(self) -> str:
-        return text_table(self._cells())
+        return "\n".join(filter(None, [text_table(self._cells()), self._nothing()]))
 
     def _repr_html_(self) -> str:
         head, *body = self._cells()
-        return html_table(head, body)
+        nothing = self._nothing()
+        return html_table(head, body) + (nothing and f"<p>{nothing}</p>")
 
 
 def _plain(row: dict[str, Any] | None) -> dict[str, Any] | None:

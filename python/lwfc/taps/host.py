@@ -21,8 +21,19 @@ TYPES = ("float32", "float16", "bfloat16", "float64")
 def check_attach(codecs: Any, mode: Any) -> None:
     """The arguments of every attach. Errors: ParameterError."""
     choose("mode", mode, MODES)
-    if not isinstance(codecs, Mapping) or not all(isinstance(c, Codec) for c in codecs.values()):
+    if not isinstance(codecs, Mapping):
         raise ParameterError('codecs must map names to codecs, e.g. {"layer2": codec}')
+    for name, codec in codecs.items():
+        if codec is None:
+            raise ParameterError(
+                f"there is no codec for {name!r} but None, as tune returns where no setting is "
+                "within max_loss: print its result"
+            )
+        if not isinstance(codec, Codec):
+            raise ParameterError(
+                f"codecs must map names to codecs, but {name!r} has a {type(codec).__name__}; "
+                "lwfc.load(path) reads a codec from a file"
+            )
 
 
 def check_traced(codec: Any, dtype: str, rank: int | None) -> None:
