@@ -127,7 +127,7 @@ def smaller_rival(
     unsure = doubtful(shape, found.nsamples)
     if len(kept) < 4 or (doubtful_only and not missed and not unsure):
         return None
-    few = unsure and len(kept) <= FEW and foldable(shape)
+    few = unsure and len(kept) <= FEW and foldable(shape, kept.features.shape[1])
     pairs = [[part.spread(TRIAL_VALUES).copied() for part in pair]
              for pair in Halves(kept, folds=few).pairs[: None if few else 1]]  # fmt: skip
     whole = sum(

@@ -83,7 +83,9 @@ class _Turns:
         self._prepared, self._held_out = prepared, held_out
         axis = prepared.pairs.channel_axis
         count = max(turns) + 1
-        if not foldable(prepared.fitted.shape) and len({t % LARGE for t in turns}) == LARGE:
+        fitted = prepared.fitted
+        small = foldable(fitted.shape, fitted.survey.kept.features.shape[1])
+        if not small and len({t % LARGE for t in turns}) == LARGE:
             turns, count = [t % LARGE for t in turns], LARGE
         self._pairs = [
             [

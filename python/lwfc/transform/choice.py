@@ -31,6 +31,7 @@ MAP_SHARE = 0.3  # of the codec file: a mean map below it is not questioned
 FEW = 64  # samples up to which both halves take turns
 FOLDS, FOLDS_OF_MANY = 8, 4
 FOLDED = 1 << 22  # float64 of second moments, one set a fold
+FOLDED_CHANNELS = 512  # beyond, fits of the profile with levels take long as well
 ROUGHLY = 0.2  # the same where only a neighbourhood is wanted
 EQUAL = 0.3  # log of the ratio of distortions within which SLOPE is good enough
 APPROACHES, FARTHEST = 6, 2.0
@@ -183,10 +184,13 @@ def choose_shape(
     return best.shape, best.trials
 
 
-def foldable(shape: Shape) -> bool:
-    """Whether several fits of a shape take little time and memory."""
+def foldable(shape: Shape, channels: int = 0) -> bool:
+    """Whether several fits of a shape take little time and memory, and where ``channels`` of the
+    tensor are given, of the profile with levels too.
+    """
     geometry = shape.geometry
-    return geometry.frequencies * geometry.channels**2 <= FOLDED
+    small = geometry.frequencies * geometry.channels**2 <= FOLDED
+    return small and channels <= FOLDED_CHANNELS
 
 
 def folded(kept: Kept, shape: Shape, channels: int) -> list[Trial]:
