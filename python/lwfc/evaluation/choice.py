@@ -66,7 +66,7 @@ def between(front: Sequence[Record], tried: Sequence[Record], bound: float) -> R
     return front[(low + high) // 2] if high - low > 1 else None
 
 
-@functools.cache
+@functools.lru_cache(maxsize=4)  # a table is draws x streams; networks are judged in turn
 def _redraws(count: int, draws: int) -> np.ndarray:
     """(draws, count) indices of streams; equal for equal arguments."""
     return np.array([np.random.default_rng([draw, count]).integers(count, size=count)

@@ -5,6 +5,7 @@ from typing import Any
 
 __all__ = ["gain_text", "setting_text"]
 
+
 def setting_text(setting: Mapping[str, Any]) -> str:
     """A setting in a few characters."""
     return " ".join(f"{name}={value:g}" if isinstance(value, (int, float)) else str(value)

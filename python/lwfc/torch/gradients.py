@@ -4,11 +4,16 @@ import contextlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from ..base.errors import CalibrationWarning, ParameterError
+from ..base.threads import blas_limit
 from ..base.warn import warn_caller
+from ..calibration.pairs import Pairs
+from ..calibration.samples import Batches
+from ..calibration.transforming import TransformOptions
 from .features import evaluating
 from .layers import Select, pick, replace
 from .masks import Mask, unpadded
@@ -99,6 +104,25 @@ class Projections:
             for x in unpadded(stacked, mask):
                 yield x.movedim(-1, 1)
 
+    @contextlib.contextmanager
+    def opened(
+        self, stacked: Iterator[np.ndarray], wishes: TransformOptions
+    ) -> Iterator[tuple[Batches, Pairs]]:
+        """What :meth:`run` gave, to be fitted: its batches, and each as features and gradients.
+
+        Says so where there are no gradients, and what is done instead.
+        """
+        opening = Batches(stacked, wishes.progress, batched=True)
+        with opening as batches, blas_limit(wishes.num_threads):
+            pairs = Pairs(batches, None, wishes.channel_axis, stacked=True)
+            if self.missing:
+                warn_caller(
+                    f"{self.missing}: errors are weighted by frequency alone, which takes more "
+                    "bits for the same outputs",
+                    CalibrationWarning,
+                )
+            yield batches, pairs
+
     def _lacking(self) -> str | None:
         """``missing``, known before the model has run where its own tensors tell."""
         tensors = (*self._model.parameters(), *self._model.buffers())
@@ -149,14 +173,6 @@ class Projections:
             weight = self._weights[path] = _weight(tensor)
         x = tensor.float()
         return (x * random_signs(x, self._generator)).sum() * weight
-
-    def warn(self) -> None:
-        """Say that there are no gradients, and what is done instead."""
-        warn_caller(
-            f"{self.missing}: errors are weighted by frequency alone, which takes more bits for "
-            "the same outputs",
-            CalibrationWarning,
-        )
 
 
 def random_signs(x: Tensor, generator: torch.Generator) -> Tensor:

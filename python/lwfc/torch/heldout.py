@@ -116,18 +116,26 @@ def in_turns(loader: Batches) -> tuple[list[tuple[Any, int]] | None, Iterator[An
 
     Few are those of which a third would be fewer than ``ENOUGH``. Fewer batches than turns are cut.
     """
-    first: list[Any] = []
-    count = 0
     rest = iter(batches_of(loader))
-    for batch in rest:
-        first.append(batch)
-        count += _size(batch)
-        if count >= SHARE_OF_FEW * ENOUGH:
-            return None, itertools.chain(first, rest)
+    first, count = _first(rest, inputs=SHARE_OF_FEW * ENOUGH)
+    if count >= SHARE_OF_FEW * ENOUGH:
+        return None, itertools.chain(first, rest)
     parts = [(batch, index % TURNS) for index, batch in enumerate(first)]
     if len(first) < TURNS:
         parts = [pair for batch in first for pair in _turned(batch)]
     return parts, iter(first)
+
+
+def _first(rest: Iterator[Any], inputs: int, batches: int = 1) -> tuple[list[Any], int]:
+    """The first batches, until they are so many with so many inputs; and how many inputs."""
+    first: list[Any] = []
+    count = 0
+    for batch in rest:
+        first.append(batch)
+        count += _size(batch)
+        if len(first) >= batches and count >= inputs:
+            break
+    return first, count
 
 
 def _turned(batch: Any) -> Iterator[tuple[Any, int]]:
@@ -139,14 +147,8 @@ def held_out_batches(loader: Batches) -> Iterator[tuple[Any, bool]]:
 
     Fewer than five batches are cut into as many parts each.
     """
-    first: list[Any] = []
-    count = 0
     rest = iter(batches_of(loader))
-    for batch in rest:
-        first.append(batch)
-        count += _size(batch)
-        if len(first) >= SHARE and count >= FEW:
-            break
+    first, count = _first(rest, inputs=FEW, batches=SHARE)
     share = SHARE if count >= FEW else SHARE_OF_FEW
     if len(first) < SHARE:
         first = [part for batch in first for part in _parts(batch, share)]

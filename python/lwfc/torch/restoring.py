@@ -31,21 +31,19 @@ def calibrate_restored(
 
     Batches held out judge what is fitted on the others; the choice is fitted on all.
     """
-    held: list[bool] = []  # of each array of features
-    others: list[bool] = []
+    fits: list[bool] = []  # of each array of features: whether it is not held out
 
     def arrays() -> Iterator[Tensor]:
         for batch, back in held_out_batches(loader):
-            back = back and sum(held) < HELD_MAX
+            back = back and fits.count(False) < HELD_MAX
             if back:
                 held_out.add(batch)
             for x in features_of(batch):
-                held.append(back)
-                others.append(not back)
+                fits.append(not back)
                 yield x
 
     with Samples(arrays(), progress, batched=True) as samples:
-        errors = _judge(Picked(samples, others), held, held_out, options)
+        errors = _judge(Picked(samples, fits), fits, held_out, options)
         worse = errors is not None and errors["restored"] > errors["plain"]
         chosen = _plain(options) if worse else options
         codec = calibrate(samples, progress=progress, **chosen)
@@ -61,7 +59,7 @@ def calibrate_restored(
 
 
 def _judge(
-    fitted: Picked, held: list[bool], held_out: HeldOut, options: dict[str, Any]
+    fitted: Picked, fits: list[bool], held_out: HeldOut, options: dict[str, Any]
 ) -> dict[str, Any] | None:
     """The outputs' distortion with and without restoration; None where it cannot be measured."""
     with warnings.catch_warnings():
@@ -70,7 +68,7 @@ def _judge(
             options = options | {"coder": "rans"}  # which does not change what is decoded
         options = {"batched": True} | options
         restored = calibrate(fitted, **options)
-        if not any(held):
+        if all(fits):
             return None
         plain = calibrate(fitted, **_plain(options))
     try:

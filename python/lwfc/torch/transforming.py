@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from ..base.threads import blas_limit
 from ..calibration.calibrate import calibrate
 from ..calibration.pairs import Pairs
 from ..calibration.rivals import Rival, cheapest_rival, measured_bits
@@ -52,11 +51,7 @@ def collected(
             else:
                 yield from parts
 
-    opening = Samples(stacked(), wishes.progress, batched=True)
-    with opening as batches, blas_limit(wishes.num_threads):
-        pairs = Pairs(batches, None, wishes.channel_axis, stacked=True)
-        if projections.missing:
-            projections.warn()
+    with projections.opened(stacked(), wishes) as (_, pairs):
         own = None
         if held:
             own = Pairs(

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from ..base.threads import blas_limit
 from ..calibration.calibrate import calibrate
 from ..calibration.pairs import Pairs
 from ..calibration.rivals import Rival, cheapest_rival, doubtful, measured_bits
@@ -56,11 +55,7 @@ def calibrate_few(
             turns.extend([turn] * len(arrays))
             yield from arrays
 
-    opening = Samples(stacked(), wishes.progress, batched=True)
-    with opening as batches, blas_limit(wishes.num_threads):
-        pairs = Pairs(batches, None, wishes.channel_axis, stacked=True)
-        if projections.missing:
-            projections.warn()
+    with projections.opened(stacked(), wishes) as (batches, pairs):
         prepared = prepare(pairs, wishes)
         if len(set(turns)) < 2:
             return decided(calibrate, prepared, prepared.find_step())
